@@ -1,0 +1,123 @@
+//! Configuration: files and environment variables to typed values, every problem reported at once with its place.
+//!
+//! Two stages: [`toml`] text is read leniently with the place of every value, then parsed into the types below.
+//! Nothing half-valid leaves this room. Environment variables are read here and nowhere else.
+
+use crate::model::{Network, Organization};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything a node needs to know, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `portcullis.toml`.
+    pub node: NodeConfig,
+    /// `tenants/*.toml`, one organization a file.
+    pub organizations: Vec<Organization>,
+}
+
+/// The node's own file. Paths are already resolved against the file's folder.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Bootstrap token, secret key file, saved tables.
+    pub data_dir: PathBuf,
+    /// Where tenants' traffic arrives.
+    pub edge: EdgeListener,
+    /// Control API and workbench.
+    pub control: ControlListener,
+    /// `/metrics`, `/livez`, `/readyz`.
+    pub metrics_bind: Vec<SocketAddr>,
+    /// Where keys are kept.
+    pub store: StoreUrl,
+    /// Encrypts signing keys at rest.
+    pub secret_key_file: PathBuf,
+    /// The folder of tenant files.
+    pub tenants_dir: PathBuf,
+    /// Worker threads of the edge; 0 is one a core.
+    pub workers: usize,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Limits of a request head.
+    pub limits: HeadLimits,
+    /// Life of an access token.
+    pub token_lifetime: Duration,
+    /// How access tokens are signed.
+    pub token_algorithm: TokenAlgorithm,
+    /// Where access log lines go.
+    pub access_log: AccessLog,
+    /// Whether metrics carry the environment as a label.
+    pub metrics_per_environment: bool,
+}
+
+/// The edge's listener.
+#[derive(Clone, Debug)]
+pub struct EdgeListener {
+    /// Addresses; port 0 lets the system choose.
+    pub bind: Vec<SocketAddr>,
+}
+
+/// The control listener.
+#[derive(Clone, Debug)]
+pub struct ControlListener {
+    /// Addresses; port 0 lets the system choose.
+    pub bind: Vec<SocketAddr>,
+    /// What callers are told it is called.
+    pub public_url: Option<String>,
+}
+
+/// Which store, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// One file.
+    Sqlite(PathBuf),
+}
+
+/// Limits of a request head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// The whole head in bytes, 1 KiB to 1 MiB. One more answers 431.
+    pub header_bytes: usize,
+    /// Header fields, 1 to 250. One more answers 431.
+    pub header_fields: usize,
+    /// The request target in bytes, 64 to 64 KiB. One more answers 414.
+    pub target_bytes: usize,
+    /// From the first byte of the head to its end, 100 ms to 5 min. Later answers 408 and closes.
+    pub header_timeout: Duration,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 32 * 1024,
+            header_fields: 100,
+            target_bytes: 8 * 1024,
+            header_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How access tokens are signed (RFC 7518 section 3.1, RFC 8037 section 3.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenAlgorithm {
+    /// Ed25519.
+    #[default]
+    EdDsa,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// HMAC with SHA-256.
+    Hs256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+}
+
+/// Where access log lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Appended to a file.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+}

@@ -1,0 +1,30 @@
+//! Pure values that the rest of the house speaks in: parsed once, private fields, no clock, no I/O.
+//!
+//! What it leaves to others: matching paths (`catalogue`), deciding (`access`), keeping (`store`, `tables`).
+
+mod allowlist;
+mod api_key;
+mod claims;
+mod environment;
+mod name;
+mod network;
+mod operation;
+mod secret;
+mod timestamp;
+
+pub use allowlist::{Allowlist, AllowlistEmpty};
+pub use api_key::{ApiKey, KeyKind, KeyStatus, ManagedBy, Revision, SecretVersion};
+pub use claims::AccessTokenClaims;
+pub use environment::{
+    BaseUrl, BaseUrlError, Environment, EnvironmentId, Organization, PathRules, PlatformAddresses, Preset, Role,
+    SwitchGuarded, SwitchOpaque, SwitchSegments, Upstream, UpstreamAuthorization, UpstreamHost, UpstreamTimeouts,
+    UpstreamUrl,
+};
+pub use name::{Identifier, IdentifierError, KeyName, KeyNameError};
+pub use network::{Network, NetworkError, NetworkSet};
+pub use operation::{
+    Method, Operation, OperationPattern, OperationPatternError, Permission, PermissionName, PermissionNameError,
+    RESERVED_PREFIX,
+};
+pub use secret::{ClientId, ClientIdError, ClientSecret, DigestError, SecretDigest};
+pub use timestamp::{Timestamp, TimestampError};

@@ -1,0 +1,127 @@
+//! Names: the short identifiers of organizations and environments, and the free names people give to keys.
+
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::sync::Arc;
+
+/// The id of an organization or environment: 1 to 63 of `a-z 0-9 - _`, starting with a letter or digit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identifier(Arc<str>);
+
+/// Text that cannot be an identifier.
+#[derive(Debug, thiserror::Error)]
+#[error("`{given}` is not an identifier: 1 to 63 of `a-z 0-9 - _`, starting with a letter or digit")]
+pub struct IdentifierError {
+    given: String,
+}
+
+impl Identifier {
+    /// Parses an identifier.
+    pub fn parse(text: &str) -> Result<Self, IdentifierError> {
+        let sound = (1..=63).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+            && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+        if sound { Ok(Self(text.into())) } else { Err(IdentifierError { given: text.chars().take(64).collect() }) }
+    }
+
+    /// The identifier as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for Identifier {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Identifier {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// The name a person gives to a key: 1 to 100 characters that can be seen, no space at either end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyName(String);
+
+/// Why a text cannot be a key's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyNameError {
+    /// Nothing but space.
+    #[error("a key needs a name")]
+    Empty,
+    /// Control characters, or characters that change the reading direction.
+    #[error("a name holds no control characters and none that change the reading direction")]
+    Invisible,
+    /// More than 100 characters.
+    #[error("a name has at most 100 characters")]
+    TooLong,
+}
+
+impl KeyName {
+    /// The longest name, in characters.
+    pub const MAX_CHARS: usize = 100;
+
+    /// Trims and checks a name.
+    pub fn parse(text: &str) -> Result<Self, KeyNameError> {
+        let trimmed = text.trim();
+        if trimmed.is_empty() {
+            return Err(KeyNameError::Empty);
+        }
+        if trimmed.chars().any(is_invisible) {
+            return Err(KeyNameError::Invisible);
+        }
+        if trimmed.chars().count() > Self::MAX_CHARS {
+            return Err(KeyNameError::TooLong);
+        }
+        Ok(Self(trimmed.to_owned()))
+    }
+
+    /// The name as it was given, trimmed.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What uniqueness compares: the name without case.
+    pub fn folded(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
+
+/// Control characters, line and paragraph separators, zero-width and bidirectional formatting.
+fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_are_plain() {
+        assert!(Identifier::parse("acme-2_x").is_ok());
+        for text in ["", "Acme", "-a", "a/b", "a b", &"a".repeat(64)] {
+            assert!(Identifier::parse(text).is_err(), "{text}");
+        }
+        assert!(Identifier::parse(&"a".repeat(63)).is_ok());
+    }
+
+    #[test]
+    fn key_names_are_visible_text() {
+        assert_eq!(KeyName::parse("  Salesforce – Produktion ").unwrap().as_str(), "Salesforce – Produktion");
+        assert_eq!(KeyName::parse("\t"), Err(KeyNameError::Empty));
+        assert_eq!(KeyName::parse("a\nb"), Err(KeyNameError::Invisible));
+        assert_eq!(KeyName::parse("a\u{202e}b"), Err(KeyNameError::Invisible));
+        assert!(KeyName::parse(&"é".repeat(100)).is_ok());
+        assert_eq!(KeyName::parse(&"é".repeat(101)), Err(KeyNameError::TooLong));
+    }
+}

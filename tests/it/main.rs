@@ -1,0 +1,8 @@
+//! One integration binary: a harness with verbs, real sockets, and a file a subject.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
