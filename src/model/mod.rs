@@ -6,6 +6,7 @@ mod allowlist;
 mod api_key;
 mod claims;
 mod environment;
+mod live;
 mod name;
 mod network;
 mod operation;
@@ -19,6 +20,10 @@ pub use environment::{
     BaseUrl, BaseUrlError, Environment, EnvironmentId, Organization, PathRules, PlatformAddresses, Preset, Role,
     SwitchGuarded, SwitchOpaque, SwitchSegments, Upstream, UpstreamAuthorization, UpstreamHost, UpstreamTimeouts,
     UpstreamUrl,
+};
+pub use live::{
+    CoveredOperation, EnvironmentIndex, EnvironmentPolicy, Holding, KeyEnded, LiveAllowlist, LiveKey, PermissionIndex,
+    PermissionSet, RoleIndex,
 };
 pub use name::{Identifier, IdentifierError, KeyName, KeyNameError};
 pub use network::{Network, NetworkError, NetworkSet};
