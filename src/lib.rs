@@ -11,6 +11,8 @@
 )]
 
 pub mod access;
+pub mod catalogue;
 pub mod config;
 pub mod model;
 pub mod store;
+pub mod token;

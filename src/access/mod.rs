@@ -79,9 +79,10 @@ pub fn decide(
     })
 }
 
-/// Step 4: an operation that the environment declares public needs no identity.
-pub fn allow_public(environment: &EnvironmentPolicy, operation: &CoveredOperation) -> Permit {
-    Permit { environment: Arc::clone(&environment.id), operation: Arc::clone(&operation.id), client_id: None }
+/// Step 4: a request needs no identity where every operation it could run is public.
+pub fn allow_public(environment: &EnvironmentPolicy, operations: &[&CoveredOperation]) -> Option<Permit> {
+    let first = operations.first().filter(|_| operations.iter().all(|operation| operation.public))?;
+    Some(Permit { environment: Arc::clone(&environment.id), operation: Arc::clone(&first.id), client_id: None })
 }
 
 /// Step 7: the key exists, is not revoked, has the secret the token was got with, and is not expired.

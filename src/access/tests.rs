@@ -55,6 +55,7 @@ fn operation(permissions: &[u32]) -> CoveredOperation {
         id: "op".into(),
         label: "GET /cards".into(),
         permissions: permissions.iter().map(|index| PermissionIndex(*index)).collect(),
+        public: false,
     }
 }
 

@@ -64,6 +64,8 @@ pub struct CoveredOperation {
     pub label: Arc<str>,
     /// The permissions that cover it, narrowest first.
     pub permissions: Box<[PermissionIndex]>,
+    /// It needs no identity.
+    pub public: bool,
 }
 
 /// From where a live key may be used.

@@ -1,0 +1,222 @@
+//! Lookups: exactness, backtracking, lenient readings, and a slow reference matcher that must agree.
+
+use super::*;
+use proptest::prelude::*;
+
+fn permission(name: &str, operations: &[&str]) -> Permission {
+    Permission {
+        name: PermissionName::parse(name).unwrap(),
+        group: String::new(),
+        summary: String::new(),
+        operations: operations
+            .iter()
+            .map(|text| Operation { id: (*text).into(), pattern: OperationPattern::parse(text).unwrap() })
+            .collect(),
+    }
+}
+
+fn catalogue(operations: &[&str], public: &[&str]) -> Catalogue {
+    let permissions = operations.iter().enumerate().map(|(at, op)| permission(&format!("p{at}"), &[op])).collect();
+    let public: Vec<_> = public.iter().map(|text| OperationPattern::parse(text).unwrap()).collect();
+    Catalogue::new(permissions, &public, SwitchGuarded::Guarded).unwrap()
+}
+
+fn looked_up(catalogue: &Catalogue, request: &str) -> String {
+    let (method, path) = request.split_once(' ').unwrap();
+    match catalogue.lookup(&method.parse().unwrap(), path.as_bytes()) {
+        Lookup::Unknown => "unknown".into(),
+        Lookup::Ambiguous(why) => format!("{why:?}"),
+        Lookup::Found(found) => found.operations().iter().map(|op| op.id.as_ref()).collect::<Vec<_>>().join(" + "),
+    }
+}
+
+#[test]
+fn path_first_then_method_and_head_as_get() {
+    let c = catalogue(&["GET /cards", "POST /cards", "GET /cards/{id}", "DELETE /cards/{x}", "GET /cards/mine"], &[]);
+    for (request, expected) in [
+        ("GET /cards", "GET /cards"),
+        ("HEAD /cards", "GET /cards"),
+        ("POST /cards", "POST /cards"),
+        ("PUT /cards", "unknown"),
+        ("GET /cards/", "unknown"),
+        ("GET /cards/7", "GET /cards/{id}"),
+        ("DELETE /cards/7", "DELETE /cards/{x}"),
+        ("GET /cards/mine", "GET /cards/mine"),
+        // The path is the literal's, which has no DELETE.
+        ("DELETE /cards/mine", "unknown"),
+        ("GET /cards/%6dine", "GET /cards/mine"),
+        ("GET /Cards", "unknown"),
+        ("GET /", "unknown"),
+        ("GET ", "unknown"),
+    ] {
+        assert_eq!(looked_up(&c, request), expected, "{request}");
+    }
+}
+
+#[test]
+fn segments_with_several_parts_and_backtracking() {
+    let c = catalogue(
+        &[
+            "GET /Calls/{Sid}.json",
+            "GET /Calls/{Sid}",
+            "GET /a/{b}-{c}",
+            "GET /x/lit/end",
+            "GET /x/{y}/other",
+            "GET /files/{path...}",
+        ],
+        &[],
+    );
+    for (request, expected) in [
+        ("GET /Calls/CA1.json", "GET /Calls/{Sid}.json"),
+        ("GET /Calls/.json", "GET /Calls/{Sid}"),
+        ("GET /Calls/CA1", "GET /Calls/{Sid}"),
+        ("GET /a/1-2-3", "GET /a/{b}-{c}"),
+        ("GET /a/1-", "unknown"),
+        ("GET /x/lit/other", "GET /x/{y}/other"),
+        ("GET /files/", "GET /files/{path...}"),
+        ("GET /files/a/b/", "GET /files/{path...}"),
+        ("GET /files", "unknown"),
+    ] {
+        assert_eq!(looked_up(&c, request), expected, "{request}");
+    }
+}
+
+#[test]
+fn a_value_that_a_lenient_upstream_reads_as_a_sibling_needs_both() {
+    let c = catalogue(
+        &[
+            "GET /users/{id}",
+            "GET /users/me",
+            "GET /users/me/keys",
+            "GET /users/{id}/keys",
+            "GET /f/{p...}",
+            "GET /f/private",
+        ],
+        &[],
+    );
+    for (request, expected) in [
+        ("GET /users/ME", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me.json", "GET /users/{id} + GET /users/me"),
+        ("GET /users/m%45", "GET /users/{id} + GET /users/me"),
+        ("GET /users/Me/keys", "GET /users/{id}/keys + GET /users/me/keys"),
+        ("GET /users/me;x=1", "Semicolon"),
+        ("GET /users/other;x=1", "GET /users/{id}"),
+        ("GET /users/mellow", "GET /users/{id}"),
+        ("GET /f/Private", "GET /f/{p...} + GET /f/private"),
+        ("GET /f/Private/", "GET /f/{p...} + GET /f/private"),
+        ("GET /f/private/", "GET /f/{p...} + GET /f/private"),
+        ("GET /f/private/x", "GET /f/{p...}"),
+    ] {
+        assert_eq!(looked_up(&c, request), expected, "{request}");
+    }
+}
+
+#[test]
+fn an_environment_without_a_catalogue_has_two_permissions() {
+    let c = Catalogue::new(vec![], &[OperationPattern::parse("GET /health").unwrap()], SwitchGuarded::Guarded).unwrap();
+    assert_eq!(c.permissions().iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["api:read", "api:write"]);
+    for (request, expected) in [
+        ("GET /anything/at/all", "api:read"),
+        ("HEAD /", "api:read"),
+        ("GET ", "api:read"),
+        ("POST /x", "api:write"),
+        ("PROPFIND /x", "api:write"),
+        ("GET /health", "GET /health"),
+        ("POST /health", "api:write"),
+        ("GET /HEALTH", "api:read + GET /health"),
+    ] {
+        assert_eq!(looked_up(&c, request), expected, "{request}");
+    }
+}
+
+#[test]
+fn public_operations_are_marked_where_they_are_listed_too() {
+    let c = catalogue(&["GET /cards/{id}", "GET /cards/secret"], &["GET /cards/{any}"]);
+    let public = |path: &str| match c.lookup(&Method::GET, path.as_bytes()) {
+        Lookup::Found(found) => found.operations().iter().all(|op| op.public),
+        _ => false,
+    };
+    assert!(public("/cards/7"));
+    assert!(!public("/cards/secret"));
+    assert!(!public("/cards/SECRET"));
+}
+
+#[test]
+fn the_narrowest_permission_comes_first() {
+    let c = Catalogue::new(
+        vec![permission("wide", &["GET /a", "GET /b"]), permission("narrow", &["GET /a"])],
+        &[],
+        SwitchGuarded::Guarded,
+    )
+    .unwrap();
+    let Lookup::Found(found) = c.lookup(&Method::GET, b"/a") else { panic!("not found") };
+    assert_eq!(found.operations()[0].permissions.as_ref(), [PermissionIndex(1), PermissionIndex(0)]);
+}
+
+#[test]
+fn odd_templates_are_refused() {
+    for text in [
+        "cards",
+        "/a//b",
+        "/../a",
+        "/{}",
+        "/{a",
+        "/a}",
+        "/{a}{b}",
+        "/{p...}/x",
+        "/x{p...}",
+        "/a?b",
+        "/a#b",
+        "/%2F",
+        "/{{a}}",
+    ] {
+        assert!(Template::parse(text).is_err(), "{text}");
+    }
+}
+
+/// The obvious matcher: try every template, take the most exact by comparing segment by segment.
+fn reference<'a>(templates: &[&'a str], path: &str) -> Option<&'a str> {
+    let rank = |segment: &str| match segment {
+        s if s.contains("...}") => 9,
+        s if s.starts_with('{') && s.ends_with('}') => 2,
+        s if s.contains('{') => 1,
+        _ => 0,
+    };
+    let fits = |template: &str| {
+        let (t, p): (Vec<_>, Vec<_>) = (template[1..].split('/').collect(), path[1..].split('/').collect());
+        let rest = t.last().is_some_and(|s| s.contains("...}"));
+        let n = if rest { t.len() - 1 } else { t.len() };
+        (if rest { p.len() > n } else { p.len() == n })
+            && t[..n].iter().zip(&p).all(|(t, p)| match t.split_once('{') {
+                None => t == p,
+                Some((before, after)) => {
+                    let after = after.split_once('}').unwrap().1;
+                    p.len() > before.len() + after.len() && p.starts_with(before) && p.ends_with(after)
+                }
+            })
+    };
+    let key = |template: &str| template[1..].split('/').map(rank).collect::<Vec<_>>();
+    templates.iter().copied().filter(|t| fits(t)).min_by_key(|t| key(t))
+}
+
+proptest! {
+    #[test]
+    fn the_tree_agrees_with_the_reference(
+        picked in prop::collection::btree_set(0usize..12, 1..12),
+        path in prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "x.json", "ab", ""]), 1..5),
+    ) {
+        const TEMPLATES: [&str; 12] = [
+            "/a", "/{p}", "/a/b", "/a/{p}", "/{p}/b", "/{p}/{q}", "/a/{p}.json", "/{p...}", "/a/{p...}", "/a/{p}/c",
+            "/a/b/{p}", "/{p}/{q}/c",
+        ];
+        let templates: Vec<&str> = picked.iter().map(|at| TEMPLATES[*at]).collect();
+        let operations: Vec<String> = templates.iter().map(|t| format!("GET {t}")).collect();
+        let c = catalogue(&operations.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+        let path = format!("/{}", path.join("/"));
+        let found = match c.lookup(&Method::GET, path.as_bytes()) {
+            Lookup::Found(found) => Some(found.operations()[0].id.to_string()),
+            _ => None,
+        };
+        prop_assert_eq!(found, reference(&templates, &path).map(|t| format!("GET {t}")), "{}", path);
+    }
+}
