@@ -14,5 +14,6 @@ pub mod access;
 pub mod catalogue;
 pub mod config;
 pub mod model;
+pub mod oauth;
 pub mod store;
 pub mod token;

@@ -1,0 +1,136 @@
+//! Who gets a token, for how long and for what.
+
+use super::*;
+use crate::model::{
+    ClientId, EnvironmentId, EnvironmentIndex, Holding, Identifier, LiveAllowlist, Network, NetworkSet,
+    PermissionIndex, PermissionName, PermissionSet, Revision, SecretVersion,
+};
+use zeroize::Zeroizing;
+
+const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
+
+fn environment() -> EnvironmentPolicy {
+    EnvironmentPolicy {
+        id: Arc::new(EnvironmentId {
+            organization: Identifier::parse("acme").unwrap(),
+            environment: Identifier::parse("production").unwrap(),
+        }),
+        platform: NetworkSet::default(),
+        roles: Box::new([]),
+        permissions: ["a", "b", "c"].map(|name| PermissionName::parse(name).unwrap()).into(),
+    }
+}
+
+fn key() -> LiveKey {
+    LiveKey {
+        client_id: ClientId::parse("pcull_a").unwrap(),
+        environment: EnvironmentIndex(0),
+        secret_digest: SecretDigest::of(b"secret"),
+        secret_version: SecretVersion(2),
+        expires_at: None,
+        revoked: false,
+        allowlist: LiveAllowlist::Any,
+        holding: Holding::Permissions(PermissionSet::new([PermissionIndex(0), PermissionIndex(2)])),
+        revision: Revision(1),
+    }
+}
+
+fn request(secret: &str, scope: Option<&str>) -> TokenRequest {
+    TokenRequest {
+        client_id: "pcull_a".into(),
+        client_secret: Zeroizing::new(secret.into()),
+        basic: true,
+        scope: scope.map(str::to_owned),
+        resource: None,
+    }
+}
+
+fn granted(request: &TokenRequest, key: Option<&LiveKey>) -> Result<Grant, OAuthError> {
+    let base_url: Arc<str> = "http://gate.test/v1".into();
+    let context = GrantContext {
+        environment: &environment(),
+        base_url: &base_url,
+        key,
+        address: "203.0.113.9".parse().unwrap(),
+        lifetime: Duration::from_secs(3600),
+        token_id: "t",
+    };
+    grant(request, &context, NOW)
+}
+
+#[test]
+fn a_proven_key_gets_a_token_of_its_version() {
+    let grant = granted(&request("secret", None), Some(&key())).unwrap();
+    assert_eq!((grant.expires_in, grant.scope.as_str()), (3600, "a c"));
+    assert_eq!(grant.claims.secret_version, SecretVersion(2));
+    assert_eq!(grant.claims.scope, None);
+}
+
+#[test]
+fn unknown_and_wrong_are_one_answer() {
+    let unknown = granted(&request("secret", None), None).unwrap_err();
+    assert_eq!(unknown, granted(&request("wrong", None), Some(&key())).unwrap_err());
+    assert_eq!(unknown, OAuthError::InvalidClient { basic: true });
+    assert!(granted(&request("", None), None).is_err());
+}
+
+#[test]
+fn the_proven_are_told_the_reason_and_others_are_not() {
+    let only =
+        |net: &str| LiveAllowlist::Only { networks: NetworkSet::new(&[Network::parse(net).unwrap()]), platform: false };
+    for (key, code) in [
+        (LiveKey { revoked: true, ..key() }, "key_revoked"),
+        (LiveKey { expires_at: Some(NOW), ..key() }, "key_expired"),
+        (LiveKey { allowlist: only("192.0.2.0/24"), ..key() }, "ip_not_allowed"),
+    ] {
+        assert_eq!(granted(&request("secret", None), Some(&key)).unwrap_err().code(), code);
+        assert_eq!(granted(&request("wrong", None), Some(&key)).unwrap_err().code(), "invalid_client");
+    }
+}
+
+#[test]
+fn a_token_never_outlives_its_key() {
+    let key = LiveKey { expires_at: Some(NOW.plus_seconds(7)), ..key() };
+    let grant = granted(&request("secret", None), Some(&key)).unwrap();
+    assert_eq!((grant.expires_in, grant.claims.expires_at), (7, NOW.plus_seconds(7)));
+}
+
+#[test]
+fn scopes_narrow_and_never_widen() {
+    let grant = granted(&request("secret", Some("c")), Some(&key())).unwrap();
+    assert_eq!((grant.scope.as_str(), grant.claims.scope.as_deref()), ("c", Some("c")));
+    assert_eq!(granted(&request("secret", Some("c a c")), Some(&key())).unwrap().scope, "a c");
+    for scope in ["b", "a b", "d", " ", "a,c"] {
+        assert_eq!(
+            granted(&request("secret", Some(scope)), Some(&key())).unwrap_err(),
+            OAuthError::InvalidScope,
+            "{scope}"
+        );
+    }
+}
+
+#[test]
+fn resources_other_than_the_base_url_have_no_tokens() {
+    let with = |resource: &str| TokenRequest { resource: Some(resource.into()), ..request("secret", None) };
+    assert!(granted(&with("http://gate.test/v1"), Some(&key())).is_ok());
+    assert_eq!(granted(&with("http://gate.test/v2"), Some(&key())).unwrap_err(), OAuthError::InvalidTarget);
+}
+
+#[test]
+fn descriptions_keep_to_their_alphabet() {
+    let all = [
+        OAuthError::ClientRefused { basic: true, code: "x", reason: "the API key may not be used from ::1".into() },
+        OAuthError::InvalidClient { basic: false },
+        OAuthError::InvalidRequest("a parameter is repeated"),
+        OAuthError::InvalidScope,
+        OAuthError::InvalidTarget,
+        OAuthError::MethodNotAllowed,
+        OAuthError::TooLarge,
+        OAuthError::UnsupportedGrantType,
+    ];
+    for error in all {
+        let body = error.body();
+        let description = body["error_description"].as_str().unwrap();
+        assert!(description.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e)), "{description}");
+    }
+}
