@@ -18,6 +18,7 @@ const APPLICATION_ID: i64 = 0x5043_4c53;
 const READERS: u32 = 3;
 /// How long a statement waits for the lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// How long a call waits for a connection of this process.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Up to this size the whole file is checked at opening (some tens of milliseconds).
@@ -35,7 +36,7 @@ async fn open_or_reason(path: &Path) -> Result<(SqlitePool, SqlitePool), String>
     let path = std::path::absolute(path).map_err(|error| error.to_string())?;
     create_private(&path).map_err(|error| file_reason(&error))?;
     let options = options(&path);
-    let writer = pool(1, options.clone().journal_mode(SqliteJournalMode::Wal)).await.map_err(|e| sql_reason(&e))?;
+    let writer = writer(options.clone().journal_mode(SqliteJournalMode::Wal)).await.map_err(|e| sql_reason(&e))?;
     if let Err(reason) = prepare(&writer, &path).await {
         writer.close().await;
         return Err(reason);
@@ -61,6 +62,18 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .log_statements(log::LevelFilter::Trace)
+}
+
+/// The connection that writes. SQLite does not wait for the lock that turns a new file to its write-ahead log, so the
+/// waiting is done here: another process may be at it.
+async fn writer(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    for _ in 0..BUSY_TIMEOUT.as_millis() / BUSY_PAUSE.as_millis() {
+        match pool(1, options.clone()).await {
+            Err(error) if primary_code(&error) == Some(code::BUSY) => tokio::time::sleep(BUSY_PAUSE).await,
+            outcome => return outcome,
+        }
+    }
+    pool(1, options).await
 }
 
 async fn pool(connections: u32, options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {

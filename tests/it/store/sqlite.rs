@@ -188,13 +188,21 @@ async fn a_changed_schema_is_refused() {
     assert_refused(&home.file(), "its schema 1 is not the one that this build makes").await;
 }
 
-#[tokio::test]
-async fn two_openings_of_a_new_file_make_one_schema() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_openings_of_a_new_file_make_one_schema() {
     for _ in 0..5 {
-        let home = SqliteHome::new();
-        let (one, two) = tokio::join!(home.open(), home.open());
-        let key = one.create_key(&new_key("one")).await.unwrap();
-        assert_eq!(two.key_by_id(&key.client_id).await.unwrap(), Some(key));
+        let home = Arc::new(SqliteHome::new());
+        let openings: Vec<_> = (0..4)
+            .map(|_| {
+                let home = Arc::clone(&home);
+                tokio::spawn(async move { home.open().await })
+            })
+            .collect();
+        for (number, opening) in openings.into_iter().enumerate() {
+            let store = opening.await.unwrap();
+            let key = store.create_key(&new_key(&format!("key {number}"))).await.unwrap();
+            assert_eq!(home.open().await.key_by_id(&key.client_id).await.unwrap(), Some(key));
+        }
     }
 }
 
