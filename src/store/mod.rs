@@ -5,9 +5,9 @@
 //! one transaction. SQL stays in this room. What it leaves to others: deciding what a change may be
 //! (`control`), and showing it to the request path (`tables`).
 
-// mod sqlite;
+mod sqlite;
 
-// pub use sqlite::SqliteStore;
+pub use sqlite::SqliteStore;
 
 use crate::model::{
     Allowlist, ApiKey, ClientId, EnvironmentId, KeyKind, KeyName, KeyStatus, Revision, SecretDigest, Timestamp,
@@ -31,6 +31,14 @@ pub enum StoreError {
     RevisionMismatch {
         /// What it is at now.
         current: Revision,
+    },
+    /// The store cannot be opened; the reason says what to do about it.
+    #[error("cannot open the store `{place}`: {reason}")]
+    Open {
+        /// Where it is: a file or an address, without credentials.
+        place: String,
+        /// What is wrong and what to do.
+        reason: String,
     },
     /// The store cannot be read or written; nothing was changed.
     #[error("the store is unavailable: {0}")]
@@ -173,7 +181,7 @@ pub trait Store: Send + Sync {
     /// One key wherever it works (for those who follow the feed).
     async fn key_by_id(&self, id: &ClientId) -> Result<Option<ApiKey>, StoreError>;
 
-    /// A page of an environment's keys.
+    /// A page of an environment's keys. Errors: `KeyNotFound` where `page.after` is no key of the environment.
     async fn list_keys(
         &self,
         environment: &EnvironmentId,
@@ -185,7 +193,7 @@ pub trait Store: Send + Sync {
     async fn all_keys(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<ApiKey>, StoreError>;
 
     /// Gives a key a new secret and expiry; its secret version grows by one.
-    /// Errors: `KeyNotFound`, `Revoked`, `RevisionMismatch` where `expected` is given.
+    /// Errors, in this order: `KeyNotFound`, `Revoked`, `RevisionMismatch` where `expected` is given.
     async fn rotate_key(
         &self,
         environment: &EnvironmentId,
@@ -194,7 +202,8 @@ pub trait Store: Send + Sync {
         expected: Option<Revision>,
     ) -> Result<ApiKey, StoreError>;
 
-    /// Ends a key for good; its name becomes free. Revoking a revoked key changes nothing and returns it.
+    /// Ends a key for good; its name becomes free. Revoking a revoked key changes nothing and returns it, whatever
+    /// is `expected`: a caller that lost the first answer asks again with the revision it knew.
     /// Errors: `KeyNotFound`, `RevisionMismatch` where `expected` is given.
     async fn revoke_key(
         &self,
@@ -204,7 +213,7 @@ pub trait Store: Send + Sync {
         expected: Option<Revision>,
     ) -> Result<ApiKey, StoreError>;
 
-    /// The signing keys, oldest first.
+    /// The signing keys, oldest first; of those made in the same second, the one added first.
     async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>, StoreError>;
 
     /// Adds a signing key.
@@ -213,6 +222,6 @@ pub trait Store: Send + Sync {
     /// The digest of the bootstrap token, if one was made and still counts.
     async fn bootstrap_digest(&self) -> Result<Option<SecretDigest>, StoreError>;
 
-    /// Sets or ends the bootstrap token.
+    /// Sets or ends the bootstrap token. No revision: nobody follows it, it is read where it is presented.
     async fn set_bootstrap_digest(&self, digest: Option<&SecretDigest>) -> Result<(), StoreError>;
 }

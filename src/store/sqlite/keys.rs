@@ -1,0 +1,236 @@
+//! The statements about API keys. Each runs on the connection it is given: a change's transaction, or a reader.
+
+use super::fault::fault;
+use super::row::{self, keys_sql};
+use crate::model::{Allowlist, ApiKey, ClientId, EnvironmentId, KeyKind, KeyStatus, Network, Revision, Timestamp};
+use crate::store::{KeyFilter, KeyPage, NewKey, Page, Rotation, StoreError};
+use sqlx::SqliteConnection;
+
+/// The most keys of one page.
+const MAX_PAGE: u32 = 1000;
+
+const INSERT: &str = keys_sql!(
+    "INSERT INTO api_keys (client_id, organization, environment, name, name_folded, description, permissions, role,
+         networks, platform, secret_digest, secret_last_four, secret_version, expires_at, created_at, created_by,
+         revision)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1, ?13, ?14, ?15, ?16)
+     RETURNING ",
+    ""
+);
+const ROTATE: &str = keys_sql!(
+    "UPDATE api_keys SET secret_digest = ?2, secret_last_four = ?3, secret_version = secret_version + 1,
+         expires_at = ?4, rotated_at = ?5, networks = ?6, platform = ?7, revision = ?8
+     WHERE client_id = ?1
+     RETURNING ",
+    ""
+);
+const REVOKE: &str =
+    keys_sql!("UPDATE api_keys SET revoked_at = ?2, revision = ?3 WHERE client_id = ?1 RETURNING ", "");
+const BY_ID: &str = keys_sql!("SELECT ", " FROM api_keys WHERE client_id = ?1");
+const ALL: &str = keys_sql!("SELECT ", " FROM api_keys WHERE client_id > ?1 ORDER BY client_id LIMIT ?2");
+/// `instr` rather than LIKE: the text a person searches for needs no escaping and has no length limit.
+const LIST: &str = keys_sql!(
+    "SELECT ",
+    " FROM api_keys
+      WHERE organization = ?1 AND environment = ?2 AND (newest_first, client_id) > (?3, ?4)
+        AND (?5 IS NULL OR ?5 = CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
+                                     WHEN expires_at <= ?6 THEN 'expired'
+                                     ELSE 'active' END)
+        AND (?7 IS NULL OR ?7 = (role IS NOT NULL))
+        AND (?8 IS NULL OR expires_at < ?8)
+        AND (?9 IS NULL OR instr(name_folded, ?9) > 0 OR instr(lower(client_id), ?9) > 0)
+      ORDER BY newest_first, client_id
+      LIMIT ?10"
+);
+const PLACE: &str = "SELECT newest_first FROM api_keys WHERE client_id = ?1 AND organization = ?2 AND environment = ?3";
+
+/// Writes a new key. It is read back through the parse constructors before the change is committed, as is every
+/// key here: what could not be loaded later is never acknowledged.
+pub(super) async fn insert(
+    change: &mut SqliteConnection,
+    key: &NewKey,
+    revision: Revision,
+) -> Result<ApiKey, StoreError> {
+    let (permissions, role) = kind_columns(&key.kind)?;
+    let (networks, platform) = allowlist_columns(key.allowlist.as_ref())?;
+    let row = sqlx::query(INSERT)
+        .bind(key.client_id.as_str())
+        .bind(key.environment.organization.as_str())
+        .bind(key.environment.environment.as_str())
+        .bind(key.name.as_str())
+        .bind(key.name.folded())
+        .bind(&key.description)
+        .bind(permissions)
+        .bind(role)
+        .bind(networks)
+        .bind(platform)
+        .bind(key.secret_digest.to_text())
+        .bind(&key.secret_last_four)
+        .bind(key.expires_at.map(Timestamp::as_unix))
+        .bind(key.created_at.as_unix())
+        .bind(&key.created_by)
+        .bind(row::number(revision.0)?)
+        .fetch_one(change)
+        .await
+        .map_err(fault)?;
+    row::api_key(&row)
+}
+
+/// Gives `current` its new secret.
+pub(super) async fn rotate(
+    change: &mut SqliteConnection,
+    current: &ApiKey,
+    rotation: &Rotation,
+    revision: Revision,
+) -> Result<ApiKey, StoreError> {
+    let (networks, platform) = allowlist_columns(rotation.allowlist.as_ref().unwrap_or(&current.allowlist).as_ref())?;
+    let row = sqlx::query(ROTATE)
+        .bind(current.client_id.as_str())
+        .bind(rotation.secret_digest.to_text())
+        .bind(&rotation.secret_last_four)
+        .bind(rotation.expires_at.map(Timestamp::as_unix))
+        .bind(rotation.rotated_at.as_unix())
+        .bind(networks)
+        .bind(platform)
+        .bind(row::number(revision.0)?)
+        .fetch_one(change)
+        .await
+        .map_err(fault)?;
+    row::api_key(&row)
+}
+
+/// Ends a key.
+pub(super) async fn revoke(
+    change: &mut SqliteConnection,
+    id: &ClientId,
+    revoked_at: Timestamp,
+    revision: Revision,
+) -> Result<ApiKey, StoreError> {
+    let row = sqlx::query(REVOKE)
+        .bind(id.as_str())
+        .bind(revoked_at.as_unix())
+        .bind(row::number(revision.0)?)
+        .fetch_one(change)
+        .await
+        .map_err(fault)?;
+    row::api_key(&row)
+}
+
+/// A key wherever it works.
+pub(super) async fn by_id(reader: &mut SqliteConnection, id: &ClientId) -> Result<Option<ApiKey>, StoreError> {
+    let row = sqlx::query(BY_ID).bind(id.as_str()).fetch_optional(reader).await.map_err(fault)?;
+    row.as_ref().map(row::api_key).transpose()
+}
+
+/// A key of one environment.
+pub(super) async fn of_environment(
+    reader: &mut SqliteConnection,
+    environment: &EnvironmentId,
+    id: &ClientId,
+) -> Result<ApiKey, StoreError> {
+    by_id(reader, id).await?.filter(|key| key.environment == *environment).ok_or(StoreError::KeyNotFound)
+}
+
+/// A batch of all keys.
+pub(super) async fn all(
+    reader: &mut SqliteConnection,
+    after: Option<&ClientId>,
+    limit: u32,
+) -> Result<Vec<ApiKey>, StoreError> {
+    let after = after.map_or("", ClientId::as_str);
+    let rows = sqlx::query(ALL).bind(after).bind(limit).fetch_all(reader).await.map_err(fault)?;
+    rows.iter().map(row::api_key).collect()
+}
+
+/// A page of an environment's keys; one row more than asked for says whether there is another page.
+pub(super) async fn list(
+    reader: &mut SqliteConnection,
+    environment: &EnvironmentId,
+    filter: &KeyFilter,
+    page: &Page,
+) -> Result<KeyPage, StoreError> {
+    let limit = page.limit.clamp(1, MAX_PAGE);
+    let after = page.after.as_ref().map_or("", ClientId::as_str);
+    let newest_first = match &page.after {
+        Some(id) => place(reader, environment, id).await?,
+        None => i64::MIN,
+    };
+    let rows = sqlx::query(LIST)
+        .bind(environment.organization.as_str())
+        .bind(environment.environment.as_str())
+        .bind(newest_first)
+        .bind(after)
+        .bind(filter.status.map(KeyStatus::as_str))
+        .bind(filter.now.as_unix())
+        .bind(filter.legacy)
+        .bind(filter.expires_before.map(Timestamp::as_unix))
+        .bind(filter.query.as_deref().map(str::to_lowercase))
+        .bind(limit.saturating_add(1))
+        .fetch_all(reader)
+        .await
+        .map_err(fault)?;
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let keys = rows.iter().take(wanted).map(row::api_key).collect::<Result<_, _>>()?;
+    Ok(KeyPage { keys, more: rows.len() > wanted })
+}
+
+/// Where a key stands in the listing of its environment. Neither part of it ever changes.
+async fn place(reader: &mut SqliteConnection, environment: &EnvironmentId, id: &ClientId) -> Result<i64, StoreError> {
+    sqlx::query_scalar(PLACE)
+        .bind(id.as_str())
+        .bind(environment.organization.as_str())
+        .bind(environment.environment.as_str())
+        .fetch_optional(reader)
+        .await
+        .map_err(fault)?
+        .ok_or(StoreError::KeyNotFound)
+}
+
+/// The columns `permissions` and `role`.
+fn kind_columns(kind: &KeyKind) -> Result<(Option<String>, Option<&str>), StoreError> {
+    match kind {
+        KeyKind::FineGrained { permissions } => Ok((Some(json(permissions)?), None)),
+        KeyKind::Legacy { role } => Ok((None, Some(role))),
+    }
+}
+
+/// The columns `networks` and `platform`.
+fn allowlist_columns(allowlist: Option<&Allowlist>) -> Result<(Option<String>, bool), StoreError> {
+    match allowlist {
+        Some(list) => Ok((Some(json::<Network>(list.networks())?), list.platform())),
+        None => Ok((None, false)),
+    }
+}
+
+fn json<T: serde::Serialize>(values: &[T]) -> Result<String, StoreError> {
+    serde_json::to_string(values).map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::SqliteStore;
+    use sqlx::{AssertSqlSafe, Row};
+
+    async fn plan(store: &SqliteStore, statement: &str) -> String {
+        let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
+            .fetch_all(&store.readers)
+            .await
+            .unwrap();
+        rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ")
+    }
+
+    #[tokio::test]
+    async fn listings_walk_an_index_and_sort_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("portcullis.db")).await.unwrap();
+        let list = plan(&store, LIST).await;
+        assert_eq!(
+            list,
+            "SEARCH api_keys USING INDEX api_keys_newest_first \
+             (organization=? AND environment=? AND (newest_first,client_id)>(?,?))"
+        );
+        let all = plan(&store, ALL).await;
+        assert!(all.starts_with("SEARCH") && !all.contains("TEMP B-TREE"), "{all}");
+    }
+}

@@ -1,0 +1,156 @@
+//! The conformance suite of the store: one set of behaviours, run against every implementation.
+//!
+//! A behaviour sees a [`Home`] and nothing of what is behind it. An implementation joins by making a `Home` and
+//! naming it in one `conformance!` line below. What only one implementation can do (a damaged file) is tested in
+//! the file of that implementation.
+
+mod changes;
+mod keys;
+mod listing;
+mod secrets;
+mod sqlite;
+mod together;
+
+use portcullis::model::{
+    Allowlist, ClientId, EnvironmentId, Identifier, KeyKind, KeyName, Network, PermissionName, SecretDigest, Timestamp,
+};
+use portcullis::store::{KeyFilter, NewKey, Page, Rotation, Store};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Where one test keeps its store.
+#[async_trait::async_trait]
+trait Home: Send + Sync {
+    /// Opens the store. A second call opens the same one again, as another process would.
+    async fn open(&self) -> Arc<dyn Store>;
+}
+
+/// Runs every behaviour of the suite as a test of its own; `$home` is evaluated once for each.
+macro_rules! conformance {
+    ($name:ident, $home:expr) => {
+        conformance! { $name, $home,
+            changes::the_feed_is_ordered_and_bounded,
+            changes::a_new_store_is_empty,
+            changes::revisions_grow_and_stamp,
+            changes::refused_changes_leave_no_trace,
+            keys::a_key_comes_back_as_it_was_made,
+            keys::a_key_belongs_to_its_environment,
+            keys::a_missing_key_is_not_found,
+            keys::a_name_is_taken_ignoring_case,
+            keys::a_name_is_free_in_another_environment,
+            keys::revoking_frees_the_name,
+            keys::revoking_again_changes_nothing,
+            keys::revoking_checks_the_expected_revision,
+            keys::rotation_replaces_the_secret_and_the_expiry,
+            keys::rotation_keeps_replaces_or_opens_the_allowlist,
+            keys::rotation_revives_an_expired_key,
+            keys::a_revoked_key_does_not_rotate,
+            keys::rotation_checks_the_expected_revision,
+            keys::only_rotation_bumps_the_secret_version,
+            listing::pages_lose_and_repeat_nothing,
+            listing::pages_hold_while_keys_are_made,
+            listing::a_limit_is_held_to_its_range,
+            listing::a_cursor_of_elsewhere_is_not_found,
+            listing::newest_first_then_client_id,
+            listing::status_is_judged_at_now,
+            listing::filters_by_kind_and_expiry,
+            listing::text_is_found_literally_and_without_case,
+            listing::all_keys_come_in_batches,
+            secrets::signing_keys_come_oldest_first,
+            secrets::a_signing_key_is_added_once,
+            secrets::the_bootstrap_digest_is_set_and_ended,
+            together::reopening_keeps_everything,
+            together::one_of_many_creates_wins_a_name,
+            together::concurrent_rotations_follow_each_other,
+            together::of_rotations_that_expect_one_revision_one_wins,
+            together::two_openings_share_one_store,
+            together::a_dropped_change_is_whole_or_nothing,
+        }
+    };
+    ($name:ident, $home:expr, $($subject:ident::$behaviour:ident),* $(,)?) => {
+        mod $name {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $behaviour() {
+                    $subject::$behaviour(&$home).await;
+                }
+            )*
+        }
+    };
+}
+
+conformance!(on_sqlite, sqlite::SqliteHome::new());
+
+/// Noon of the day on which every test happens.
+const NOON: Timestamp = Timestamp::from_unix(1_900_000_000);
+
+fn environment(organization: &str, environment: &str) -> EnvironmentId {
+    EnvironmentId {
+        organization: Identifier::parse(organization).unwrap(),
+        environment: Identifier::parse(environment).unwrap(),
+    }
+}
+
+fn production() -> EnvironmentId {
+    environment("acme", "production")
+}
+
+/// An id that no other call gets, in no particular order.
+fn fresh_id() -> ClientId {
+    static DRAWN: AtomicU64 = AtomicU64::new(1);
+    let drawn = DRAWN.fetch_add(1, Ordering::Relaxed);
+    ClientId::from_entropy(u128::from(drawn).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes())
+}
+
+fn digest(of: &str) -> SecretDigest {
+    SecretDigest::of(of.as_bytes())
+}
+
+fn name(text: &str) -> KeyName {
+    KeyName::parse(text).unwrap()
+}
+
+fn permissions(names: &[&str]) -> KeyKind {
+    KeyKind::FineGrained { permissions: names.iter().map(|name| PermissionName::parse(name).unwrap()).collect() }
+}
+
+fn allowlist(networks: &[&str], platform: bool) -> Option<Allowlist> {
+    Some(Allowlist::new(networks.iter().map(|text| Network::parse(text).unwrap()).collect(), platform).unwrap())
+}
+
+/// A plain key of production.
+fn new_key(named: &str) -> NewKey {
+    let client_id = fresh_id();
+    NewKey {
+        secret_digest: digest(client_id.as_str()),
+        client_id,
+        environment: production(),
+        name: name(named),
+        description: String::new(),
+        kind: permissions(&["cards:read"]),
+        allowlist: None,
+        secret_last_four: "wxyz".to_owned(),
+        expires_at: None,
+        created_by: "ada@acme.example".to_owned(),
+        created_at: NOON,
+    }
+}
+
+fn rotation(secret: &str) -> Rotation {
+    Rotation {
+        secret_digest: digest(secret),
+        secret_last_four: "abcd".to_owned(),
+        expires_at: None,
+        allowlist: None,
+        rotated_at: NOON.plus_seconds(60),
+    }
+}
+
+fn everything() -> KeyFilter {
+    KeyFilter { status: None, legacy: None, query: None, expires_before: None, now: NOON }
+}
+
+fn page(limit: u32) -> Page {
+    Page { limit, after: None }
+}
