@@ -10,6 +10,9 @@
     )
 )]
 
+pub mod app;
+pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod model;
 pub mod sample;
