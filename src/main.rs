@@ -1,2 +1,12 @@
 //! Parse arguments, run, exit code.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // pingora would install ring on first use and ignore that it lost; ours comes first and counts.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        eprintln!("error: another TLS provider was installed before ours");
+        return ExitCode::FAILURE;
+    }
+    portcullis::cli::run(std::env::args_os())
+}

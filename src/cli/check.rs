@@ -1,0 +1,30 @@
+//! `portcullis check`: every problem of a configuration at once.
+
+use super::failure::{Exit, Failure};
+use super::output::{note, print, visible};
+use std::path::PathBuf;
+
+/// Check a configuration and its tenant files: all problems, each with file and line
+#[derive(clap::Args)]
+pub(super) struct Check {
+    /// The node's configuration
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl Check {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let problems = crate::app::check(&self.config)?;
+        for problem in &problems {
+            print(&visible(problem))?;
+        }
+        match problems.len() {
+            0 => {
+                note(&format!("{}: no problems", self.config.display()));
+                Ok(())
+            }
+            1 => Err(Failure::new(Exit::CheckFoundProblems, "1 problem")),
+            count => Err(Failure::new(Exit::CheckFoundProblems, format!("{count} problems"))),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! `portcullis init`: a commented configuration to start from.
+
+use super::failure::Failure;
+use super::output::{note, print};
+use crate::app::InitOptions;
+use std::path::PathBuf;
+
+/// Write a commented configuration to start from
+#[derive(clap::Args)]
+pub(super) struct Init {
+    /// The API to stand in front of
+    #[arg(long, value_name = "URL")]
+    upstream: String,
+
+    /// That API's OpenAPI document: its operations become permissions
+    #[arg(long, value_name = "FILE")]
+    openapi: Option<PathBuf>,
+
+    /// The folder to write to
+    #[arg(value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+}
+
+impl Init {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let Self { upstream, openapi, dir } = self;
+        let written = crate::app::init(&InitOptions { upstream, openapi, dir })?;
+        for path in &written {
+            print(&path.display().to_string())?;
+        }
+        if let Some(config) = written.first() {
+            note(&format!("next: portcullis check --config {0} && portcullis serve --config {0}", config.display()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,69 @@
+//! `portcullis keys`: list, show, create, rotate and revoke API keys of one environment.
+
+mod allowlist;
+mod create;
+mod expiry;
+mod list;
+mod object;
+mod revoke;
+mod rotate;
+mod show;
+
+use super::client::Client;
+use super::failure::Failure;
+use super::options::{ClientOptions, ScopeOptions};
+use crate::model::EnvironmentId;
+use clap::Subcommand;
+
+/// List, show, create, rotate and revoke API keys
+#[derive(clap::Args)]
+pub(super) struct Keys {
+    #[command(flatten)]
+    options: ClientOptions,
+
+    #[command(flatten)]
+    scope: ScopeOptions,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Create(create::Create),
+    List(list::List),
+    Revoke(revoke::Revoke),
+    Rotate(rotate::Rotate),
+    Show(show::Show),
+}
+
+/// Where a subcommand works and how it prints.
+struct Context {
+    client: Client,
+    environment: EnvironmentId,
+    json: bool,
+}
+
+impl Keys {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        match &self.command {
+            Command::Create(command) => command.run(&self.context()?, crate::clock::now()),
+            Command::List(command) => command.run(&self.context()?),
+            Command::Revoke(command) => {
+                command.confirmation.require_possible()?;
+                command.run(&self.context()?)
+            }
+            Command::Rotate(command) => {
+                command.confirmation.require_possible()?;
+                command.run(&self.context()?, crate::clock::now())
+            }
+            Command::Show(command) => command.run(&self.context()?),
+        }
+    }
+
+    fn context(&self) -> Result<Context, Failure> {
+        let client = Client::new(&self.options)?;
+        let environment = client.environment(&self.scope)?;
+        Ok(Context { client, environment, json: self.options.is_json() })
+    }
+}

@@ -1,0 +1,102 @@
+//! The command line: one file a subcommand, each a thin layer over `app` or over the control API.
+//!
+//! Data goes to stdout, words to stderr. Secrets are never arguments: they come from files, stdin or the
+//! environment, and are printed once by the command that creates them. What it leaves to others: everything a
+//! node does (`app`), and every judgement about a key (the control API; this room only shows its answers).
+
+mod check;
+mod client;
+mod confirm;
+mod demo;
+mod failure;
+mod init;
+mod keys;
+mod options;
+mod output;
+mod secret_file;
+mod serve;
+mod status;
+mod token;
+mod transport;
+mod version;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 not signed in, 5 not allowed, 6 conflict, 7 invalid input, \
+8 unavailable, 9 check found problems.";
+
+/// Scoped, expiring, revocable API keys in front of an API that already exists.
+#[derive(Parser)]
+#[command(name = "portcullis", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Check(check::Check),
+    Demo(demo::Demo),
+    Init(init::Init),
+    Keys(keys::Keys),
+    Serve(serve::Serve),
+    Status(status::Status),
+    Token(token::Token),
+    Version(version::Version),
+}
+
+/// Runs the command line `args` (the program's name first) and says how the process should end.
+pub fn run<A: Into<OsString> + Clone>(args: impl IntoIterator<Item = A>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version arrive here too, with exit code 0; a reader that went away is no reason to complain.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(failure::Exit::Usage.code()));
+        }
+    };
+    match dispatch(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nothing is left to tell when stderr itself is gone.
+            let _ = std::io::stderr().write_all(failure.report().as_bytes());
+            failure.exit_code()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Check(command) => command.run(),
+        Command::Demo(command) => command.run(),
+        Command::Init(command) => command.run(),
+        Command::Keys(command) => command.run(),
+        Command::Serve(command) => command.run(),
+        Command::Status(command) => command.run(),
+        Command::Token(command) => command.run(),
+        Command::Version(command) => command.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn no_argument_takes_a_secret() {
+        for text in [["portcullis", "status", "--portcullis-token=x"], ["portcullis", "status", "--token=x"]] {
+            assert!(Arguments::try_parse_from(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What commands print: JSON as the control API gave it, or aligned plain columns. Never a colour, so that a
+//! pipe, `NO_COLOR` and a terminal see the same bytes.
+
+use super::failure::Failure;
+use serde_json::Value;
+use std::borrow::Cow;
+use std::io::Write;
+
+/// The form of the data on stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Form {
+    /// The control API's own objects.
+    Json,
+    /// Columns for people.
+    Table,
+}
+
+/// Writes text to stdout and ends the line.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    Ok(stdout.flush()?)
+}
+
+/// Writes JSON to stdout, indented.
+pub(super) fn print_json(value: &Value) -> Result<(), Failure> {
+    print(&format!("{value:#}"))
+}
+
+/// Says something on stderr. Words are a courtesy: a closed stderr fails nothing.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", visible(text));
+}
+
+/// Columns under their headings, two spaces apart, no space at line ends.
+pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
+    let heading_row = headings.map(String::from);
+    let lines = std::iter::once(&heading_row).chain(rows).map(|row| row.iter().map(|cell| visible(cell)));
+    align(lines)
+}
+
+/// One fact a line: label, value.
+pub(super) fn facts(rows: &[(&str, String)]) -> String {
+    align(rows.iter().map(|(label, value)| [visible(label), visible(value)]))
+}
+
+/// Text with control characters and those that change the reading direction made visible, so that a key's
+/// description can neither steer a terminal nor forge a line.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    let hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if hidden(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
+}
+
+fn align<'a, R: IntoIterator<Item = Cow<'a, str>>>(rows: impl IntoIterator<Item = R>) -> String {
+    let rows: Vec<Vec<Cow<'_, str>>> = rows.into_iter().map(|row| row.into_iter().collect()).collect();
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|i| rows.iter().filter_map(|row| row.get(i)).map(|c| c.chars().count()).max().unwrap_or(0))
+        .collect();
+    let lines = rows.iter().map(|row| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_align_and_lines_end_clean() {
+        let rows = [["a".to_owned(), "x".to_owned()], ["long".to_owned(), String::new()]];
+        assert_eq!(table(["ID", "N"], &rows), "ID    N\na     x\nlong");
+        assert_eq!(facts(&[("name", "é".to_owned()), ("id", "1".to_owned())]), "name  é\nid    1");
+        assert_eq!(table(["ID"], &[]), "ID");
+    }
+
+    #[test]
+    fn hidden_characters_are_shown() {
+        assert_eq!(visible("plain é"), "plain é");
+        assert_eq!(visible("a\u{1b}[0m\nb\u{202e}"), "a\\u{1b}[0m\\nb\\u{202e}");
+    }
+}
