@@ -10,6 +10,7 @@
     )
 )]
 
+pub mod catalogue;
 pub mod config;
 pub mod model;
 pub mod store;

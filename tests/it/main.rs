@@ -6,3 +6,6 @@
     clippy::panic,
     reason = "tests fail by panicking"
 )]
+
+mod config;
+mod openapi;
