@@ -51,8 +51,7 @@ fn environment(
     let oauth_prefix = table.take("oauth_prefix").and_then(|value| value.parsed(path_prefix));
     table.unavailable("cors", &["refuse"]);
     table.unavailable("body_limit", &["none"]);
-    let keys = keys::read(table, &id, policies, &known, &roles);
-    let client_ids = keys.iter().map(|key| At { value: key.value.client_id.clone(), line: key.line }).collect();
+    let (keys, client_ids) = keys::read(table, &id, policies, &known, &roles);
     let places = EnvironmentPlaces { base_url: base_url.clone(), client_ids };
     let environment = base_url.zip(upstream).map(|(base_url, upstream)| Environment {
         id,
@@ -66,7 +65,7 @@ fn environment(
         paths,
         token_header: token_header.map_or(http::header::AUTHORIZATION, |header| header.value),
         oauth_prefix: oauth_prefix.map_or_else(|| "/oauth2".to_owned(), |prefix| prefix.value),
-        keys: keys.into_iter().map(|key| key.value).collect(),
+        keys,
     });
     (environment, places)
 }

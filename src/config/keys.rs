@@ -1,6 +1,7 @@
 //! `[[environments.NAME.keys]]`: keys that a tenant file declares by the digest of their secret.
 
 use super::permissions::Known;
+use super::quantity::duration_text;
 use super::reader::{At, Reader, Value, did_you_mean};
 use super::sheet::Sheet;
 use super::tenant::Policies;
@@ -13,18 +14,25 @@ use std::collections::HashMap;
 /// Permissions of Portcullis itself that a declared key may hold.
 const OWN_PERMISSIONS: [&str; 1] = ["portcullis:tokens:introspect"];
 
-/// Reads the keys of an environment; each stands at the line of its client id.
+/// Reads the keys of an environment, and the places of all client ids, those of unsound keys too.
 pub(super) fn read(
     table: &mut Reader<'_>,
     environment: &EnvironmentId,
     policies: Policies,
     known: &Known,
     roles: &[Role],
-) -> Vec<At<ApiKey>> {
+) -> (Vec<ApiKey>, Vec<At<ClientId>>) {
     let mut names: HashMap<String, usize> = HashMap::new();
+    let mut client_ids = Vec::new();
     let context = Context { environment, policies, known, roles };
-    let list = table.take("keys").map(|value| value.tables(|table| key(table, &context, &mut names)));
-    list.unwrap_or_default().into_iter().flatten().collect()
+    let list = table.take("keys").map(|value| {
+        value.tables(|table| {
+            let client_id = table.require("client_id").and_then(|value| value.parsed(ClientId::parse));
+            client_ids.extend(client_id.clone());
+            key(table, client_id, &context, &mut names)
+        })
+    });
+    (list.unwrap_or_default().into_iter().flatten().collect(), client_ids)
 }
 
 /// What a key is judged against.
@@ -35,8 +43,12 @@ struct Context<'c> {
     roles: &'c [Role],
 }
 
-fn key(table: &mut Reader<'_>, context: &Context<'_>, names: &mut HashMap<String, usize>) -> Option<At<ApiKey>> {
-    let client_id = table.require("client_id").and_then(|value| value.parsed(ClientId::parse));
+fn key(
+    table: &mut Reader<'_>,
+    client_id: Option<At<ClientId>>,
+    context: &Context<'_>,
+    names: &mut HashMap<String, usize>,
+) -> Option<ApiKey> {
     let name = table.require("name").and_then(|value| value.parsed(KeyName::parse));
     let digest = table.require("secret_digest").and_then(|value| value.parsed(SecretDigest::parse));
     let description = table.take("description").and_then(|value| value.string());
@@ -46,9 +58,9 @@ fn key(table: &mut Reader<'_>, context: &Context<'_>, names: &mut HashMap<String
     if let Some(name) = &name {
         report_taken_name(table.sheet(), name, names);
     }
-    let (client_id, digest) = (client_id?, digest?.value);
-    let key = ApiKey {
-        client_id: client_id.value,
+    let digest = digest?.value;
+    Some(ApiKey {
+        client_id: client_id?.value,
         environment: context.environment.clone(),
         name: name?.value,
         description: description.unwrap_or_default().to_owned(),
@@ -65,8 +77,7 @@ fn key(table: &mut Reader<'_>, context: &Context<'_>, names: &mut HashMap<String
         last_used_at: None,
         revision: Revision(0),
         managed_by: ManagedBy::File,
-    };
-    Some(At { value: key, line: client_id.line })
+    })
 }
 
 fn report_taken_name(sheet: &Sheet, name: &At<KeyName>, names: &mut HashMap<String, usize>) {
@@ -130,7 +141,7 @@ fn expiry(table: &mut Reader<'_>, policies: Policies) -> Option<Timestamp> {
     let given = table.take("expires_at");
     let expires_at = given.as_ref().and_then(Value::instant);
     let Some(longest) = policies.max_key_lifetime else { return expires_at.map(|at| at.value) };
-    let text = humantime::format_duration(longest);
+    let text = duration_text(longest);
     let last = policies.now.plus_seconds(i64::try_from(longest.as_secs()).unwrap_or(i64::MAX));
     match &expires_at {
         Some(at) if at.value > last => table.sheet().problem(

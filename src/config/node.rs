@@ -189,12 +189,13 @@ pub(super) fn networks(sheet: &Sheet, value: &Value<'_>) -> Vec<Network> {
 
 fn tokens(tokens: &mut Reader<'_>) -> (Duration, TokenAlgorithm) {
     let range = Duration::from_secs(1)..=Duration::from_secs(86_400);
-    let lifetime = tokens.take("lifetime").and_then(|value| value.duration(range)).map(|life| (life.as_secs(), life));
-    if let (Some((seconds, life)), Some(value)) = (lifetime, tokens.take("lifetime")) {
-        if Duration::from_secs(seconds) != life {
+    let lifetime = tokens.take("lifetime").and_then(|value| {
+        let lifetime = value.duration(range)?;
+        if lifetime.subsec_nanos() > 0 {
             value.problem("`lifetime` is told in whole seconds");
         }
-    }
+        Some(lifetime)
+    });
     let algorithm = tokens.take("algorithm").and_then(|value| {
         value.choice(&[
             ("EdDSA", TokenAlgorithm::EdDsa),
@@ -203,7 +204,7 @@ fn tokens(tokens: &mut Reader<'_>) -> (Duration, TokenAlgorithm) {
             ("HS256", TokenAlgorithm::Hs256),
         ])
     });
-    (lifetime.map_or(Duration::from_secs(3600), |(_, life)| life), algorithm.unwrap_or_default())
+    (lifetime.unwrap_or(Duration::from_secs(3600)), algorithm.unwrap_or_default())
 }
 
 fn access_log(log: &mut Reader<'_>) -> AccessLog {

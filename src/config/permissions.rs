@@ -60,7 +60,7 @@ pub(super) fn read(table: &mut Reader<'_>) -> Catalogue {
     let mut permissions = imported.flatten().unwrap_or_default();
     let ids = operation_ids(&permissions);
     for (name, value) in table.entries("permissions") {
-        let Some(operations) = operations(sheet, &value, &ids) else { continue };
+        let operations = operations(sheet, &value, &ids);
         let Some(name) = definable_name(sheet, &name) else { continue };
         match permissions.iter_mut().find(|permission| permission.name == name) {
             Some(permission) => add_operations(permission, operations),
@@ -109,17 +109,16 @@ fn definable_name(sheet: &Sheet, name: &At<&str>) -> Option<PermissionName> {
 }
 
 /// The operations of a permission; one that the OpenAPI document knows keeps its `operationId`.
-fn operations(sheet: &Sheet, value: &Value<'_>, ids: &HashMap<OperationPattern, Arc<str>>) -> Option<Vec<Operation>> {
-    let texts = value.one_or_more_strings()?;
-    if texts.is_empty() {
+fn operations(sheet: &Sheet, value: &Value<'_>, ids: &HashMap<OperationPattern, Arc<str>>) -> Vec<Operation> {
+    if value.is_empty_list() {
         value.problem("a permission needs at least one operation such as `GET /cards/{id}`");
     }
-    let patterns = patterns(sheet, texts);
     let operation = |pattern: OperationPattern| {
         let id = ids.get(&pattern).map_or_else(|| pattern.to_string().into(), Arc::clone);
         Operation { id, pattern }
     };
-    Some(patterns.into_iter().map(operation).collect())
+    let texts = value.one_or_more_strings().unwrap_or_default();
+    patterns(sheet, texts).into_iter().map(operation).collect()
 }
 
 fn patterns(sheet: &Sheet, texts: Vec<At<&str>>) -> Vec<OperationPattern> {
@@ -165,8 +164,8 @@ fn named_sets<'a>(
             sheet.problem(name.line, format!("`{}` {error}", name.value));
         }
         let names = value.one_or_more_strings().unwrap_or_default();
-        if names.is_empty() {
-            sheet.missing(value.line(), format!("{what} needs at least one permission"));
+        if value.is_empty_list() {
+            value.problem(format!("{what} needs at least one permission"));
         }
         sets.push((name.value, known.names(sheet, names, &[])));
     }

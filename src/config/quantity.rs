@@ -35,6 +35,14 @@ pub(super) fn size_text(bytes: u64) -> String {
     }
 }
 
+/// A duration in the largest unit that says it exactly.
+pub(super) fn duration_text(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let unit = units.into_iter().find(|(length, _)| millis > 0 && millis.is_multiple_of(*length));
+    unit.map_or_else(|| format!("{millis}ms"), |(length, name)| format!("{}{name}", millis / length))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,6 +57,12 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
         }
         assert_eq!([size_text(1 << 20), size_text(1 << 10), size_text(64)], ["1MiB", "1KiB", "64B"]);
+    }
+
+    #[test]
+    fn durations_are_told_as_people_write_them() {
+        let told = [7_776_000_000, 90_000_000, 300_000, 61_000, 1_500, 0].map(Duration::from_millis).map(duration_text);
+        assert_eq!(told, ["90d", "25h", "5m", "61s", "1500ms", "0ms"]);
     }
 
     #[test]

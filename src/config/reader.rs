@@ -3,7 +3,7 @@
 //! A [`Reader`] hands out the keys of one table and remembers which were asked for; whatever is left when it ends
 //! is an unknown key. A [`Value`] turns into a type or into a problem at its own line, never into a default.
 
-use super::quantity::{duration, size, size_text};
+use super::quantity::{duration, duration_text, size, size_text};
 use super::sheet::Sheet;
 use crate::model::Timestamp;
 use std::fmt::Display;
@@ -227,8 +227,7 @@ impl<'a> Value<'a> {
     pub(super) fn duration(&self, range: RangeInclusive<Duration>) -> Option<Duration> {
         let value = self.parsed(duration)?.value;
         if !range.contains(&value) {
-            let (low, high) = (humantime::format_duration(*range.start()), humantime::format_duration(*range.end()));
-            let given = humantime::format_duration(value);
+            let (given, low, high) = (duration_text(value), duration_text(*range.start()), duration_text(*range.end()));
             self.problem(format!("`{}` is {given}, but it goes from {low} to {high}", self.name));
             return None;
         }

@@ -1,7 +1,8 @@
 //! One file as it was read: its text, where its lines start, and what was found wrong with it.
 
 use super::Problem;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ pub(super) struct Sheet {
     text: String,
     line_starts: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
-    broken: Cell<bool>,
+    broken: RefCell<BTreeSet<usize>>,
 }
 
 impl Sheet {
@@ -33,7 +34,7 @@ impl Sheet {
 
     fn new(file: &Path, text: String) -> Self {
         let line_starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
-        Self { file: file.to_owned(), text, line_starts, problems: RefCell::default(), broken: Cell::new(false) }
+        Self { file: file.to_owned(), text, line_starts, problems: RefCell::default(), broken: RefCell::default() }
     }
 
     /// The file.
@@ -58,27 +59,28 @@ impl Sheet {
 
     /// Something is not TOML: from here on what is absent may only have been swallowed.
     pub(super) fn syntax(&self, line: usize, message: impl Into<String>) {
-        self.broken.set(true);
-        let mut problems = self.problems.borrow_mut();
         // The parser's recovery stumbles again over the rest of a broken line.
-        if !problems.iter().any(|problem| problem.line == line) {
-            problems.push(Problem { file: self.file.clone(), line, message: message.into() });
+        if self.broken.borrow_mut().insert(line) {
+            self.push(line, message.into());
         }
     }
 
-    /// A value is wrong where it stands.
+    /// A value is wrong where it stands. On a line that is not TOML that is said already.
     pub(super) fn problem(&self, line: usize, message: impl Into<String>) {
-        let repeats_syntax = self.broken.get() && self.problems.borrow().iter().any(|problem| problem.line == line);
-        if !repeats_syntax {
-            self.problems.borrow_mut().push(Problem { file: self.file.clone(), line, message: message.into() });
+        if !self.broken.borrow().contains(&line) {
+            self.push(line, message.into());
         }
     }
 
     /// Something that is needed is not there; kept back in a broken file, where it may only have been swallowed.
     pub(super) fn missing(&self, line: usize, message: impl Into<String>) {
-        if !self.broken.get() {
-            self.problem(line, message);
+        if self.broken.borrow().is_empty() {
+            self.push(line, message.into());
         }
+    }
+
+    fn push(&self, line: usize, message: String) {
+        self.problems.borrow_mut().push(Problem { file: self.file.clone(), line, message });
     }
 
     /// A result's value, or its error as a problem.

@@ -281,6 +281,25 @@ fn check_case(case: &str) -> Result<(), String> {
     Ok(())
 }
 
+#[test]
+fn whatever_is_cut_from_a_file_is_no_panic_and_the_lines_exist() {
+    let digest = digest(1);
+    let text = std::fs::read_to_string(repository().join("conf/tenants/acme.toml")).unwrap();
+    let text = text.replace("# [[env", "[[env").replace("# allowlist", "allowlist").replace("sha256:...", &digest);
+    let folder = folder(&[]);
+    let node = folder.path().join("portcullis.toml");
+    let lines = text.lines().count();
+    let cuts =
+        (0..text.len()).step_by(3).flat_map(|at| [text[..at].to_owned(), text[..at].to_owned() + &text[at + 1..]]);
+    for cut in cuts {
+        std::fs::write(folder.path().join("tenants/a.toml"), &cut).unwrap();
+        if let Err(problems) = load(&node, now()) {
+            assert!(!problems.0.is_empty(), "a refusal says why: {cut}");
+            assert!(problems.0.iter().all(|problem| (1..=lines + 1).contains(&problem.line)), "{problems}");
+        }
+    }
+}
+
 /// `env`, `upstream` and `key` stand behind the head of a sound tenant.
 fn expand(name: &str, text: &str) -> (String, String) {
     let upstream = "upstream = \"http://127.0.0.1:9000\"\n";
