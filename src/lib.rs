@@ -11,15 +11,13 @@
 )]
 
 pub mod access;
-pub mod catalogue;
-pub mod config;
-pub mod model;
-pub mod oauth;
 pub mod app;
+pub mod catalogue;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod model;
+pub mod oauth;
 pub mod sample;
 pub mod store;
 pub mod token;

@@ -5,6 +5,7 @@
 //! (`config`, and [`openapi`] for documents).
 
 mod matcher;
+pub mod openapi;
 mod template;
 
 pub use matcher::{Ambiguity, Found, Lookup};

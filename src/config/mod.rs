@@ -3,10 +3,33 @@
 //! Two stages: [`toml`] text is read leniently with the place of every value, then parsed into the types below.
 //! Nothing half-valid leaves this room. Environment variables are read here and nowhere else.
 
+mod environment;
+mod keys;
+mod load;
+mod node;
+mod permissions;
+mod problems;
+mod quantity;
+mod reader;
+mod sheet;
+mod template;
+mod tenant;
+mod upstream;
+
+pub use load::load;
+pub use problems::{Problem, Problems};
+pub use template::{InitError, init};
+
 use crate::model::{Network, Organization};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// A variable of the environment, where it is set to text. Only our own, `PORTCULLIS_…`, are read.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn environment_variable(name: &str) -> Option<String> {
+    name.starts_with("PORTCULLIS_").then(|| std::env::var(name).ok()).flatten()
+}
 
 /// Everything a node needs to know, checked.
 #[derive(Clone, Debug)]

@@ -7,5 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
-mod store;
 mod cli;
+mod config;
+mod openapi;
+mod store;

@@ -1,0 +1,217 @@
+//! `portcullis.toml`: the node's own file.
+
+use super::reader::{At, Reader, Value, read_document};
+use super::sheet::Sheet;
+use super::{AccessLog, ControlListener, EdgeListener, HeadLimits, NodeConfig, StoreUrl, TokenAlgorithm};
+use crate::model::{BaseUrl, Network};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Reads the node's file, and the line that names the tenants' folder. Where a value is wrong the problem is in
+/// the sheet and a default stands in for it.
+pub(super) fn read(sheet: &Sheet) -> (NodeConfig, usize) {
+    read_document(sheet, |file| {
+        let data_dir = file.section("node", |node| path_or(node, "data_dir", "data"));
+        let (edge, control, metrics_bind) = file.section("listeners", listeners);
+        let store = file.section("store", |store| store_url(store, data_dir.join("portcullis.db")));
+        let secret_key_file = file.section("secrets", |secrets| {
+            let named = secrets.take("key_file").and_then(|value| value.path());
+            named.map_or_else(|| data_dir.join("secret.key"), |path| path.value)
+        });
+        let (tenants_dir, tenants_line) = file.section("tenants", tenants_folder);
+        let (workers, trusted_proxies, limits) = file.section("edge", edge_settings);
+        let (token_lifetime, token_algorithm) = file.section("tokens", tokens);
+        let access_log = file.section("log", access_log);
+        let metrics_per_environment = file
+            .section("metrics", |metrics| metrics.take("per_environment").and_then(|on| on.boolean()))
+            .unwrap_or(true);
+        let node = NodeConfig {
+            data_dir,
+            edge,
+            control,
+            metrics_bind,
+            store,
+            secret_key_file,
+            tenants_dir,
+            workers,
+            trusted_proxies,
+            limits,
+            token_lifetime,
+            token_algorithm,
+            access_log,
+            metrics_per_environment,
+        };
+        (node, tenants_line)
+    })
+}
+
+fn path_or(reader: &mut Reader<'_>, key: &'static str, default: &str) -> PathBuf {
+    let named = reader.take(key).and_then(|value| value.path());
+    named.map_or_else(|| reader.sheet().resolve(default), |path| path.value)
+}
+
+fn tenants_folder(tenants: &mut Reader<'_>) -> (PathBuf, usize) {
+    let named = tenants.take("dir").and_then(|value| value.path());
+    let At { value, line } =
+        named.unwrap_or_else(|| At { value: tenants.sheet().resolve("tenants"), line: tenants.line() });
+    (value, line)
+}
+
+fn listeners(listeners: &mut Reader<'_>) -> (EdgeListener, ControlListener, Vec<SocketAddr>) {
+    let edge = listeners.section("edge", |edge| {
+        edge.unavailable("proxy_protocol", &["off"]);
+        plain_listener(edge, 8080, "its token endpoint takes secrets (RFC 6749 section 3.2)")
+    });
+    let (control, public_url) = listeners.section("control", |control| {
+        let public_url = control.take("public_url").and_then(|value| value.parsed(BaseUrl::parse));
+        let bind = plain_listener(control, 9080, "it takes passwords and hands out client secrets");
+        (bind, public_url.map(|url| url.value.as_str().to_owned()))
+    });
+    let metrics = listeners.section("metrics", |metrics| bind(metrics, 9464)).unwrap_or_default();
+    report_shared_addresses(listeners.sheet(), [&edge, &control, &metrics]);
+    (EdgeListener { bind: values(edge) }, ControlListener { bind: values(control), public_url }, values(metrics))
+}
+
+/// The addresses of a listener that secrets pass through. Until there is TLS it listens on loopback, or behind a
+/// proxy that has it.
+fn plain_listener(listener: &mut Reader<'_>, port: u16, why: &str) -> Vec<At<SocketAddr>> {
+    let sheet = listener.sheet();
+    listener.unavailable("tls", &["off"]);
+    let behind_proxy = listener.take("plaintext").and_then(|value| value.choice(&[("behind_proxy", true)]));
+    let addresses = bind(listener, port).unwrap_or_default();
+    let open = addresses.iter().filter(|at| !at.value.ip().to_canonical().is_loopback());
+    for At { value, line } in open.filter(|_| behind_proxy.is_none()) {
+        sheet.problem(
+            *line,
+            format!(
+                "`{value}` would be plain HTTP on an address that others can reach, and {why}: \
+                 bind a loopback address, or put TLS in front and say `plaintext = \"behind_proxy\"`"
+            ),
+        );
+    }
+    if let Some(value) = listener.take("bind").filter(Value::is_empty_list) {
+        value.problem("`bind` needs at least one address");
+    }
+    addresses
+}
+
+/// The addresses of a listener: this port on loopback unless the file says otherwise.
+fn bind(listener: &mut Reader<'_>, port: u16) -> Option<Vec<At<SocketAddr>>> {
+    let Some(value) = listener.take("bind") else {
+        return Some(vec![At { value: SocketAddr::from(([127, 0, 0, 1], port)), line: listener.line() }]);
+    };
+    let sheet = listener.sheet();
+    let parse = |at: At<&str>| {
+        let parsed = at
+            .value
+            .parse()
+            .map_err(|_| format!("`{}` is not an address and port such as `127.0.0.1:8080` or `[::1]:8080`", at.value));
+        sheet.accept(at.line, parsed).map(|value| At { value, line: at.line })
+    };
+    Some(value.one_or_more_strings()?.into_iter().filter_map(parse).collect())
+}
+
+fn report_shared_addresses(sheet: &Sheet, listeners: [&Vec<At<SocketAddr>>; 3]) {
+    let mut seen = HashMap::new();
+    for At { value, line } in listeners.into_iter().flatten().filter(|at| at.value.port() != 0) {
+        if let Some(first) = seen.insert(*value, *line) {
+            sheet.problem(*line, format!("`{value}` is bound already (line {first})"));
+        }
+    }
+}
+
+fn values<T>(places: Vec<At<T>>) -> Vec<T> {
+    places.into_iter().map(|at| at.value).collect()
+}
+
+fn store_url(store: &mut Reader<'_>, default: PathBuf) -> StoreUrl {
+    let sheet = store.sheet();
+    let Some(value) = store.take("url") else { return StoreUrl::Sqlite(default) };
+    let parsed = value.parsed(|text| match text.split_once(':') {
+        Some(("sqlite", path)) => sqlite_path(path).map(|path| StoreUrl::Sqlite(sheet.resolve(path))),
+        Some(("postgres" | "postgresql", _)) => {
+            Err("PostgreSQL arrives in a later version; this one keeps its store in `sqlite:PATH`".to_owned())
+        }
+        // The text is not repeated: it may hold a password.
+        _ => Err("is not `sqlite:PATH`".to_owned()),
+    });
+    parsed.map_or(StoreUrl::Sqlite(default), |url| url.value)
+}
+
+fn sqlite_path(path: &str) -> Result<&str, String> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    match path {
+        "" | ":memory:" => Err("needs the path of a file: `sqlite:data/portcullis.db`".to_owned()),
+        _ if path.contains(['?', '\0']) => Err("takes a path without options".to_owned()),
+        _ => Ok(path),
+    }
+}
+
+fn edge_settings(edge: &mut Reader<'_>) -> (usize, Vec<Network>, HeadLimits) {
+    let workers = edge.take("workers").and_then(|value| value.integer(0..=1024)).unwrap_or(0);
+    let proxies = edge.take("trusted_proxies").map(|value| networks(edge.sheet(), &value)).unwrap_or_default();
+    edge.unavailable("drain_timeout", &["default"]);
+    edge.unavailable("readiness_delay", &["0s"]);
+    let limits = edge.section("limits", |limits| {
+        let default = HeadLimits::default();
+        let times = Duration::from_millis(100)..=Duration::from_secs(300);
+        let read = HeadLimits {
+            header_bytes: limits
+                .take("header_bytes")
+                .and_then(|value| value.size(1024..=1024 * 1024))
+                .unwrap_or(default.header_bytes),
+            header_fields: limits
+                .take("header_fields")
+                .and_then(|value| value.integer(1..=250))
+                .unwrap_or(default.header_fields),
+            target_bytes: limits
+                .take("target_bytes")
+                .and_then(|value| value.size(64..=64 * 1024))
+                .unwrap_or(default.target_bytes),
+            header_timeout: limits
+                .take("header_timeout")
+                .and_then(|value| value.duration(times))
+                .unwrap_or(default.header_timeout),
+        };
+        limits.unavailable("body_bytes", &["none"]);
+        read
+    });
+    (workers, proxies, limits)
+}
+
+/// A list of networks; each one that is not a network is reported on its own line.
+pub(super) fn networks(sheet: &Sheet, value: &Value<'_>) -> Vec<Network> {
+    let texts = value.strings().unwrap_or_default();
+    texts.into_iter().filter_map(|At { value, line }| sheet.accept(line, Network::parse(value))).collect()
+}
+
+fn tokens(tokens: &mut Reader<'_>) -> (Duration, TokenAlgorithm) {
+    let range = Duration::from_secs(1)..=Duration::from_secs(86_400);
+    let lifetime = tokens.take("lifetime").and_then(|value| {
+        let lifetime = value.duration(range)?;
+        if lifetime.subsec_nanos() > 0 {
+            value.problem("`lifetime` is told in whole seconds");
+        }
+        Some(lifetime)
+    });
+    let algorithm = tokens.take("algorithm").and_then(|value| {
+        value.choice(&[
+            ("EdDSA", TokenAlgorithm::EdDsa),
+            ("ES256", TokenAlgorithm::Es256),
+            ("RS256", TokenAlgorithm::Rs256),
+            ("HS256", TokenAlgorithm::Hs256),
+        ])
+    });
+    (lifetime.unwrap_or(Duration::from_secs(3600)), algorithm.unwrap_or_default())
+}
+
+fn access_log(log: &mut Reader<'_>) -> AccessLog {
+    let Some(value) = log.take("access") else { return AccessLog::Stdout };
+    match value.string() {
+        Some("off") => AccessLog::Off,
+        Some("stdout") | None => AccessLog::Stdout,
+        Some(_) => value.path().map_or(AccessLog::Stdout, |path| AccessLog::File(path.value)),
+    }
+}

@@ -1,0 +1,162 @@
+//! One file as it was read: its text, where its lines start, and what was found wrong with it.
+
+use super::Problem;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// The largest file that is read, in bytes.
+pub(super) const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A file under judgement. Problems gather in it, so that readers of its parts need nothing but a shared reference.
+pub(super) struct Sheet {
+    file: PathBuf,
+    text: String,
+    line_starts: Vec<usize>,
+    problems: RefCell<Vec<Problem>>,
+    broken: RefCell<BTreeSet<usize>>,
+}
+
+impl Sheet {
+    /// Reads a file. One that cannot be read is an empty sheet with a problem.
+    pub(super) fn open(file: &Path) -> Self {
+        match read_text(file) {
+            Ok(text) => Self::new(file, text),
+            Err(fault) => {
+                let sheet = Self::new(file, String::new());
+                sheet.syntax(fault.line, fault.message);
+                sheet
+            }
+        }
+    }
+
+    fn new(file: &Path, text: String) -> Self {
+        let line_starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
+        Self { file: file.to_owned(), text, line_starts, problems: RefCell::default(), broken: RefCell::default() }
+    }
+
+    /// The file.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Its text.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The line of a byte, from 1.
+    pub(super) fn line(&self, byte: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= byte) + 1
+    }
+
+    /// A path that the file names, resolved against the file's folder.
+    pub(super) fn resolve(&self, path: &str) -> PathBuf {
+        self.file.parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    /// Something is not TOML: from here on what is absent may only have been swallowed.
+    pub(super) fn syntax(&self, line: usize, message: impl Into<String>) {
+        // The parser's recovery stumbles again over the rest of a broken line.
+        if self.broken.borrow_mut().insert(line) {
+            self.push(line, message.into());
+        }
+    }
+
+    /// A value is wrong where it stands. On a line that is not TOML that is said already.
+    pub(super) fn problem(&self, line: usize, message: impl Into<String>) {
+        if !self.broken.borrow().contains(&line) {
+            self.push(line, message.into());
+        }
+    }
+
+    /// Something that is needed is not there; kept back in a broken file, where it may only have been swallowed.
+    pub(super) fn missing(&self, line: usize, message: impl Into<String>) {
+        if self.broken.borrow().is_empty() {
+            self.push(line, message.into());
+        }
+    }
+
+    fn push(&self, line: usize, message: String) {
+        self.problems.borrow_mut().push(Problem { file: self.file.clone(), line, message });
+    }
+
+    /// A result's value, or its error as a problem.
+    pub(super) fn accept<T, E: std::fmt::Display>(&self, line: usize, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.problem(line, error.to_string())).ok()
+    }
+
+    /// Whether nothing was found wrong so far.
+    pub(super) fn is_sound(&self) -> bool {
+        self.problems.borrow().is_empty()
+    }
+
+    /// What was found wrong.
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.problems.into_inner()
+    }
+}
+
+/// Why a file gives no text.
+pub(super) struct ReadFault {
+    /// The line, from 1; 1 where the whole file is meant.
+    pub(super) line: usize,
+    /// What is wrong.
+    pub(super) message: String,
+}
+
+/// A whole text file of at most [`MAX_FILE_BYTES`].
+pub(super) fn read_text(file: &Path) -> Result<String, ReadFault> {
+    let bytes = read_bytes(file)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let sound = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = sound.iter().filter(|byte| **byte == b'\n').count() + 1;
+        ReadFault { line, message: "is not UTF-8 text from this line on".to_owned() }
+    })
+}
+
+/// A whole file of at most [`MAX_FILE_BYTES`].
+pub(super) fn read_bytes(file: &Path) -> Result<Vec<u8>, ReadFault> {
+    let fault = |message| ReadFault { line: 1, message };
+    let unreadable = |error: std::io::Error| fault(format!("cannot be read: {error}"));
+    let mut bytes = Vec::new();
+    let opened = File::open(file).map_err(unreadable)?;
+    opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE_BYTES) {
+        return Err(fault("is larger than 16 MiB".to_owned()));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_lines() {
+        let sheet = Sheet::new(Path::new("x"), "ab\ncd\n\nef".to_owned());
+        let lines: Vec<usize> = (0..10).map(|byte| sheet.line(byte)).collect();
+        assert_eq!(lines, [1, 1, 1, 2, 2, 2, 3, 4, 4, 4]);
+    }
+
+    #[test]
+    fn files_of_the_limit_are_read_and_one_byte_more_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("big");
+        let limit = usize::try_from(MAX_FILE_BYTES).unwrap();
+        std::fs::write(&file, vec![b' '; limit]).unwrap();
+        assert!(read_text(&file).is_ok());
+        std::fs::write(&file, vec![b' '; limit + 1]).unwrap();
+        assert_eq!(read_text(&file).err().unwrap().message, "is larger than 16 MiB");
+    }
+
+    #[test]
+    fn text_that_is_not_utf8_names_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("latin1");
+        std::fs::write(&file, b"a = 1\nb = 'caf\xe9'\n").unwrap();
+        assert_eq!(read_text(&file).err().unwrap().line, 2);
+    }
+}
