@@ -20,4 +20,5 @@ pub mod model;
 pub mod oauth;
 pub mod sample;
 pub mod store;
+pub mod tables;
 pub mod token;

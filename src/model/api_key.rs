@@ -35,7 +35,7 @@ pub enum ManagedBy {
 }
 
 /// What can be said of a key at an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyStatus {
     /// It opens what it holds.
     Active,

@@ -1,0 +1,81 @@
+//! From tenant files to a snapshot.
+
+use super::Snapshot;
+use super::environment::{EnvironmentTable, Host};
+use super::tokens::TokenCache;
+use crate::catalogue::{Catalogue, CatalogueError};
+use crate::model::{Environment, EnvironmentId, EnvironmentPolicy, Organization, PermissionSet, Role};
+use crate::token::SigningKeySet;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Why tenant files do not make tables.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// An environment's operations do not make a catalogue.
+    #[error("environment `{environment}`: {source}")]
+    Catalogue {
+        /// Which one.
+        environment: EnvironmentId,
+        /// Why.
+        source: CatalogueError,
+    },
+}
+
+pub(super) fn build(organizations: Vec<Organization>, signing: SigningKeySet) -> Result<Snapshot, BuildError> {
+    let mut environments = Vec::new();
+    let mut by_id = HashMap::new();
+    let mut hosts: HashMap<Box<str>, Host> = HashMap::new();
+    let mut declared = HashMap::new();
+    let keys = papaya::HashMap::new();
+    for environment in organizations.iter().flat_map(|organization| &organization.environments) {
+        let index = environments.len();
+        let table = table(environment)?;
+        for authority in environment.base_url.authorities() {
+            hosts.entry(authority.into()).or_default().insert(environment.base_url.path(), index);
+        }
+        for key in &environment.keys {
+            keys.pin().insert(key.client_id.clone(), Arc::new(table.live_key(index, key)));
+            declared.insert(key.client_id.clone(), key.clone());
+        }
+        by_id.insert(environment.id.clone(), index);
+        environments.push(Arc::new(table));
+    }
+    Ok(Snapshot {
+        organizations,
+        environments,
+        by_id,
+        hosts,
+        keys,
+        declared,
+        signing: Arc::new(signing),
+        tokens: TokenCache::new(),
+    })
+}
+
+fn table(environment: &Environment) -> Result<EnvironmentTable, BuildError> {
+    let catalogue = Catalogue::new(environment.permissions.clone(), &environment.public, environment.paths.semicolon)
+        .map_err(|source| BuildError::Catalogue { environment: environment.id.clone(), source })?;
+    let role_set = |role: &Role| {
+        PermissionSet::new(role.permissions.iter().filter_map(|name| catalogue.permission(name.as_str())))
+    };
+    let policy = EnvironmentPolicy {
+        id: Arc::new(environment.id.clone()),
+        platform: environment.platform.network_set(),
+        roles: environment.roles.iter().map(role_set).collect(),
+        permissions: catalogue.permissions().iter().map(|permission| permission.name.clone()).collect(),
+    };
+    Ok(EnvironmentTable {
+        label: environment.id.to_string(),
+        base_url: environment.base_url.clone(),
+        policy,
+        catalogue,
+        presets: environment.presets.clone(),
+        roles: environment.roles.clone(),
+        paths: environment.paths,
+        upstream: environment.upstream.clone(),
+        token_header: environment.token_header.clone(),
+        oauth_prefix: environment.oauth_prefix.clone(),
+        platform_label: environment.platform.label.clone(),
+    })
+}

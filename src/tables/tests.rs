@@ -1,0 +1,155 @@
+//! Single changes: order, visibility, and what a file owns.
+
+use super::*;
+use crate::model::{
+    BaseUrl, Environment, Identifier, KeyKind, KeyName, ManagedBy, PathRules, PermissionName, PlatformAddresses,
+    SecretDigest, SecretVersion, Upstream, UpstreamUrl,
+};
+use crate::token::{Algorithm, SigningKey};
+
+fn id() -> EnvironmentId {
+    EnvironmentId {
+        organization: Identifier::parse("acme").unwrap(),
+        environment: Identifier::parse("production").unwrap(),
+    }
+}
+
+fn key(version: u64, revision: u64) -> ApiKey {
+    ApiKey {
+        client_id: ClientId::parse("pcull_a").unwrap(),
+        environment: id(),
+        name: KeyName::parse("a").unwrap(),
+        description: String::new(),
+        kind: KeyKind::FineGrained { permissions: vec![PermissionName::parse("api:read").unwrap()] },
+        allowlist: None,
+        secret_digest: SecretDigest::of(b"s"),
+        secret_last_four: String::new(),
+        secret_version: SecretVersion(version),
+        expires_at: None,
+        created_at: Timestamp::from_unix(0),
+        created_by: "test".into(),
+        rotated_at: None,
+        revoked_at: None,
+        last_used_at: None,
+        revision: Revision(revision),
+        managed_by: ManagedBy::Api,
+    }
+}
+
+fn tables(declared: Vec<ApiKey>) -> Tables {
+    let environment = Environment {
+        id: id(),
+        base_url: BaseUrl::parse("http://gate.test/v1").unwrap(),
+        upstream: Upstream {
+            urls: vec![UpstreamUrl::parse("http://127.0.0.1:9").unwrap()],
+            timeouts: crate::model::UpstreamTimeouts::default(),
+            host: crate::model::UpstreamHost::default(),
+            authorization: crate::model::UpstreamAuthorization::default(),
+            set_headers: vec![],
+            ca_pem: None,
+        },
+        public: vec![],
+        permissions: vec![],
+        presets: vec![],
+        roles: vec![],
+        platform: PlatformAddresses::default(),
+        paths: PathRules::default(),
+        token_header: http::header::AUTHORIZATION,
+        oauth_prefix: "/oauth2".into(),
+        keys: declared,
+    };
+    let organization = Organization {
+        id: Identifier::parse("acme").unwrap(),
+        name: "Acme".into(),
+        block_legacy_keys: None,
+        max_key_lifetime: None,
+        environments: vec![environment],
+    };
+    let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
+    Tables::new(Snapshot::build(vec![organization], signing).unwrap(), Revision(0))
+}
+
+fn version(tables: &Tables) -> Option<u64> {
+    tables.load().with_key("pcull_a", |key| key.map(|key| key.secret_version.0))
+}
+
+#[test]
+fn an_older_state_never_replaces_a_newer_one() {
+    let tables = tables(vec![]);
+    assert_eq!(version(&tables), None);
+    tables.apply(&key(2, 5));
+    tables.apply(&key(1, 4));
+    assert_eq!(version(&tables), Some(2));
+    tables.apply(&key(3, 6));
+    assert_eq!((version(&tables), tables.revision()), (Some(3), Revision(6)));
+}
+
+#[test]
+fn keys_of_elsewhere_are_left_out() {
+    let tables = tables(vec![]);
+    let mut key = key(1, 1);
+    key.environment.environment = Identifier::parse("staging").unwrap();
+    tables.apply(&key);
+    assert_eq!(version(&tables), None);
+}
+
+#[test]
+fn the_file_wins() {
+    let declared = ApiKey { managed_by: ManagedBy::File, ..key(9, 0) };
+    let tables = tables(vec![declared]);
+    tables.apply(&key(1, 7));
+    assert_eq!(version(&tables), Some(9));
+}
+
+#[test]
+fn requests_find_their_environment() {
+    let tables = tables(vec![]);
+    let snapshot = tables.load();
+    for (host, path, found) in [
+        ("gate.test", "/v1/x", true),
+        ("GATE.test.", "/v1", true),
+        ("gate.test:80", "/v1/", true),
+        ("gate.test:8080", "/v1", false),
+        ("other.test", "/v1", false),
+        ("gate.test", "/v2", false),
+        ("", "/v1", false),
+    ] {
+        assert_eq!(snapshot.route(host, path.as_bytes()).is_some(), found, "{host}{path}");
+    }
+}
+
+#[test]
+fn proven_tokens_are_known_and_forged_ones_never() {
+    let tables = tables(vec![]);
+    let snapshot = tables.load();
+    let claims = crate::model::AccessTokenClaims {
+        issuer: "i".into(),
+        audience: "a".into(),
+        client_id: ClientId::parse("x").unwrap(),
+        issued_at: Timestamp::from_unix(1),
+        expires_at: Timestamp::from_unix(2),
+        token_id: "t".into(),
+        secret_version: SecretVersion(1),
+        scope: None,
+    };
+    let token = crate::token::sign(&claims, snapshot.signing()).unwrap();
+    let known = |token: &str| snapshot.claims(token).map(|(_, known)| known);
+    assert_eq!((known(&token), known(&token)), (Ok(false), Ok(true)));
+    let forged = format!("{}x", &token[..token.len() - 2]);
+    assert!(known(&forged).is_err() && known(&forged).is_err());
+}
+
+#[test]
+fn a_swap_never_loses_a_change() {
+    let tables = tables(vec![]);
+    tables.apply(&key(2, 5));
+    let fresh = || {
+        let other = self::tables(vec![]);
+        Arc::into_inner(other.current.into_inner()).unwrap()
+    };
+    let stale = tables.swap(fresh(), Revision(4)).unwrap_err();
+    assert_eq!(version(&tables), Some(2));
+    stale.apply(&key(2, 5));
+    tables.swap(*stale, Revision(5)).unwrap();
+    assert_eq!((version(&tables), tables.revision()), (Some(2), Revision(5)));
+}
