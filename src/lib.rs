@@ -16,6 +16,7 @@ pub mod catalogue;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod model;
 pub mod oauth;
 pub mod sample;
