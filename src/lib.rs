@@ -17,6 +17,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod edge;
+pub mod control;
 pub mod model;
 pub mod oauth;
 pub mod sample;

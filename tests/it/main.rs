@@ -9,5 +9,6 @@
 
 mod cli;
 mod config;
+mod control;
 mod openapi;
 mod store;
