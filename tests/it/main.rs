@@ -10,4 +10,6 @@
 mod cli;
 mod config;
 mod openapi;
+mod readme;
 mod store;
+mod tidy;
