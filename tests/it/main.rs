@@ -11,4 +11,6 @@ mod cli;
 mod config;
 mod control;
 mod openapi;
+mod readme;
 mod store;
+mod tidy;
