@@ -9,5 +9,7 @@
 
 mod cli;
 mod config;
+mod edge;
+mod harness;
 mod openapi;
 mod store;
