@@ -10,6 +10,8 @@
 mod cli;
 mod config;
 mod control;
+mod edge;
+mod harness;
 mod openapi;
 mod readme;
 mod store;
