@@ -101,7 +101,9 @@ fn messages_cannot_be_steered_by_what_was_sent() {
 #[test]
 fn policies_bind_create_and_rotate() {
     let node = Node::with(strict_acme());
-    check(node.create(json!({})), &[("/expires_at", "expiry_required")]);
+    let answer = node.create(json!({}));
+    assert!(answer.text.contains("at most 90 days away"), "{}", answer.text);
+    check(answer, &[("/expires_at", "expiry_required")]);
     check(node.create(json!({"expires_at": "2030-06-15T17:46:41Z"})), &[("/expires_at", "expiry_too_far")]);
     let legacy = json!({"name": "l", "type": "legacy", "role": "events", "expires_at": "2030-05-01T00:00:00Z"});
     check(node.post(KEYS, &legacy), &[("/type", "legacy_blocked")]);

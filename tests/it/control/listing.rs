@@ -47,6 +47,21 @@ fn a_page_of_declared_keys_alone_ends() {
 }
 
 #[test]
+fn a_key_that_a_file_took_over_is_listed_once() {
+    let node = Node::start();
+    let ids: Vec<String> = ["a", "b", "c"].iter().map(|name| node.key(name)).collect();
+    let mut organization = acme();
+    organization.environments[0].keys = ids.iter().map(|id| declared(id, &format!("file {id}"))).collect();
+    let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
+    let snapshot = Snapshot::build(vec![organization], signing).unwrap();
+    node.tables.swap(snapshot, node.tables.revision()).unwrap();
+    for limit in 1..=7 {
+        let names = walk(&node, &format!("limit={limit}"));
+        assert!(names.len() == 3 && names.iter().all(|name| name.starts_with("file ")), "{limit}: {names:?}");
+    }
+}
+
+#[test]
 fn filters_bind_both_kinds() {
     let node = Node::with(with_declared());
     node.create(json!({"name": "Ends", "expires_at": "2030-04-01T00:00:00Z"})).expect(201);
