@@ -9,7 +9,10 @@
 
 mod cli;
 mod config;
+mod control;
 mod edge;
 mod harness;
 mod openapi;
+mod readme;
 mod store;
+mod tidy;
