@@ -384,7 +384,16 @@ fn environment_unknown() {
     let gateway = Gateway::start();
     let token = gateway.reader_token();
     let cards = || gateway.get("/cards").bearer(&token);
-    for host in ["other.test", "gate.test:81", "gate.tes", "xgate.test", "127.0.0.1"] {
+    for host in [
+        "other.test",
+        "gate.test:81",
+        "gate.test:port",
+        "gate.test:",
+        "gate.test:99999",
+        "gate.tes",
+        "xgate.test",
+        "127.0.0.1",
+    ] {
         assert_refused(&gateway, &cards().host(host), 404, "environment_unknown");
     }
     for target in ["/", "/v1", "/v1/Production/cards", "/V1/production/cards", "/v1/productions/cards", "/v1/productio"]
