@@ -9,7 +9,13 @@
 
 mod cli;
 mod config;
+mod demo;
 mod edge;
+mod hammer;
 mod harness;
 mod openapi;
+mod process;
+mod prometheus;
+mod restart;
+mod start;
 mod store;
