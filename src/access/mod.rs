@@ -23,7 +23,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Leave to forward one request. Made by this room alone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permit {
     environment: Arc<EnvironmentId>,
     operation: Arc<str>,

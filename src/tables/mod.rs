@@ -17,7 +17,8 @@ pub use environment::{EnvironmentTable, Reserved, is_well_known};
 pub use follow::{FollowError, Follower, load_keys};
 
 use crate::model::{
-    AccessTokenClaims, ApiKey, ClientId, EnvironmentId, KeyStatus, LiveKey, Organization, Revision, Timestamp,
+    AccessTokenClaims, ApiKey, ClientId, EnvironmentId, EnvironmentIndex, KeyStatus, LiveKey, Organization, Revision,
+    Timestamp,
 };
 use crate::token::{SigningKeySet, TokenError};
 use arc_swap::{ArcSwap, Guard};
@@ -126,6 +127,11 @@ impl Snapshot {
     fn environment_entry(&self, id: &EnvironmentId) -> Option<(usize, &Arc<EnvironmentTable>)> {
         let index = *self.by_id.get(id)?;
         self.environments.get(index).map(|environment| (index, environment))
+    }
+
+    /// The environment at a live key's place.
+    pub fn environment_at(&self, EnvironmentIndex(index): EnvironmentIndex) -> Option<&EnvironmentTable> {
+        self.environments.get(index as usize).map(Arc::as_ref)
     }
 
     /// All environments, in the order of the files.

@@ -9,6 +9,7 @@
 
 mod cli;
 mod config;
+mod control;
 mod demo;
 mod edge;
 mod hammer;
@@ -16,6 +17,8 @@ mod harness;
 mod openapi;
 mod process;
 mod prometheus;
+mod readme;
 mod restart;
 mod start;
 mod store;
+mod tidy;

@@ -1,0 +1,176 @@
+//! Request bodies: bytes to drafts. What has the wrong type or no business here is found out; what values mean is
+//! judged behind it, so that an answer can name both kinds of errors.
+
+use super::Shared;
+use super::answer::Refusal;
+use super::json;
+use crate::control::field::{FieldErrors, escape};
+use crate::control::{AllowlistDraft, KeyDraft, RotationDraft};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use serde_json::{Map, Value};
+
+/// A body that is one JSON object, or nothing at all.
+pub(super) struct Body(Option<Map<String, Value>>);
+
+impl FromRequest<Shared> for Body {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &Shared) -> Result<Self, Refusal> {
+        let is_json = is_json(request.headers());
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(),
+            _ => Refusal::malformed("the request body did not arrive whole"),
+        })?;
+        if bytes.is_empty() {
+            return Ok(Self(None));
+        }
+        if !is_json {
+            return Err(Refusal::unsupported_media_type());
+        }
+        match json::parse(&bytes) {
+            Ok(Value::Object(members)) => Ok(Self(Some(members))),
+            Ok(_) => Err(Refusal::malformed("a request body is a JSON object")),
+            Err(error) => Err(Refusal::malformed(format!("the body is not JSON: {error}"))),
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = given.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/json")
+}
+
+impl Body {
+    /// A key to be made.
+    pub(super) fn key_draft(self) -> Result<(KeyDraft, FieldErrors), Refusal> {
+        let mut fields = Fields::new(self.required()?);
+        let draft = KeyDraft {
+            name: fields.text("name"),
+            description: fields.text("description").unwrap_or_default(),
+            legacy: fields.is_legacy(),
+            permissions: fields.texts("permissions"),
+            preset: fields.text("preset"),
+            role: fields.text("role"),
+            expires_at: fields.text("expires_at"),
+            allowlist: fields.allowlist(),
+        };
+        Ok((draft, fields.finish(&[])))
+    }
+
+    /// A rotation.
+    pub(super) fn rotation_draft(self) -> Result<(RotationDraft, FieldErrors), Refusal> {
+        /// What a key has and a rotation leaves alone.
+        const IMMUTABLE: [&str; 7] = ["client_id", "description", "name", "permissions", "preset", "role", "type"];
+        let mut fields = Fields::new(self.required()?);
+        let draft = RotationDraft {
+            expires_at: fields.has("expires_at").then(|| fields.text("expires_at")),
+            allowlist: fields.has("allowlist").then(|| fields.allowlist()),
+        };
+        Ok((draft, fields.finish(&IMMUTABLE)))
+    }
+
+    /// Nothing, or an object without members.
+    pub(super) fn nothing(self) -> Result<(), Refusal> {
+        let errors = Fields::new(self.0.unwrap_or_default()).finish(&[]);
+        if errors.is_empty() { Ok(()) } else { Err(Refusal::invalid(errors.into_vec())) }
+    }
+
+    fn required(self) -> Result<Map<String, Value>, Refusal> {
+        self.0.ok_or_else(|| Refusal::malformed("this needs a JSON object as its body"))
+    }
+}
+
+/// The members of an object that are not read yet, and what was wrong with those that are.
+struct Fields {
+    at: &'static str,
+    members: Map<String, Value>,
+    errors: FieldErrors,
+}
+
+impl Fields {
+    fn new(members: Map<String, Value>) -> Self {
+        Self { at: "", members, errors: FieldErrors::default() }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    /// The member, where it is there and not null.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.members.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn mistyped<T>(&mut self, name: &str, expected: &str) -> Option<T> {
+        self.errors.mistyped(format!("{}/{name}", self.at), expected);
+        None
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) => Some(text),
+            _ => self.mistyped(name, "a string"),
+        }
+    }
+
+    fn boolean(&mut self, name: &str) -> Option<bool> {
+        match self.take(name)? {
+            Value::Bool(value) => Some(value),
+            _ => self.mistyped(name, "true or false"),
+        }
+    }
+
+    /// A list of strings. What is no string keeps its place, so that later errors point to the right one.
+    fn texts(&mut self, name: &str) -> Option<Vec<String>> {
+        let Value::Array(items) = self.take(name)? else { return self.mistyped(name, "a list of strings") };
+        let mut texts = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            texts.push(match item {
+                Value::String(text) => text,
+                _ => self.mistyped(&format!("{name}/{index}"), "a string").unwrap_or_default(),
+            });
+        }
+        Some(texts)
+    }
+
+    fn is_legacy(&mut self) -> bool {
+        match self.text("type").as_deref() {
+            None | Some("fine_grained") => false,
+            Some("legacy") => true,
+            Some(_) => {
+                self.errors.add("/type", "type_unknown", "a key's type is `fine_grained` or `legacy`");
+                false
+            }
+        }
+    }
+
+    fn allowlist(&mut self) -> Option<AllowlistDraft> {
+        let Value::Object(members) = self.take("allowlist")? else {
+            return self.mistyped("allowlist", "an object such as {\"networks\":[],\"platform\":true}, or null");
+        };
+        let errors = std::mem::take(&mut self.errors);
+        let mut inner = Self { at: "/allowlist", members, errors };
+        let draft = AllowlistDraft {
+            networks: inner.texts("networks").unwrap_or_default(),
+            platform: inner.boolean("platform").unwrap_or_default(),
+        };
+        self.errors = inner.finish(&[]);
+        Some(draft)
+    }
+
+    /// Whatever was not read has no business here.
+    fn finish(mut self, immutable: &[&str]) -> FieldErrors {
+        for name in self.members.keys() {
+            let pointer = format!("{}/{}", self.at, escape(name));
+            if immutable.contains(&name.as_str()) {
+                self.errors.add(pointer, "field_immutable", "this cannot be changed here");
+            } else {
+                self.errors.add(pointer, "field_unknown", "there is no such field here");
+            }
+        }
+        self.errors
+    }
+}

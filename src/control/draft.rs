@@ -1,0 +1,254 @@
+//! What somebody asks for, as text, and the judgement over it: every field at once, against the environment's
+//! catalogue and the organization's policies. Pure: tables and time are arguments.
+
+use super::field::{FieldErrors, quote};
+use crate::model::{Allowlist, KeyKind, KeyName, KeyNameError, Network, Organization, PermissionName, Timestamp};
+use crate::tables::EnvironmentTable;
+use std::collections::HashSet;
+
+/// The longest description, in characters.
+const MAX_DESCRIPTION: usize = 1000;
+/// The most networks of one allowlist.
+const MAX_NETWORKS: usize = 100_000;
+
+/// A key to be made, as it was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct KeyDraft {
+    /// What people will call it.
+    pub name: Option<String>,
+    /// Free text: at most 1000 characters, no control characters but line breaks.
+    pub description: String,
+    /// A legacy key, which takes `role`; else a fine-grained one, which takes `permissions` or `preset`.
+    pub legacy: bool,
+    /// Exactly what it may do. Where this is given it wins over `preset`: whoever starts from a preset and adjusts it
+    /// sends what came out.
+    pub permissions: Option<Vec<String>>,
+    /// The preset whose permissions it takes.
+    pub preset: Option<String>,
+    /// The role of a legacy key.
+    pub role: Option<String>,
+    /// When it ends (RFC 3339); `None` is never.
+    pub expires_at: Option<String>,
+    /// From where; `None` is any address.
+    pub allowlist: Option<AllowlistDraft>,
+}
+
+/// A rotation, as it was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct RotationDraft {
+    /// The new expiry (RFC 3339); `Some(None)` is never, `None` is an error: the choice is asked for every time.
+    pub expires_at: Option<Option<String>>,
+    /// `None` keeps the allowlist, `Some(None)` opens the key to any address.
+    pub allowlist: Option<Option<AllowlistDraft>>,
+}
+
+/// An allowlist, as it was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct AllowlistDraft {
+    /// Addresses and CIDR networks.
+    pub networks: Vec<String>,
+    /// Whether the environment's platform addresses count too.
+    pub platform: bool,
+}
+
+/// What a draft is judged against.
+pub(super) struct Rules<'a> {
+    pub(super) organization: &'a Organization,
+    pub(super) environment: &'a EnvironmentTable,
+    pub(super) now: Timestamp,
+}
+
+/// A draft that may become a key.
+#[derive(Debug)]
+pub(super) struct SoundKey {
+    pub(super) name: KeyName,
+    pub(super) description: String,
+    pub(super) kind: KeyKind,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) allowlist: Option<Allowlist>,
+}
+
+/// A rotation that may be done.
+#[derive(Debug)]
+pub(super) struct SoundRotation {
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) allowlist: Option<Option<Allowlist>>,
+}
+
+impl Rules<'_> {
+    /// Judges a key to be made; `errors` holds what reading the draft already found.
+    pub(super) fn judge_key(&self, draft: KeyDraft, mut errors: FieldErrors) -> Result<SoundKey, FieldErrors> {
+        let name = judge_name(draft.name.as_deref(), &mut errors);
+        judge_description(&draft.description, &mut errors);
+        let kind = if draft.legacy { self.legacy(&draft, &mut errors) } else { self.chosen(&draft, &mut errors) };
+        let expires_at = self.expiry(draft.expires_at.as_deref(), &mut errors);
+        let allowlist = draft.allowlist.and_then(|allowlist| judge_allowlist(&allowlist, &mut errors));
+        let sound = name.zip(kind).map(|(name, kind)| SoundKey {
+            name,
+            description: draft.description,
+            kind,
+            expires_at,
+            allowlist,
+        });
+        errors.or(sound)
+    }
+
+    /// Judges a rotation; `errors` holds what reading the draft already found.
+    pub(super) fn judge_rotation(
+        &self,
+        draft: RotationDraft,
+        mut errors: FieldErrors,
+    ) -> Result<SoundRotation, FieldErrors> {
+        let expires_at = match &draft.expires_at {
+            Some(expires_at) => self.expiry(expires_at.as_deref(), &mut errors),
+            None => {
+                errors.add("/expires_at", "expiry_missing", "a rotation asks for the new expiry: an instant, or null");
+                None
+            }
+        };
+        let allowlist =
+            draft.allowlist.map(|given| given.and_then(|allowlist| judge_allowlist(&allowlist, &mut errors)));
+        errors.or(Some(SoundRotation { expires_at, allowlist }))
+    }
+
+    fn legacy(&self, draft: &KeyDraft, errors: &mut FieldErrors) -> Option<KeyKind> {
+        if self.organization.block_legacy_keys == Some(true) {
+            errors.add("/type", "legacy_blocked", "the organization does not allow new legacy keys");
+        }
+        for (pointer, given) in [("/permissions", draft.permissions.is_some()), ("/preset", draft.preset.is_some())] {
+            if given {
+                errors.add(pointer, "field_conflict", "a legacy key takes a role instead");
+            }
+        }
+        let Some(role) = &draft.role else {
+            errors.add("/role", "role_required", "a legacy key needs a role");
+            return None;
+        };
+        if !self.environment.roles.iter().any(|known| known.name == *role) {
+            errors.add("/role", "role_unknown", format!("the environment has no role `{}`", quote(role)));
+            return None;
+        }
+        Some(KeyKind::Legacy { role: role.clone() })
+    }
+
+    fn chosen(&self, draft: &KeyDraft, errors: &mut FieldErrors) -> Option<KeyKind> {
+        if draft.role.is_some() {
+            errors.add("/role", "field_conflict", "a fine-grained key takes permissions or a preset instead");
+        }
+        let preset = draft.preset.as_ref().and_then(|name| {
+            let found = self.environment.presets.iter().find(|preset| preset.name == *name);
+            if found.is_none() {
+                errors.add("/preset", "preset_unknown", format!("the environment has no preset `{}`", quote(name)));
+            }
+            found
+        });
+        let permissions = match (&draft.permissions, preset) {
+            (Some(names), _) => self.permissions(names, errors),
+            (None, Some(preset)) => self.known(&preset.permissions, errors),
+            (None, None) if draft.preset.is_some() => return None,
+            (None, None) => vec![],
+        };
+        if permissions.is_empty() && draft.permissions.as_ref().is_none_or(Vec::is_empty) {
+            errors.add("/permissions", "permission_required", "a key needs at least one permission");
+        }
+        Some(KeyKind::FineGrained { permissions })
+    }
+
+    /// The names, once each and in the order given.
+    fn permissions(&self, names: &[String], errors: &mut FieldErrors) -> Vec<PermissionName> {
+        let mut seen = HashSet::new();
+        let mut kept = Vec::new();
+        for (at, text) in names.iter().enumerate() {
+            match PermissionName::parse(text).ok().filter(|name| self.grants(name)) {
+                Some(name) if seen.insert(name.clone()) => kept.push(name),
+                Some(_) => {}
+                None => {
+                    let message = format!("the environment has no permission `{}`", quote(text));
+                    errors.add(format!("/permissions/{at}"), "permission_unknown", message);
+                }
+            }
+        }
+        kept
+    }
+
+    fn known(&self, names: &[PermissionName], errors: &mut FieldErrors) -> Vec<PermissionName> {
+        for name in names.iter().filter(|name| !self.grants(name)) {
+            let message = format!("the preset names `{name}`, which the environment does not have");
+            errors.add("/preset", "permission_unknown", message);
+        }
+        names.to_vec()
+    }
+
+    /// Whether a key may hold it. Management permissions cannot be given yet.
+    fn grants(&self, name: &PermissionName) -> bool {
+        !name.is_reserved() && self.environment.catalogue.permission(name.as_str()).is_some()
+    }
+
+    /// Future, and within the organization's bound where there is one.
+    fn expiry(&self, text: Option<&str>, errors: &mut FieldErrors) -> Option<Timestamp> {
+        let longest = self.organization.max_key_lifetime;
+        let Some(text) = text else {
+            if let Some(longest) = longest {
+                let message = format!("the organization asks for an expiry at most {} away", days(longest));
+                errors.add("/expires_at", "expiry_required", message);
+            }
+            return None;
+        };
+        let instant = Timestamp::parse(text)
+            .map_err(|error| errors.add("/expires_at", "expiry_invalid", error.to_string()))
+            .ok()?;
+        let last = longest.map(|longest| self.now.plus_seconds(i64::try_from(longest.as_secs()).unwrap_or(i64::MAX)));
+        if instant <= self.now {
+            errors.add("/expires_at", "expiry_in_the_past", format!("`{instant}` is not in the future"));
+        } else if let Some(last) = last.filter(|last| instant > *last) {
+            let message = format!("the organization allows no expiry after `{last}`");
+            errors.add("/expires_at", "expiry_too_far", message);
+        }
+        Some(instant)
+    }
+}
+
+fn days(longest: std::time::Duration) -> String {
+    humantime::format_duration(longest).to_string()
+}
+
+fn judge_name(text: Option<&str>, errors: &mut FieldErrors) -> Option<KeyName> {
+    let judged = KeyName::parse(text.unwrap_or_default());
+    let code = |error| match error {
+        KeyNameError::Empty => "name_required",
+        KeyNameError::Invisible | KeyNameError::TooLong => "name_invalid",
+    };
+    judged.map_err(|error| errors.add("/name", code(error), error.to_string())).ok()
+}
+
+fn judge_description(text: &str, errors: &mut FieldErrors) {
+    if text.chars().any(|c| c.is_control() && c != '\n') {
+        let message = "a description holds no control characters but line breaks";
+        errors.add("/description", "description_invalid", message);
+    } else if text.chars().count() > MAX_DESCRIPTION {
+        let message = format!("a description has at most {MAX_DESCRIPTION} characters");
+        errors.add("/description", "description_invalid", message);
+    }
+}
+
+/// `None` only together with an error: an allowlist that was asked for never becomes "any address".
+fn judge_allowlist(draft: &AllowlistDraft, errors: &mut FieldErrors) -> Option<Allowlist> {
+    if draft.networks.len() > MAX_NETWORKS {
+        let message = format!("an allowlist has at most {MAX_NETWORKS} networks");
+        errors.add("/allowlist/networks", "allowlist_too_long", message);
+        return None;
+    }
+    let mut networks = Vec::with_capacity(draft.networks.len());
+    for (at, text) in draft.networks.iter().enumerate() {
+        match Network::parse(text) {
+            Ok(network) => networks.push(network),
+            Err(error) => errors.add(format!("/allowlist/networks/{at}"), "network_invalid", error.to_string()),
+        }
+    }
+    if networks.is_empty() && !draft.networks.is_empty() {
+        return None;
+    }
+    Allowlist::new(networks, draft.platform)
+        .map_err(|error| errors.add("/allowlist", "allowlist_empty", error.to_string()))
+        .ok()
+}

@@ -1,0 +1,71 @@
+//! The control plane: what may be changed about API keys and who may ask, over HTTP and for the workbench.
+//!
+//! [`Control`] holds the work (`keys`, `listing`, judged by `draft`); `api` is the JSON face of it and nothing more.
+//! A change is judged whole, goes to the store, then to the tables, then the caller is answered: the first request
+//! after the answer sees it. What it leaves to others: keeping (`store`), deciding requests (`access`), serving
+//! them (`edge`).
+
+mod api;
+pub mod bootstrap;
+mod draft;
+mod field;
+mod keys;
+mod listing;
+mod problem;
+
+pub use api::router;
+pub use bootstrap::{BootstrapError, ensure_bootstrap_token};
+pub use draft::{AllowlistDraft, KeyDraft, RotationDraft};
+pub use field::{FieldError, FieldErrors};
+pub use keys::IssuedKey;
+pub use listing::{KeyListing, KeyQuery, ListPlace};
+pub use problem::KeyProblem;
+
+use crate::model::{SecretDigest, Timestamp};
+use crate::store::Store;
+use crate::tables::Tables;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// What a control plane is made of.
+pub struct ControlParts {
+    /// Where keys are kept.
+    pub store: Arc<dyn Store>,
+    /// What the request path reads.
+    pub tables: Arc<Tables>,
+    /// The version that `status` tells.
+    pub version: &'static str,
+    /// When the process started.
+    pub started_at: Timestamp,
+    /// Tells the present second.
+    pub clock: fn() -> Timestamp,
+}
+
+/// The control plane of one node. Shared: every method takes `&self`.
+pub struct Control {
+    store: Arc<dyn Store>,
+    tables: Arc<Tables>,
+    version: &'static str,
+    started_at: Timestamp,
+    clock: fn() -> Timestamp,
+    /// The operator token's digest as the store last told it; opens `status` alone while the store is away.
+    last_operator: Mutex<Option<SecretDigest>>,
+}
+
+impl Control {
+    /// A control plane of these parts.
+    pub fn new(parts: ControlParts) -> Self {
+        let ControlParts { store, tables, version, started_at, clock } = parts;
+        Self { store, tables, version, started_at, clock, last_operator: Mutex::new(None) }
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").field("version", &self.version).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,71 @@
+//! What is known of one request while it is served.
+
+use crate::access::Permit;
+use crate::tables::EnvironmentTable;
+use crate::telemetry::{EnvironmentMetrics, InFlight, Outcome};
+use std::fmt::Write;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// One request, from its head to its log line.
+#[derive(Debug)]
+pub(super) struct RequestContext {
+    pub(super) started: Instant,
+    pub(super) request_id: String,
+    pub(super) environment: Option<Arc<EnvironmentTable>>,
+    pub(super) metrics: Option<Arc<EnvironmentMetrics>>,
+    pub(super) address: Option<IpAddr>,
+    /// INVARIANT: nothing reaches an upstream while this is `None`.
+    pub(super) permit: Option<Permit>,
+    pub(super) outcome: Outcome,
+    pub(super) code: Option<&'static str>,
+    pub(super) upstream_since: Option<Instant>,
+    /// The upstream's answer has begun: no retry any more.
+    pub(super) answered: bool,
+    pub(super) _in_flight: InFlight,
+}
+
+/// Draws request ids: unique, not secret. One seed a process, one counter.
+#[derive(Debug)]
+pub(super) struct RequestIds {
+    seed: (u64, u64),
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(super) const fn new(seed: (u64, u64)) -> Self {
+        Self { seed, next: AtomicU64::new(0) }
+    }
+
+    /// 32 hexadecimal digits, never all zero in either half: also a W3C trace id.
+    pub(super) fn draw(&self) -> String {
+        let count = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut text = String::with_capacity(32);
+        let halves = (mix(self.seed.0.wrapping_add(count)) | 1, mix(self.seed.1 ^ count));
+        let _ = write!(text, "{:016x}{:016x}", halves.0, halves.1);
+        text
+    }
+}
+
+/// The finalizer of SplitMix64: every input bit reaches every output bit.
+const fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_do_not_repeat() {
+        let ids = RequestIds::new((1, 2));
+        let drawn: std::collections::HashSet<String> = (0..10_000).map(|_| ids.draw()).collect();
+        assert_eq!(drawn.len(), 10_000);
+        assert!(drawn.iter().all(|id| id.len() == 32));
+    }
+}

@@ -1,0 +1,353 @@
+//! pingora's hooks: the checks, then what a permit lets through, and how.
+
+use super::answer::{Answer, PORTCULLIS_ERROR, X_REQUEST_ID};
+use super::context::{RequestContext, RequestIds};
+use super::gate::{Arrived, Gate, Seen, Verdict};
+use super::identity;
+use super::reserved::{self, Issue};
+use super::upstreams::Upstreams;
+use crate::access::Denial;
+use crate::model::{Timestamp, UpstreamHost, UpstreamUrl};
+use crate::tables::{Reserved, Tables};
+use crate::telemetry::{AccessLine, AccessLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome};
+use async_trait::async_trait;
+use http::header::{HOST, VIA};
+use http::{HeaderValue, StatusCode};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Waiting for the next bytes of a request body, or for the caller to take the next bytes of an answer.
+const DOWNSTREAM_IDLE: Duration = Duration::from_secs(30);
+
+/// The edge, as pingora's proxy calls it.
+#[derive(Debug)]
+pub(super) struct Forward {
+    pub(super) tables: Arc<Tables>,
+    pub(super) gate: Gate,
+    pub(super) upstreams: Arc<Upstreams>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) access_log: Arc<AccessLog>,
+    pub(super) request_ids: Arc<RequestIds>,
+    pub(super) token_lifetime: Duration,
+    pub(super) clock: fn() -> Timestamp,
+}
+
+impl Forward {
+    /// Runs the checks and notes what they saw.
+    fn check(&self, session: &Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
+        let header = session.req_header();
+        let arrived = arrived(header, session);
+        let mut seen = Seen::default();
+        let verdict = self.gate.check(&self.tables.load(), &arrived, (self.clock)(), &mut seen);
+        match seen.token_known {
+            Some(true) => self.metrics.token_cache_hits.inc(),
+            Some(false) => self.metrics.token_cache_misses.inc(),
+            None => {}
+        }
+        let label = seen.environment.as_ref().map_or(NO_ENVIRONMENT, |environment| environment.label.as_str());
+        context.metrics = Some(self.metrics.environment(label));
+        context.environment = seen.environment;
+        context.address = seen.address;
+        self.metrics.overhead.observe(context.started.elapsed().as_secs_f64());
+        verdict
+    }
+
+    async fn refuse(&self, session: &mut Session, context: &mut RequestContext, denial: &Denial) -> Result<()> {
+        context.note(denial, Outcome::Denied);
+        Answer::refusal(denial, &context.request_id).write(&mut session.downstream_session, &context.request_id).await
+    }
+
+    async fn answer(&self, session: &mut Session, context: &mut RequestContext, kind: Reserved) -> Result<()> {
+        context.outcome = Outcome::Answered;
+        let Some(environment) = context.environment.clone() else { return Err(no_permit()) };
+        let answer = match kind {
+            Reserved::Token => {
+                let body = reserved::read_body(&mut session.downstream_session).await;
+                let issue = Issue {
+                    address: context.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+                    lifetime: self.token_lifetime,
+                    now: (self.clock)(),
+                    token_id: &context.request_id,
+                };
+                let arrived = arrived(session.req_header(), session);
+                let body = body.as_ref().map(|body| body.as_slice());
+                let (answer, result) =
+                    reserved::token_answer(&arrived, body, &environment, &self.tables.load(), &issue);
+                if let Some(metrics) = &context.metrics {
+                    self.metrics.count_token_request(metrics, result);
+                }
+                self.metrics.token_duration.observe(context.started.elapsed().as_secs_f64());
+                context.code = (result != "issued").then_some(result);
+                answer
+            }
+            Reserved::Jwks | Reserved::Metadata => {
+                reserved::document(kind, &session.req_header().method, &environment, &self.tables.load())
+            }
+        };
+        answer.write(&mut session.downstream_session, &context.request_id).await
+    }
+
+    fn log(&self, session: &Session, context: &RequestContext, status: u16, duration: Duration) {
+        let header = session.req_header();
+        let (path, _) = arrived(header, session).split_target();
+        let path = String::from_utf8_lossy(path.get(..path.len().min(1024)).unwrap_or_default());
+        self.access_log.write(&AccessLine {
+            time: (self.clock)().to_string(),
+            request_id: &context.request_id,
+            environment: context.environment.as_ref().map_or(NO_ENVIRONMENT, |environment| environment.label.as_str()),
+            client_id: context.permit.as_ref().and_then(|permit| permit.client_id()).map(|id| id.as_str()),
+            address: context.address,
+            method: header.method.as_str(),
+            path: &path,
+            operation: context.permit.as_ref().map(|permit| permit.operation()),
+            status,
+            outcome: context.outcome.as_str(),
+            code: context.code,
+            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+            bytes_out: session.body_bytes_sent() as u64,
+        });
+    }
+}
+
+impl RequestContext {
+    fn note(&mut self, denial: &Denial, outcome: Outcome) {
+        self.outcome = outcome;
+        self.code = Some(denial.code());
+    }
+}
+
+fn arrived<'s>(header: &'s RequestHeader, session: &Session) -> Arrived<'s> {
+    Arrived { method: &header.method, target: header.raw_path(), headers: &header.headers, peer: peer(session) }
+}
+
+fn peer(session: &ServerSession) -> IpAddr {
+    // A connection without a peer address gets one that no allowlist should hold.
+    session.client_addr().and_then(|addr| addr.as_inet()).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip())
+}
+
+fn no_permit() -> Box<Error> {
+    Error::explain(ErrorType::InternalError, "forwarding without a permit")
+}
+
+#[async_trait]
+impl ProxyHttp for Forward {
+    type CTX = RequestContext;
+
+    fn new_ctx(&self) -> RequestContext {
+        RequestContext {
+            started: Instant::now(),
+            request_id: self.request_ids.draw(),
+            environment: None,
+            metrics: None,
+            address: None,
+            permit: None,
+            outcome: Outcome::Failed,
+            code: None,
+            upstream_since: None,
+            answered: false,
+            _in_flight: InFlight::enter(&self.metrics.in_flight),
+        }
+    }
+
+    /// No compression, no modules: bytes pass as they are.
+    fn init_downstream_modules(&self, _modules: &mut pingora_core::modules::http::HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, context: &mut RequestContext) -> Result<bool> {
+        session.set_read_timeout(Some(DOWNSTREAM_IDLE));
+        session.set_write_timeout(Some(DOWNSTREAM_IDLE));
+        session.set_total_drain_timeout(Some(Duration::from_secs(5)));
+        match self.check(session, context) {
+            Ok(Verdict::Forward(permit)) => {
+                context.permit = Some(permit);
+                Ok(false)
+            }
+            Ok(Verdict::Answer(kind)) => self.answer(session, context, kind).await.map(|()| true),
+            Err(denial) => self.refuse(session, context, &denial).await.map(|()| true),
+        }
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, context: &mut RequestContext) -> Result<Box<HttpPeer>> {
+        let (Some(_), Some(environment)) = (&context.permit, &context.environment) else { return Err(no_permit()) };
+        let upstream = &environment.upstream;
+        context.upstream_since = Some(Instant::now());
+        let (url, address) = self
+            .upstreams
+            .next(&upstream.urls)
+            .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "the upstream's name has no address").into_up())?;
+        let mut peer = HttpPeer::new(address, url.tls(), sni(url));
+        let timeouts = &upstream.timeouts;
+        peer.options.connection_timeout = Some(timeouts.connect);
+        peer.options.total_connection_timeout = Some(timeouts.connect * 2);
+        let upgrade = session.is_upgrade_req();
+        peer.options.read_timeout = Some(if upgrade { timeouts.upgraded_idle } else { timeouts.read });
+        peer.options.write_timeout = Some(timeouts.write);
+        peer.options.idle_timeout = Some(timeouts.idle);
+        Ok(Box::new(peer))
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut RequestContext,
+    ) -> Result<()> {
+        let (Some(permit), Some(environment)) = (&context.permit, &context.environment) else {
+            return Err(no_permit());
+        };
+        let peer = peer(session);
+        let trusted = self.gate.trusted_proxies.contains(peer);
+        identity::set(request, environment, permit, context, peer, trusted)?;
+        let target = session.req_header().raw_path();
+        let relative = target.get(environment.base_url.path().len()..).ok_or_else(no_permit)?;
+        // Every URL of an upstream has its own path; the first names it, as the peer was chosen by name alone.
+        let prefix = environment.upstream.urls.first().map_or("", UpstreamUrl::path);
+        if !prefix.is_empty() || relative.len() != target.len() {
+            request.set_raw_path(&upstream_target(prefix, relative))?;
+        }
+        if environment.upstream.host == UpstreamHost::Upstream
+            && let Some(url) = environment.upstream.urls.first()
+        {
+            request.insert_header(HOST, url.authority())?;
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut RequestContext,
+    ) -> Result<()> {
+        context.answered = true;
+        if response.status == StatusCode::SWITCHING_PROTOCOLS {
+            let idle = context.environment.as_ref().map(|environment| environment.upstream.timeouts.upgraded_idle);
+            session.set_read_timeout(idle);
+        }
+        response.remove_header(&PORTCULLIS_ERROR);
+        response.insert_header(X_REQUEST_ID, context.request_id.as_str())?;
+        response.append_header(VIA, HeaderValue::from_static("1.1 portcullis"))?;
+        Ok(())
+    }
+
+    /// Only what is safe to send twice, on a pooled connection that died before any byte of an answer.
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        context: &mut RequestContext,
+        client_reused: bool,
+    ) -> Box<Error> {
+        let mut error = error.more_context(format!("upstream {}", peer._address));
+        let again = client_reused
+            && !context.answered
+            && session.req_header().method.is_idempotent()
+            && !session.as_ref().retry_buffer_truncated()
+            && matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError)
+            && *error.esource() == ErrorSource::Upstream;
+        error.set_retry(again);
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut RequestContext) -> FailToProxy {
+        let Some(denial) = failure(error) else {
+            context.outcome = Outcome::Failed;
+            context.code = Some("downstream_closed");
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        };
+        context.note(&denial, Outcome::Failed);
+        if let Some(metrics) = context.metrics.as_ref().filter(|_| *error.esource() == ErrorSource::Upstream) {
+            self.metrics.count_upstream_error(metrics, denial.code());
+        }
+        tracing::warn!(request_id = %context.request_id, code = denial.code(), error = %error.etype().as_str(), "a request failed");
+        if session.response_written().is_none() {
+            let mut answer = Answer::refusal(&denial, &context.request_id);
+            answer.close = true;
+            // The caller may be gone as well; there is nobody else to tell.
+            let _ = answer.write(&mut session.downstream_session, &context.request_id).await;
+        }
+        FailToProxy { error_code: denial.status(), can_reuse_downstream: false }
+    }
+
+    /// pingora's own lines would hold paths and queries.
+    fn suppress_error_log(&self, _session: &Session, _context: &RequestContext, _error: &Error) -> bool {
+        true
+    }
+
+    fn request_summary(&self, _session: &Session, context: &RequestContext) -> String {
+        format!("request {}", context.request_id)
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut RequestContext) {
+        let status = session.response_written().map_or(0, |response| response.status.as_u16());
+        if context.permit.is_some() && context.code.is_none() {
+            context.outcome = Outcome::Forwarded;
+        }
+        let duration = context.started.elapsed();
+        if let Some(metrics) = &context.metrics {
+            self.metrics.count_request(metrics, session.req_header().method.as_str(), status, context.outcome);
+            metrics.request_duration.observe(duration.as_secs_f64());
+            if let Some(since) = context.upstream_since {
+                metrics.upstream_duration.observe(since.elapsed().as_secs_f64());
+            }
+            if let Some(code) = context.code.filter(|_| context.outcome == Outcome::Denied) {
+                self.metrics.count_denial(metrics, code);
+            }
+        }
+        if self.access_log.is_on() {
+            self.log(session, context, status, duration);
+        }
+    }
+}
+
+/// `upstream + P` and the untouched query; an empty path is `/`.
+fn upstream_target(prefix: &str, relative: &[u8]) -> Vec<u8> {
+    let mut target = Vec::with_capacity(prefix.len() + relative.len() + 1);
+    target.extend_from_slice(prefix.as_bytes());
+    if prefix.is_empty() && !relative.starts_with(b"/") {
+        target.push(b'/');
+    }
+    target.extend_from_slice(relative);
+    target
+}
+
+/// The name to ask for in TLS: the host's, none for an address.
+fn sni(url: &UpstreamUrl) -> String {
+    if url.tls() { url.host().to_owned() } else { String::new() }
+}
+
+/// What a failure is called; `None` where the caller is gone and nobody is left to tell.
+fn failure(error: &Error) -> Option<Denial> {
+    match (error.esource(), error.etype()) {
+        (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(Denial::RequestTimeout),
+        (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader | ErrorType::Custom(_) | ErrorType::CustomCode(..)) => {
+            Some(Denial::MalformedRequest { reason: "the request's body is not framed as announced" })
+        }
+        (ErrorSource::Downstream, _) => None,
+        (ErrorSource::Upstream, kind) => Some(upstream_failure(kind)),
+        (ErrorSource::Internal | ErrorSource::Unset, _) => Some(Denial::InternalError),
+    }
+}
+
+fn upstream_failure(kind: &ErrorType) -> Denial {
+    use ErrorType as E;
+    match kind {
+        E::ConnectTimedout | E::ReadTimedout | E::WriteTimedout | E::TLSHandshakeTimedout => Denial::UpstreamTimeout,
+        E::ConnectRefused
+        | E::ConnectNoRoute
+        | E::ConnectError
+        | E::ConnectProxyFailure
+        | E::BindError
+        | E::SocketError
+        | E::TLSHandshakeFailure
+        | E::TLSWantX509Lookup
+        | E::InvalidCert => Denial::UpstreamUnreachable,
+        _ => Denial::UpstreamProtocol,
+    }
+}

@@ -1,0 +1,177 @@
+//! Our own front inside pingora's service: it reads each HTTP/1 head under a deadline and judges it before pingora
+//! parses it. Only sound heads go on.
+
+use super::answer::Answer;
+use super::context::RequestIds;
+use super::forward::Forward;
+use super::head::{self, Scan};
+use crate::access::Denial;
+use crate::config::HeadLimits;
+use crate::model::Timestamp;
+use crate::telemetry::{AccessLine, AccessLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome};
+use async_trait::async_trait;
+use bytes::BytesMut;
+use pingora::proxy::HttpProxy;
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
+use pingora_core::protocols::Stream;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::server::ShutdownWatch;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// An idle connection is closed after this time.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long a refused connection is still read from, so that the answer is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1 << 20;
+
+/// The edge's application: one call a connection.
+pub(super) struct Front {
+    pub(super) proxy: Arc<HttpProxy<Forward>>,
+    pub(super) limits: HeadLimits,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) connections: prometheus::IntGauge,
+    pub(super) access_log: Arc<AccessLog>,
+    pub(super) request_ids: Arc<RequestIds>,
+    pub(super) clock: fn() -> Timestamp,
+}
+
+/// How reading a head ended.
+enum Read {
+    /// It is sound.
+    Head(BytesMut),
+    /// It is refused.
+    Refused(Denial),
+    /// The caller is gone, idle, or the node drains.
+    Gone,
+}
+
+#[async_trait]
+impl ServerApp for Front {
+    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let _connection = InFlight::enter(&self.connections);
+        let mut carried: Option<HttpPersistentSettings> = None;
+        loop {
+            let head = match self.read_head(&mut stream, shutdown).await {
+                Read::Head(head) => head,
+                Read::Refused(denial) => {
+                    self.refuse(stream, &denial).await;
+                    return None;
+                }
+                Read::Gone => return None,
+            };
+            let mut session = ServerSession::new_http1(stream);
+            session.set_keepalive((!*shutdown.borrow()).then_some(IDLE.as_secs()));
+            let mut settings = carried.take().unwrap_or_else(|| HttpPersistentSettings::for_session(&session));
+            settings.set_pipelined_prefix(head);
+            settings.apply_to_session(&mut session);
+            let (next, settings) = self.proxy.process_new_http(session, shutdown).await?.consume();
+            (stream, carried) = (next, settings);
+        }
+    }
+
+    async fn cleanup(&self) {
+        self.proxy.http_cleanup().await;
+    }
+}
+
+impl Front {
+    async fn read_head(&self, stream: &mut Stream, shutdown: &ShutdownWatch) -> Read {
+        let mut buffer = BytesMut::with_capacity(4096);
+        if !self.first_bytes(stream, &mut buffer, shutdown).await {
+            return Read::Gone;
+        }
+        match tokio::time::timeout(self.limits.header_timeout, self.whole_head(stream, &mut buffer)).await {
+            Ok(Some(Ok(judged))) => {
+                head::to_origin_form(&mut buffer, &judged);
+                Read::Head(buffer)
+            }
+            Ok(Some(Err(denial))) => Read::Refused(denial),
+            Ok(None) => Read::Gone,
+            Err(_) => Read::Refused(Denial::RequestTimeout),
+        }
+    }
+
+    /// Waits for a request to begin; a drain ends the wait.
+    async fn first_bytes(&self, stream: &mut Stream, buffer: &mut BytesMut, shutdown: &ShutdownWatch) -> bool {
+        let mut shutdown = shutdown.clone();
+        tokio::select! {
+            biased;
+            read = tokio::time::timeout(IDLE, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
+            _ = shutdown.wait_for(|down| *down) => false,
+        }
+    }
+
+    /// Reads to the end of the head and judges it; `None` where the caller went away.
+    async fn whole_head(&self, stream: &mut Stream, buffer: &mut BytesMut) -> Option<Result<head::Judged, Denial>> {
+        let mut scanned = 0;
+        let mut blank_line_skipped = false;
+        loop {
+            // One empty line before a request is skipped (RFC 9112 section 2.2).
+            if !blank_line_skipped && buffer.starts_with(b"\r\n") {
+                drop(buffer.split_to(2));
+                blank_line_skipped = true;
+            }
+            if buffer.as_ref() != b"\r" {
+                match head::scan(buffer, scanned, &self.limits) {
+                    Ok(Scan::Complete(end)) => {
+                        return Some(head::judge(buffer.get(..end).unwrap_or_default(), &self.limits));
+                    }
+                    Ok(Scan::Partial) => scanned = buffer.len().saturating_sub(3),
+                    Err(denial) => return Some(Err(denial)),
+                }
+            }
+            match stream.read_buf(buffer).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// Answers, counts and logs a refused head, then closes without losing the answer to a reset.
+    async fn refuse(&self, mut stream: Stream, denial: &Denial) {
+        let started = Instant::now();
+        let request_id = self.request_ids.draw();
+        let peer =
+            stream.get_socket_digest().and_then(|digest| digest.peer_addr().and_then(|a| a.as_inet().map(|a| a.ip())));
+        let answer = Answer::refusal(denial, &request_id).into_bytes(&request_id);
+        let write = async {
+            stream.write_all(&answer).await?;
+            stream.flush().await?;
+            stream.shutdown().await
+        };
+        let _ = tokio::time::timeout(LINGER, write).await;
+        let environment = self.metrics.environment(NO_ENVIRONMENT);
+        self.metrics.count_request(&environment, "other", denial.status(), Outcome::Denied);
+        self.metrics.count_denial(&environment, denial.code());
+        self.access_log.write(&AccessLine {
+            time: (self.clock)().to_string(),
+            request_id: &request_id,
+            environment: NO_ENVIRONMENT,
+            client_id: None,
+            address: peer.map(|address| address.to_canonical()),
+            method: "-",
+            path: "-",
+            operation: None,
+            status: denial.status(),
+            outcome: Outcome::Denied.as_str(),
+            code: Some(denial.code()),
+            duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            bytes_out: 0,
+        });
+        let _ = tokio::time::timeout(LINGER, read_away(&mut stream)).await;
+    }
+}
+
+async fn read_away(stream: &mut Stream) {
+    let mut scratch = BytesMut::with_capacity(4096);
+    let mut left = LINGER_BYTES;
+    while let Ok(n @ 1..) = stream.read_buf(&mut scratch).await {
+        left = left.saturating_sub(n);
+        if left == 0 {
+            return;
+        }
+        scratch.clear();
+    }
+}

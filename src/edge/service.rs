@@ -1,0 +1,221 @@
+//! Listeners, signals and drain: the edge as pingora's server runs it.
+//!
+//! The edge cannot be made without loaded tables ([`EdgeParts`] demands them): no tables, no listener. Sockets are
+//! bound by us before anything starts, so that a port in use is an error with a name and port 0 can be told.
+
+use super::context::RequestIds;
+use super::forward::Forward;
+use super::front::Front;
+use super::gate::Gate;
+use super::upstreams::Upstreams;
+use crate::config::HeadLimits;
+use crate::model::{NetworkSet, Timestamp};
+use crate::tables::Tables;
+use crate::telemetry::{AccessLog, Metrics};
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use pingora::proxy::http_proxy;
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::server::{Fds, ListenFds, RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, ShutdownWatch};
+use pingora_core::services::{Service, ServiceReadyNotifier, ServiceWithDependents, listening};
+use prometheus::IntGauge;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// Requests that are being served get this long to end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Everything the edge needs. Tables come loaded.
+pub struct EdgeParts {
+    /// The live tables.
+    pub tables: Arc<Tables>,
+    /// Resolved upstreams.
+    pub upstreams: Arc<Upstreams>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Access log.
+    pub access_log: Arc<AccessLog>,
+    /// Bound sockets.
+    pub listeners: Vec<TcpListener>,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: NetworkSet,
+    /// Limits of a request head.
+    pub limits: HeadLimits,
+    /// Life of an access token.
+    pub token_lifetime: Duration,
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// Two random numbers for request ids.
+    pub request_id_seed: (u64, u64),
+    /// A private folder; pingora's own files would otherwise lie in a shared one.
+    pub run_dir: PathBuf,
+    /// The present second.
+    pub clock: fn() -> Timestamp,
+    /// What a HUP does.
+    pub on_hangup: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Why the edge does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}{}", hint(source))]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "; another process has the port: stop it or choose another port",
+        std::io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege: choose a higher one",
+        std::io::ErrorKind::AddrNotAvailable => "; this machine does not have the address",
+        _ => "",
+    }
+}
+
+/// Binds an address for listening.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let bound = TcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    bound.map_err(|source| ServeError::Bind { address, source })
+}
+
+/// Serves until a TERM or INT, then drains and returns. Must be called outside any async runtime.
+pub fn serve(parts: EdgeParts) {
+    let mut conf = ServerConf::default();
+    conf.threads = parts.workers.max(1);
+    // Attempts, the first included: a pooled connection may be stale more than once.
+    conf.max_retries = 4;
+    conf.upstream_keepalive_pool_size = 1024;
+    conf.grace_period_seconds = Some(0);
+    conf.graceful_shutdown_timeout_seconds = Some(1);
+    conf.pid_file = parts.run_dir.join("pingora.pid").display().to_string();
+    conf.upgrade_sock = parts.run_dir.join("upgrade.sock").display().to_string();
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    server.bootstrap();
+    let (drain, drained) = watch::channel(false);
+    let connections = parts.metrics.connections("edge");
+    let in_flight = parts.metrics.in_flight.clone();
+    let request_ids = Arc::new(RequestIds::new(parts.request_id_seed));
+    let forward = Forward {
+        tables: parts.tables,
+        gate: Gate { trusted_proxies: parts.trusted_proxies },
+        upstreams: parts.upstreams,
+        metrics: Arc::clone(&parts.metrics),
+        access_log: Arc::clone(&parts.access_log),
+        request_ids: Arc::clone(&request_ids),
+        token_lifetime: parts.token_lifetime,
+        clock: parts.clock,
+    };
+    let front = Front {
+        proxy: Arc::new(http_proxy(&server.configuration, forward)),
+        limits: parts.limits,
+        metrics: parts.metrics,
+        connections,
+        access_log: parts.access_log,
+        request_ids,
+        clock: parts.clock,
+    };
+    let mut inner = listening::Service::new("edge".to_owned(), front);
+    let mut fds = Fds::new();
+    for (at, listener) in parts.listeners.into_iter().enumerate() {
+        let name = format!("edge-{at}");
+        fds.add(name.clone(), listener.into_raw_fd());
+        inner.add_tcp(&name);
+    }
+    server.add_service(EdgeService { inner, fds: Arc::new(Mutex::new(fds)), drain: drained });
+    let signals = Signals { drain, in_flight, on_hangup: parts.on_hangup };
+    server.run(RunArgs { shutdown_signal: Box::new(signals) });
+}
+
+/// pingora's listening service with our own descriptors and our own drain.
+struct EdgeService {
+    inner: listening::Service<Front>,
+    fds: ListenFds,
+    drain: watch::Receiver<bool>,
+}
+
+#[async_trait]
+impl ServiceWithDependents for EdgeService {
+    async fn start_service(
+        &mut self,
+        _fds: Option<ListenFds>,
+        _shutdown: ShutdownWatch,
+        listeners_per_fd: usize,
+        ready: ServiceReadyNotifier,
+    ) {
+        ready.notify_ready();
+        Service::start_service(&mut self.inner, Some(Arc::clone(&self.fds)), self.drain.clone(), listeners_per_fd)
+            .await;
+    }
+
+    fn name(&self) -> &str {
+        "edge"
+    }
+}
+
+/// TERM and INT drain (a second one ends at once), HUP is passed on, QUIT is ignored.
+struct Signals {
+    drain: watch::Sender<bool>,
+    in_flight: IntGauge,
+    on_hangup: Box<dyn Fn() + Send + Sync>,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Signals {
+    async fn recv(&self) -> ShutdownSignal {
+        let signals = (|| {
+            let of = |kind| signal(kind);
+            Ok::<_, std::io::Error>((
+                of(SignalKind::terminate())?,
+                of(SignalKind::interrupt())?,
+                of(SignalKind::hangup())?,
+                of(SignalKind::quit())?,
+            ))
+        })();
+        let Ok((mut term, mut int, mut hup, mut quit)) = signals else {
+            tracing::error!("signals cannot be watched");
+            return ShutdownSignal::FastShutdown;
+        };
+        loop {
+            tokio::select! {
+                _ = term.recv() => break,
+                _ = int.recv() => break,
+                _ = hup.recv() => (self.on_hangup)(),
+                _ = quit.recv() => tracing::info!("QUIT is ignored; TERM drains and ends"),
+            }
+        }
+        tracing::info!("draining; a second signal ends at once");
+        let _ = self.drain.send(true);
+        tokio::select! {
+            () = wait_for_quiet(&self.in_flight) => {}
+            () = second(&mut term, &mut int) => {}
+            () = tokio::time::sleep(DRAIN) => tracing::warn!("requests were still being served after the drain"),
+        }
+        ShutdownSignal::FastShutdown
+    }
+}
+
+async fn second(term: &mut Signal, int: &mut Signal) {
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Until no request is being served. Twice in a row: one may just have been read.
+async fn wait_for_quiet(in_flight: &IntGauge) {
+    let mut quiet = 0;
+    while quiet < 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        quiet = if in_flight.get() == 0 { quiet + 1 } else { 0 };
+    }
+}

@@ -1,0 +1,9 @@
+//! What the node tells about itself: metrics and the access log. One injected struct each, nothing global.
+//!
+//! Never a label or a line: a secret, a token. Never a label: client id, key name, path, address, user agent.
+
+mod access_log;
+mod metrics;
+
+pub use access_log::{AccessLine, AccessLog, AccessLogError};
+pub use metrics::{EnvironmentMetrics, InFlight, Metrics, MetricsError, NO_ENVIRONMENT, Outcome};
