@@ -10,9 +10,15 @@
 mod cli;
 mod config;
 mod control;
+mod demo;
 mod edge;
+mod hammer;
 mod harness;
 mod openapi;
+mod process;
+mod prometheus;
 mod readme;
+mod restart;
+mod start;
 mod store;
 mod tidy;
