@@ -231,14 +231,24 @@ impl ProxyHttp for Forward {
             let idle = context.environment.as_ref().map(|environment| environment.upstream.timeouts.upgraded_idle);
             session.set_read_timeout(idle);
         }
-        if session.req_header().version == http::Version::HTTP_10 {
-            // A caller of HTTP/1.0 knows no chunks: the end of the connection ends the answer (RFC 9112 section 6.1).
-            response.remove_header(&http::header::TRANSFER_ENCODING);
-            session.set_keepalive(None);
-        }
         response.remove_header(&PORTCULLIS_ERROR);
         response.insert_header(X_REQUEST_ID, context.request_id.as_str())?;
         response.append_header(VIA, HeaderValue::from_static("1.1 portcullis"))?;
+        Ok(())
+    }
+
+    /// A caller of HTTP/1.0 knows no chunks: the end of the connection ends the answer (RFC 9112 section 6.1).
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _context: &mut RequestContext,
+    ) -> Result<()> {
+        if session.req_header().version == http::Version::HTTP_10
+            && response.remove_header(&http::header::TRANSFER_ENCODING).is_some()
+        {
+            session.set_keepalive(None);
+        }
         Ok(())
     }
 
@@ -259,7 +269,7 @@ impl ProxyHttp for Forward {
             && !context.answered
             && session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated()
-            && matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError)
+            && before_any_answer(&error)
             && *error.esource() == ErrorSource::Upstream;
         error.set_retry(again);
         error
@@ -313,6 +323,15 @@ impl ProxyHttp for Forward {
         if self.access_log.is_on() {
             self.log(session, context, status, duration);
         }
+    }
+}
+
+/// Whether the connection failed before any byte of an answer. pingora calls a broken answer head retryable as well and
+/// tells the bytes it had read in words alone; should the words change, nothing is retried.
+fn before_any_answer(error: &Error) -> bool {
+    match error.root_etype() {
+        ErrorType::ConnectionClosed | ErrorType::ReadError => error.to_string().contains("bytes already read: 0"),
+        kind => *kind == ErrorType::WriteError,
     }
 }
 
