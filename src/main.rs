@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Stays flat under proxy load.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     // pingora would install ring on first use and ignore that it lost; ours comes first and counts.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {

@@ -2,6 +2,7 @@
 
 use super::reader::{At, Reader, Value, did_you_mean};
 use super::sheet::{Sheet, read_text};
+use crate::catalogue::Template;
 use crate::catalogue::openapi;
 use crate::model::{Operation, OperationPattern, Permission, PermissionName, Preset, RESERVED_PREFIX, Role};
 use std::collections::{BTreeSet, HashMap};
@@ -126,7 +127,10 @@ fn patterns(sheet: &Sheet, texts: Vec<At<&str>>) -> Vec<OperationPattern> {
     for At { value, line } in texts {
         match OperationPattern::parse(value) {
             Ok(pattern) if patterns.contains(&pattern) => sheet.problem(line, format!("`{pattern}` is named twice")),
-            Ok(pattern) => patterns.push(pattern),
+            Ok(pattern) => match Template::parse(pattern.path()) {
+                Ok(_) => patterns.push(pattern),
+                Err(error) => sheet.problem(line, format!("`{pattern}`: {error}")),
+            },
             Err(error) => sheet.problem(line, error.to_string()),
         }
     }

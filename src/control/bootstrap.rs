@@ -12,7 +12,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-const FILE: &str = "bootstrap-token";
+/// The name of the bootstrap token's file in the data folder.
+pub const FILE: &str = "bootstrap-token";
 const PREFIX: &str = "pcullo_";
 /// Base62 characters of 256 random bits.
 const BODY: usize = 43;

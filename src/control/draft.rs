@@ -5,6 +5,7 @@ use super::field::{FieldErrors, quote};
 use crate::model::{Allowlist, KeyKind, KeyName, KeyNameError, Network, Organization, PermissionName, Timestamp};
 use crate::tables::EnvironmentTable;
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// The longest description, in characters.
 const MAX_DESCRIPTION: usize = 1000;
@@ -189,7 +190,7 @@ impl Rules<'_> {
         let longest = self.organization.max_key_lifetime;
         let Some(text) = text else {
             if let Some(longest) = longest {
-                let message = format!("the organization asks for an expiry at most {} away", days(longest));
+                let message = format!("the organization asks for an expiry at most {} away", words(longest));
                 errors.add("/expires_at", "expiry_required", message);
             }
             return None;
@@ -208,8 +209,13 @@ impl Rules<'_> {
     }
 }
 
-fn days(longest: std::time::Duration) -> String {
-    humantime::format_duration(longest).to_string()
+/// In the largest unit that divides it: humantime would call 90 days two months and some.
+fn words(longest: Duration) -> String {
+    let seconds = longest.as_secs();
+    let units = [(86_400, "days"), (3600, "hours"), (60, "minutes")];
+    let unit = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
+    let (unit, name) = unit.unwrap_or((1, "seconds"));
+    format!("{} {name}", seconds / unit)
 }
 
 fn judge_name(text: Option<&str>, errors: &mut FieldErrors) -> Option<KeyName> {

@@ -22,7 +22,7 @@ pub enum BuildError {
     },
 }
 
-pub(super) fn build(organizations: Vec<Organization>, signing: SigningKeySet) -> Result<Snapshot, BuildError> {
+pub(super) fn build(organizations: Vec<Organization>, signing: Arc<SigningKeySet>) -> Result<Snapshot, BuildError> {
     let mut environments = Vec::new();
     let mut by_id = HashMap::new();
     let mut hosts: HashMap<Box<str>, Host> = HashMap::new();
@@ -41,16 +41,7 @@ pub(super) fn build(organizations: Vec<Organization>, signing: SigningKeySet) ->
         by_id.insert(environment.id.clone(), index);
         environments.push(Arc::new(table));
     }
-    Ok(Snapshot {
-        organizations,
-        environments,
-        by_id,
-        hosts,
-        keys,
-        declared,
-        signing: Arc::new(signing),
-        tokens: TokenCache::new(),
-    })
+    Ok(Snapshot { organizations, environments, by_id, hosts, keys, declared, signing, tokens: TokenCache::new() })
 }
 
 fn table(environment: &Environment) -> Result<EnvironmentTable, BuildError> {

@@ -59,6 +59,11 @@ impl Tables {
         self.current.load()
     }
 
+    /// The current snapshot, to be kept as long as one likes.
+    pub fn load_full(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
     /// The highest revision that is applied.
     pub fn revision(&self) -> Revision {
         Revision(self.revision.load(Ordering::Acquire))
@@ -87,7 +92,7 @@ impl Tables {
 
 impl Snapshot {
     /// Builds environments and declared keys from tenant files; keys of the store are then applied one by one.
-    pub fn build(organizations: Vec<Organization>, signing: SigningKeySet) -> Result<Self, BuildError> {
+    pub fn build(organizations: Vec<Organization>, signing: Arc<SigningKeySet>) -> Result<Self, BuildError> {
         build::build(organizations, signing)
     }
 

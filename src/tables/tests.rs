@@ -66,7 +66,7 @@ fn tables(declared: Vec<ApiKey>) -> Tables {
         environments: vec![environment],
     };
     let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
-    Tables::new(Snapshot::build(vec![organization], signing).unwrap(), Revision(0))
+    Tables::new(Snapshot::build(vec![organization], Arc::new(signing)).unwrap(), Revision(0))
 }
 
 fn version(tables: &Tables) -> Option<u64> {

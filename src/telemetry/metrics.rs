@@ -54,6 +54,8 @@ pub struct Metrics {
     keys: IntGaugeVec,
     connections: IntGaugeVec,
     store_errors: IntCounterVec,
+    reloads: IntCounterVec,
+    last_reload_successful: IntGauge,
     environments: papaya::HashMap<Box<str>, Arc<EnvironmentMetrics>>,
     per_environment: bool,
     /// Head read to decision.
@@ -122,6 +124,9 @@ impl Metrics {
             keys: r.gauges("portcullis_keys", "Live keys.", &["environment", "type", "status"])?,
             connections: r.gauges("portcullis_connections", "Open connections.", &["listener"])?,
             store_errors: r.counters("portcullis_store_errors_total", "Failed store operations.", &["op"])?,
+            reloads: r.counters("portcullis_reloads_total", "Reloads by result.", &["result"])?,
+            last_reload_successful: r
+                .gauge("portcullis_last_reload_successful", "Whether the last reload (or the start) was good.")?,
             environments: papaya::HashMap::new(),
             per_environment,
             overhead: r.histogram("portcullis_overhead_seconds", "Head read to decision.", &FINE_SECONDS)?,
@@ -191,6 +196,12 @@ impl Metrics {
     /// Counts a failed store operation.
     pub fn count_store_error(&self, op: &'static str) {
         self.store_errors.with_label_values(&[op]).inc();
+    }
+
+    /// Counts a reload.
+    pub fn count_reload(&self, good: bool) {
+        self.reloads.with_label_values(&[if good { "success" } else { "failure" }]).inc();
+        self.last_reload_successful.set(i64::from(good));
     }
 
     /// The gauge of a listener's open connections.

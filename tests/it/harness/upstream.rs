@@ -279,3 +279,26 @@ fn echo_messages(request: &Seen, mut stream: &TcpStream) -> std::io::Result<bool
     }
     Ok(false)
 }
+
+/// The instrument is tried before it measures.
+#[test]
+fn upstream_and_client_understand_each_other() {
+    use super::{Connection, End};
+    let upstream = RecordingUpstream::start();
+    upstream.on("/echo", Answer::Echo);
+    upstream.on("/cut", Answer::BytesThenClose(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut".to_vec()));
+    let mut connection = Connection::open_from(upstream.address(), "127.0.0.9");
+    assert_eq!(connection.stream().local_addr().unwrap().ip().to_string(), "127.0.0.9");
+    let first = b"PUT /echo?x HTTP/1.1\r\nContent-Length: 2\r\n\r\nab";
+    assert_eq!(connection.exchange(first).text(), "ab");
+    let second = b"PUT /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n";
+    assert_eq!(connection.exchange(second).text(), "abc");
+    assert_eq!(connection.exchange(b"HEAD / HTTP/1.1\r\n\r\n").header("content-length"), Some("19"));
+    let cut = connection.exchange(b"GET /cut HTTP/1.1\r\nX: y\r\n\r\n");
+    assert_eq!((cut.text().as_str(), cut.truncated, cut.end), ("cut", true, End::Closed));
+    let bodies: Vec<Vec<u8>> = upstream.requests().into_iter().map(|seen| seen.body).collect();
+    assert_eq!(bodies, [b"ab".to_vec(), b"abc".to_vec(), Vec::new(), Vec::new()]);
+    assert_eq!((upstream.last().header("x"), upstream.connections().len()), (Some("y"), 1));
+    assert!(upstream.connections()[0].starts_with(&[first.as_slice(), second].concat()));
+    assert_eq!(upstream.bytes_received(), upstream.connections()[0].len());
+}

@@ -91,7 +91,7 @@ impl Source {
         format!("{}:{number}: `{}`", self.path, word.trim())
     }
 
-    /// The rooms that `crate::...` paths name, with their lines, tests aside.
+    /// What `crate::...` paths name (`store`, `model::A`), with their lines, tests aside.
     pub(super) fn imports(&self) -> Vec<(usize, String)> {
         let code: String = self.lines().flat_map(|(_, line)| [line, "\n"]).collect();
         let mut found = Vec::new();
@@ -101,7 +101,7 @@ impl Source {
                 continue;
             }
             let line = code[..at].matches('\n').count() + 1;
-            found.extend(first_segments(&code[at + "crate::".len()..]).into_iter().map(|room| (line, room)));
+            found.extend(paths(&code[at + "crate::".len()..]).into_iter().map(|path| (line, path)));
         }
         found
     }
@@ -137,9 +137,9 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// `a` of `a::b`, `a` and `c` of `{a::b, c}`.
-fn first_segments(path: &str) -> Vec<String> {
-    let segment = |text: &str| text.trim_start().chars().take_while(|c| is_word(*c)).collect::<String>();
+/// `a::b` of `a::b`, `a::b` and `c` of `{a::b, c}`; a group further in ends a path: `a::` of `a::{b, c}`.
+fn paths(path: &str) -> Vec<String> {
+    let segment = |text: &str| text.trim_start().chars().take_while(|c| is_word(*c) || *c == ':').collect::<String>();
     let Some(group) = path.strip_prefix('{') else { return vec![segment(path)] };
     let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
     for (at, c) in group.char_indices() {
@@ -247,6 +247,6 @@ fn imports_are_seen_in_every_form() {
     let source = Source::new("src/access/a.rs".to_owned(), text.to_owned());
     let imports = source.imports();
     let seen: Vec<(usize, &str)> = imports.iter().map(|(line, room)| (*line, room.as_str())).collect();
-    assert_eq!(seen, [(1, "model"), (1, "store"), (5, "edge")]);
+    assert_eq!(seen, [(1, "model::"), (1, "store"), (5, "edge::g")]);
     assert_eq!(source.room(), "access");
 }

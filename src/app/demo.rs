@@ -1,0 +1,204 @@
+//! `portcullis demo`: a gateway, an embedded store, a sample API and one key, to be tried in a minute.
+//!
+//! It writes a configuration into its data folder and starts the very node that `serve` would.
+
+use super::node::{self, Listeners, Node};
+use crate::control::{FieldErrors, IssuedKey, KeyDraft};
+use crate::model::{EnvironmentId, Identifier};
+use crate::{clock, config, edge, sample};
+use anyhow::Context;
+use serde_json::json;
+use std::fs;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+/// What `portcullis demo` was asked for.
+#[derive(Clone, Debug)]
+pub struct DemoOptions {
+    /// Where the gateway listens.
+    pub listen: SocketAddr,
+    /// Where the control API and the workbench listen.
+    pub control: SocketAddr,
+    /// Where metrics and probes listen.
+    pub metrics: SocketAddr,
+    /// Where its state is kept; `None` is a folder that goes away with the process.
+    pub data_dir: Option<PathBuf>,
+    /// The API to stand in front of; `None` is the built-in sample.
+    pub upstream: Option<String>,
+    /// That API's OpenAPI document.
+    pub openapi: Option<PathBuf>,
+    /// Whether facts are printed as one JSON object instead of prose.
+    pub json: bool,
+}
+
+/// Runs gateway, store and sample API until told to stop.
+pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
+    super::start_words();
+    let temporary = options.data_dir.is_none().then(tempfile::tempdir).transpose()?;
+    let folder = match (&options.data_dir, &temporary) {
+        (Some(folder), _) => folder.clone(),
+        (None, Some(folder)) => folder.path().to_owned(),
+        (None, None) => anyhow::bail!("no folder for the demo's data"),
+    };
+    super::secrets::ensure_private_dir(&folder)?;
+    let listeners = Listeners {
+        edge: vec![edge::bind(options.listen).context("--listen")?],
+        control: vec![edge::bind(options.control).context("--control")?],
+        metrics: vec![edge::bind(options.metrics).context("--metrics")?],
+    };
+    let facts = Addresses::of(&listeners)?;
+    let sample = options.upstream.is_none().then(|| edge::bind(SocketAddr::from(([127, 0, 0, 1], 0)))).transpose()?;
+    let path = write_configuration(&folder, options, &facts, sample.as_ref())?;
+    let loaded = config::load(&path, clock::now()).map_err(|problems| anyhow::anyhow!("{problems}"))?;
+    let node = Node::start(loaded, listeners, Some(path))?;
+    if let Some(sample) = sample {
+        let _entered = node.runtime().enter();
+        node::serve_http(sample, sample::router())?;
+    }
+    let key = node.block_on(make_key(&node))?;
+    let mut output = std::io::stdout().lock();
+    output.write_all(facts.text(&key, &folder, options).as_bytes())?;
+    output.flush()?;
+    drop(output);
+    node.run();
+    Ok(())
+}
+
+/// Where the demo really listens.
+struct Addresses {
+    base_url: String,
+    control_url: String,
+    metrics_url: String,
+    bind: [SocketAddr; 3],
+}
+
+impl Addresses {
+    fn of(listeners: &Listeners) -> anyhow::Result<Self> {
+        let of = |listeners: &[TcpListener]| node::first_address(listeners).context("a listener has no address");
+        let bind = [of(&listeners.edge)?, of(&listeners.control)?, of(&listeners.metrics)?];
+        let [edge, control, metrics] = bind;
+        Ok(Self {
+            base_url: format!("http://{edge}/sandbox"),
+            control_url: format!("http://{control}"),
+            metrics_url: format!("http://{metrics}/metrics"),
+            bind,
+        })
+    }
+
+    /// Three lines to paste, one after the other, into one shell.
+    fn curl(&self, key: &IssuedKey, options: &DemoOptions) -> [String; 3] {
+        let base = &self.base_url;
+        let path = if options.upstream.is_none() { "/cards" } else { "/" };
+        let (id, secret) = (key.key.client_id.as_str(), key.secret.expose());
+        let allowed = format!("curl -i -H \"Authorization: Bearer $TOKEN\" {base}{path}");
+        let refused = format!("curl -i -X POST -H \"Authorization: Bearer $TOKEN\" {base}{path}");
+        let token = format!(
+            "ANSWER=$(curl -s -u {id}:{secret} -d grant_type=client_credentials {base}/oauth2/token); echo \"$ANSWER\"; \
+             TOKEN=$(echo \"$ANSWER\" | sed -n 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/p')"
+        );
+        [token, allowed, refused]
+    }
+
+    fn text(&self, key: &IssuedKey, folder: &Path, options: &DemoOptions) -> String {
+        let (id, secret) = (key.key.client_id.as_str(), key.secret.expose());
+        let curl = self.curl(key, options);
+        let Self { base_url, control_url, metrics_url, .. } = self;
+        let token_file = folder.join("data").join(crate::control::bootstrap::FILE);
+        if options.json {
+            let facts = json!({
+                "base_url": base_url, "token_url": format!("{base_url}/oauth2/token"), "control_url": control_url,
+                "metrics_url": metrics_url, "organization": "demo", "environment": "sandbox", "client_id": id,
+                "client_secret": secret, "bootstrap_token_file": token_file, "curl": curl,
+            });
+            return format!("{facts}\n");
+        }
+        let [token, allowed, refused] = curl;
+        let token_file = token_file.display();
+        format!(
+            "\nPortcullis stands in front of {upstream}.\n\n\
+             \x20 base URL       {base_url}\n\
+             \x20 client id      {id}\n\
+             \x20 client secret  {secret}\n\
+             \x20 control API    {control_url}/v1/status   (operator token: {token_file})\n\
+             \x20 metrics        {metrics_url}\n\n\
+             Paste these one after the other:\n\n\
+             # a token\n{token}\n\n# 200: the key may read\n{allowed}\n\n# 403: it may not write, and is told why\n{refused}\n\n\
+             Ctrl-C ends it.\n",
+            upstream = options.upstream.as_deref().unwrap_or("a small bank (built in)"),
+        )
+    }
+}
+
+/// The node file and the tenant file, in `folder`; the node file's path.
+fn write_configuration(
+    folder: &Path,
+    options: &DemoOptions,
+    facts: &Addresses,
+    sample: Option<&TcpListener>,
+) -> anyhow::Result<PathBuf> {
+    let tenants = folder.join("tenants");
+    fs::create_dir_all(&tenants)?;
+    let upstream = match (&options.upstream, sample) {
+        (Some(upstream), _) => upstream.clone(),
+        (None, Some(sample)) => format!("http://{}", sample.local_addr()?),
+        (None, None) => anyhow::bail!("no upstream for the demo"),
+    };
+    let document = match (&options.openapi, &options.upstream) {
+        (Some(path), _) => {
+            Some(fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))?)
+        }
+        (None, None) => Some(sample::OPENAPI.to_owned()),
+        (None, Some(_)) => None,
+    };
+    let mut tenant = format!(
+        "[organization]\nid = \"demo\"\nname = \"Demo\"\n\n[environments.sandbox]\nbase_url = {}\nupstream = {}\n",
+        quoted(&facts.base_url),
+        quoted(&upstream),
+    );
+    if let Some(document) = &document {
+        fs::write(tenants.join("demo.openapi.json"), document)?;
+        tenant.push_str("openapi = \"demo.openapi.json\"\n");
+        tenant.push_str(&read_only_preset(document)?);
+    } else {
+        tenant.push_str("[environments.sandbox.presets]\n\"Read only\" = [\"api:read\"]\n");
+    }
+    fs::write(tenants.join("demo.toml"), tenant)?;
+    let [edge, control, metrics] = facts.bind;
+    let plain = |address: SocketAddr| if address.ip().is_loopback() { "" } else { "plaintext = \"behind_proxy\"\n" };
+    let node = format!(
+        "[node]\ndata_dir = \"data\"\n[listeners.edge]\nbind = [\"{edge}\"]\n{}[listeners.control]\nbind = [\"{control}\"]\n{}\
+         [listeners.metrics]\nbind = [\"{metrics}\"]\n[log]\naccess = \"off\"\n",
+        plain(edge),
+        plain(control),
+    );
+    let path = folder.join("portcullis.toml");
+    fs::write(&path, node)?;
+    Ok(path)
+}
+
+/// A preset of every permission that only reads.
+fn read_only_preset(document: &str) -> anyhow::Result<String> {
+    let permissions = crate::catalogue::openapi::import(document)?;
+    let reads = permissions.iter().filter(|permission| {
+        permission.operations.iter().all(|operation| operation.pattern.method() == Some(&http::Method::GET))
+    });
+    let names: Vec<String> = reads.map(|permission| quoted(permission.name.as_str())).collect();
+    Ok(format!("[environments.sandbox.presets]\n\"Read only\" = [{}]\n", names.join(", ")))
+}
+
+/// A TOML basic string: JSON strings are a subset of them.
+fn quoted(text: &str) -> String {
+    serde_json::Value::String(text.to_owned()).to_string()
+}
+
+/// The demo's key, made by the same function as the control API's; an older one of that name is ended first.
+async fn make_key(node: &Node) -> anyhow::Result<IssuedKey> {
+    let environment =
+        EnvironmentId { organization: Identifier::parse("demo")?, environment: Identifier::parse("sandbox")? };
+    let started = clock::now();
+    let draft =
+        KeyDraft { name: Some(format!("demo {started}")), preset: Some("Read only".to_owned()), ..KeyDraft::default() };
+    let made = node.control.create_key(&environment, draft, FieldErrors::default(), "demo").await;
+    made.map_err(|problem| anyhow::anyhow!("the demo's key could not be made: {problem:?}"))
+}

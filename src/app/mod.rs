@@ -1,0 +1,109 @@
+//! Wiring: configuration to store, tables, listeners and services.
+//!
+//! Store, control API and probes live on a runtime of our own that outlives everything else; the edge runs on
+//! pingora's, started last and with loaded tables in hand.
+
+mod demo;
+mod node;
+mod probes;
+mod reload;
+mod secrets;
+
+pub use demo::{DemoOptions, demo};
+
+use crate::config::{self, Config, Problems};
+use crate::{clock, tables::Snapshot, token};
+use anyhow::Context;
+use node::{Listeners, Node};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What `portcullis init` was asked for.
+#[derive(Clone, Debug)]
+pub struct InitOptions {
+    /// The API to stand in front of.
+    pub upstream: String,
+    /// That API's OpenAPI document.
+    pub openapi: Option<PathBuf>,
+    /// The folder that the configuration is written to.
+    pub dir: PathBuf,
+}
+
+/// How a client command on the node's own machine reaches its control API.
+#[derive(Clone, Debug)]
+pub struct ControlAccess {
+    /// Its address, such as `http://127.0.0.1:9080`.
+    pub server: String,
+    /// The bootstrap token's file, whether it is there or not.
+    pub bootstrap_token: PathBuf,
+}
+
+/// Runs a node until it is told to stop. Fails before it listens where the configuration has problems.
+pub fn serve(path: &Path) -> anyhow::Result<()> {
+    start_words();
+    let config = load(path)?;
+    let listeners = Listeners::bind(&config.node)?;
+    Node::start(config, listeners, Some(path.to_owned()))?.run();
+    Ok(())
+}
+
+/// Every problem of a configuration, one line each (`file:line: message`); none means that a node would start.
+pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
+    let config = match config::load(path, clock::now()) {
+        Ok(config) => config,
+        Err(Problems(problems)) => return Ok(problems.iter().map(ToString::to_string).collect()),
+    };
+    let key = token::SigningKey::generate(token::Algorithm::EdDsa)?;
+    let built = Snapshot::build(config.organizations, Arc::new(token::SigningKeySet::new(key, [])));
+    Ok(built.err().map(|error| format!("{}: {error}", config.node.tenants_dir.display())).into_iter().collect())
+}
+
+/// Writes a commented configuration to start from; returns the files it wrote.
+pub fn init(options: &InitOptions) -> anyhow::Result<Vec<PathBuf>> {
+    Ok(config::init(&options.dir, &options.upstream, options.openapi.as_deref())?)
+}
+
+/// Where the node of this configuration listens for control, and where it leaves its bootstrap token.
+pub fn control_access(path: &Path) -> anyhow::Result<ControlAccess> {
+    let config = load(path)?;
+    let address = config.node.control.bind.first().context("the configuration names no control listener")?;
+    Ok(ControlAccess {
+        server: config.node.control.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
+        bootstrap_token: config.node.data_dir.join(crate::control::bootstrap::FILE),
+    })
+}
+
+fn load(path: &Path) -> anyhow::Result<Config> {
+    config::load(path, clock::now()).map_err(|problems| {
+        anyhow::anyhow!("{problems}\n`portcullis check --config {}` lists them as well", path.display())
+    })
+}
+
+/// Words go to stderr. pingora's own targets are kept down: they print heads and credentials.
+fn start_words() {
+    use std::io::IsTerminal;
+    let level = config::environment_variable("PORTCULLIS_LOG").unwrap_or_else(|| "info".to_owned());
+    let level = if ["error", "warn", "info", "debug"].contains(&level.as_str()) { level } else { "info".to_owned() };
+    let quiet = [
+        "pingora",
+        "pingora_core",
+        "pingora_proxy",
+        "pingora_pool",
+        "pingora_http",
+        "pingora_cache",
+        "pingora_runtime",
+        "rustls",
+        "h2",
+        "sqlx",
+        "hyper",
+    ];
+    let directives = quiet.iter().fold(level, |all, target| format!("{all},{target}=off"));
+    let filter = tracing_subscriber::EnvFilter::new(directives);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    // A second subscriber (a test that starts two nodes) keeps the first.
+    let _ = subscriber.try_init();
+}

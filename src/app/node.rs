@@ -1,0 +1,242 @@
+//! One node: started in order, each step with a clear error, and run until told to stop.
+
+use super::{probes, reload, secrets};
+use crate::clock;
+use crate::config::{AccessLog as AccessLogConfig, Config, NodeConfig, StoreUrl};
+use crate::control::{Control, ControlParts, ensure_bootstrap_token};
+use crate::edge::{self, EdgeParts, Upstreams};
+use crate::model::{NetworkSet, Timestamp};
+use crate::store::{SqliteStore, Store};
+use crate::tables::{Follower, Snapshot, Tables, load_keys};
+use crate::telemetry::{AccessLog, Metrics};
+use anyhow::Context;
+use aws_lc_rs::rand;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// How often the store is asked for changes of others.
+const FOLLOW: Duration = Duration::from_secs(1);
+/// How often upstream names are resolved anew.
+const RESOLVE: Duration = Duration::from_secs(30);
+/// How long the control side may take to end.
+const END: Duration = Duration::from_secs(2);
+
+/// Sockets that are bound before anything starts.
+pub(super) struct Listeners {
+    pub(super) edge: Vec<TcpListener>,
+    pub(super) control: Vec<TcpListener>,
+    pub(super) metrics: Vec<TcpListener>,
+}
+
+impl Listeners {
+    pub(super) fn bind(node: &NodeConfig) -> anyhow::Result<Self> {
+        let all = |name: &str, addresses: &[SocketAddr]| {
+            let bound: Result<Vec<_>, _> = addresses.iter().copied().map(edge::bind).collect();
+            bound.with_context(|| format!("listeners.{name}"))
+        };
+        Ok(Self {
+            edge: all("edge", &node.edge.bind)?,
+            control: all("control", &node.control.bind)?,
+            metrics: all("metrics", &node.metrics_bind)?,
+        })
+    }
+}
+
+/// The first address of each listener, for words and banners.
+pub(super) fn first_address(listeners: &[TcpListener]) -> Option<SocketAddr> {
+    listeners.first().and_then(|listener| listener.local_addr().ok())
+}
+
+/// A started node.
+pub(super) struct Node {
+    runtime: Runtime,
+    pub(super) control: Arc<Control>,
+    edge: EdgeParts,
+}
+
+/// What the background work shares.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) tables: Arc<Tables>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) upstreams: Arc<Upstreams>,
+    pub(super) probes: Arc<probes::Probes>,
+}
+
+impl Node {
+    /// Opens the store, loads the tables and starts the control side. `path` is what a reload reads again.
+    pub(super) fn start(config: Config, listeners: Listeners, path: Option<PathBuf>) -> anyhow::Result<Self> {
+        let Config { node, organizations } = config;
+        let now = clock::now();
+        secrets::ensure_private_dir(&node.data_dir)?;
+        let metrics = Arc::new(Metrics::new(VERSION, node.metrics_per_environment)?);
+        let access_log = Arc::new(open_access_log(&node, &metrics)?);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let store = runtime.block_on(open_store(&node.store))?;
+        let sealing = secrets::sealing_key(&node.secret_key_file)?;
+        let (tables, follower) = runtime.block_on(async {
+            let signing = secrets::signing_keys(store.as_ref(), &sealing, node.token_algorithm, now).await?;
+            let snapshot = Snapshot::build(organizations, Arc::new(signing))?;
+            let loaded = load_keys(&snapshot, store.as_ref()).await?;
+            anyhow::Ok((Arc::new(Tables::new(snapshot, loaded)), Follower::new(loaded)))
+        })?;
+        let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir))?;
+        if let Some(file) = token_file {
+            tracing::info!("the operator's bootstrap token is in {}", file.display());
+        }
+        let shared = Shared {
+            store,
+            tables,
+            metrics: Arc::clone(&metrics),
+            upstreams: Arc::new(Upstreams::default()),
+            probes: Arc::new(probes::Probes::new(now)),
+        };
+        let control = shared.control(now);
+        runtime.block_on(shared.upstreams.refresh(&shared.tables));
+        announce(&listeners);
+        start_background(&runtime, &shared, &control, follower, listeners.control, listeners.metrics)?;
+        let on_hangup = reload::on_hangup(&runtime, &shared, path);
+        let edge = EdgeParts {
+            tables: shared.tables,
+            upstreams: shared.upstreams,
+            metrics,
+            access_log,
+            listeners: listeners.edge,
+            trusted_proxies: NetworkSet::new(&node.trusted_proxies),
+            limits: node.limits,
+            token_lifetime: node.token_lifetime,
+            workers: workers(node.workers),
+            request_id_seed: request_id_seed()?,
+            run_dir: node.data_dir,
+            clock: clock::now,
+            on_hangup,
+        };
+        Ok(Self { runtime, control, edge })
+    }
+
+    /// Runs something on the node's own runtime before the edge serves.
+    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// The runtime, for services beside the node (the demo's sample API).
+    pub(super) const fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Serves until told to stop.
+    pub(super) fn run(self) {
+        edge::serve(self.edge);
+        self.runtime.shutdown_timeout(END);
+    }
+}
+
+impl Shared {
+    fn control(&self, started_at: Timestamp) -> Arc<Control> {
+        Arc::new(Control::new(ControlParts {
+            store: Arc::clone(&self.store),
+            tables: Arc::clone(&self.tables),
+            version: VERSION,
+            started_at,
+            clock: clock::now,
+        }))
+    }
+}
+
+async fn open_store(url: &StoreUrl) -> anyhow::Result<Arc<dyn Store>> {
+    match url {
+        StoreUrl::Sqlite(path) => {
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                secrets::ensure_private_dir(folder)?;
+            }
+            Ok(Arc::new(SqliteStore::open(path).await?))
+        }
+    }
+}
+
+fn open_access_log(node: &NodeConfig, metrics: &Metrics) -> anyhow::Result<AccessLog> {
+    let dropped = metrics.access_log_dropped.clone();
+    Ok(match &node.access_log {
+        AccessLogConfig::File(path) => AccessLog::to_file(path, dropped)?,
+        AccessLogConfig::Off => AccessLog::off(dropped),
+        AccessLogConfig::Stdout => AccessLog::to_stdout(dropped),
+    })
+}
+
+fn workers(configured: usize) -> usize {
+    if configured > 0 { configured } else { std::thread::available_parallelism().map_or(1, usize::from) }
+}
+
+fn request_id_seed() -> anyhow::Result<(u64, u64)> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).ok().context("the system gave no random bytes")?;
+    let seed = u128::from_ne_bytes(bytes);
+    Ok(((seed >> 64) as u64, seed as u64))
+}
+
+/// One line that tells people and programs where the node listens.
+fn announce(listeners: &Listeners) {
+    let name = |listeners: &[TcpListener]| first_address(listeners).map_or_else(|| "-".to_owned(), |a| a.to_string());
+    tracing::info!(
+        "listening edge={} control={} metrics={}",
+        name(&listeners.edge),
+        name(&listeners.control),
+        name(&listeners.metrics)
+    );
+}
+
+fn start_background(
+    runtime: &Runtime,
+    shared: &Shared,
+    control: &Arc<Control>,
+    follower: Follower,
+    control_listeners: Vec<TcpListener>,
+    metrics_listeners: Vec<TcpListener>,
+) -> anyhow::Result<()> {
+    let _entered = runtime.enter();
+    for listener in control_listeners {
+        serve_http(listener, crate::control::router(Arc::clone(control)))?;
+    }
+    for listener in metrics_listeners {
+        serve_http(listener, probes::router(shared))?;
+    }
+    runtime.spawn(follow(shared.clone(), follower));
+    let resolving = shared.clone();
+    runtime.spawn(async move {
+        loop {
+            tokio::time::sleep(RESOLVE).await;
+            resolving.upstreams.refresh(&resolving.tables).await;
+        }
+    });
+    Ok(())
+}
+
+/// Serves a router on a bound socket, on the current runtime.
+pub(super) fn serve_http(listener: TcpListener, router: axum::Router) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "a listener ended");
+        }
+    });
+    Ok(())
+}
+
+/// Follows the store's change feed: what others changed, and the safety net for our own changes.
+async fn follow(shared: Shared, mut follower: Follower) {
+    loop {
+        match follower.catch_up(&shared.tables, shared.store.as_ref()).await {
+            Ok(()) => shared.probes.store_seen(clock::now()),
+            Err(error) => {
+                shared.metrics.count_store_error("follow");
+                tracing::warn!(%error, "the store cannot be followed; requests are decided on the last tables");
+            }
+        }
+        tokio::time::sleep(FOLLOW).await;
+    }
+}

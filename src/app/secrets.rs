@@ -1,0 +1,106 @@
+//! The node's secret key file, and the signing keys it seals in the store.
+
+use crate::config::TokenAlgorithm;
+use crate::model::Timestamp;
+use crate::store::{Store, StoredSigningKey};
+use crate::token::{Algorithm, SealingKey, SigningKey, SigningKeySet};
+use anyhow::{Context, bail};
+use aws_lc_rs::rand;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use zeroize::Zeroizing;
+
+/// Makes a private folder where there is none.
+pub(super) fn ensure_private_dir(path: &Path) -> anyhow::Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("the data folder `{}` cannot be made; choose another `node.data_dir`", path.display()))
+}
+
+/// Reads the secret key file, or makes it at first start (mode 0600).
+pub(super) fn sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => make_key_file(path)?,
+        Err(error) => {
+            return Err(error).with_context(|| format!("the secret key file `{}` cannot be read", path.display()));
+        }
+    };
+    let bytes = Zeroizing::new(STANDARD.decode(text.trim()).unwrap_or_default());
+    let secret: &[u8; 32] = bytes.as_slice().try_into().with_context(|| {
+        format!("the secret key file `{}` does not hold 32 bytes in base64; restore it from a backup", path.display())
+    })?;
+    Ok(SealingKey::new(secret)?)
+}
+
+fn make_key_file(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let mut secret = Zeroizing::new([0u8; 32]);
+    rand::fill(secret.as_mut_slice()).ok().context("the system gave no random bytes")?;
+    let text = Zeroizing::new(STANDARD.encode(secret.as_slice()));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure_private_dir(folder)?;
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        writeln!(file, "{}", text.as_str())?;
+        file.sync_all()?;
+        File::open(folder)?.sync_all()
+    })();
+    written.with_context(|| format!("the secret key file `{}` cannot be written", path.display()))?;
+    Ok(text)
+}
+
+const fn algorithm(configured: TokenAlgorithm) -> Algorithm {
+    match configured {
+        TokenAlgorithm::EdDsa => Algorithm::EdDsa,
+        TokenAlgorithm::Es256 => Algorithm::Es256,
+        TokenAlgorithm::Hs256 => Algorithm::Hs256,
+        TokenAlgorithm::Rs256 => Algorithm::Rs256,
+    }
+}
+
+/// Opens the store's signing keys; makes one where none has the configured algorithm. The newest of it signs.
+pub(super) async fn signing_keys(
+    store: &dyn Store,
+    sealing: &SealingKey,
+    configured: TokenAlgorithm,
+    now: Timestamp,
+) -> anyhow::Result<SigningKeySet> {
+    let wanted = algorithm(configured);
+    let mut current: Option<SigningKey> = None;
+    let mut others = Vec::new();
+    for stored in store.signing_keys().await? {
+        let key = open(sealing, &stored)?;
+        if key.algorithm() == wanted {
+            others.extend(current.replace(key));
+        } else {
+            others.push(key);
+        }
+    }
+    let current = match current {
+        Some(key) => key,
+        None => {
+            let key = SigningKey::generate(wanted)?;
+            let stored = StoredSigningKey {
+                id: key.id().to_owned(),
+                algorithm: wanted.as_str().to_owned(),
+                sealed: sealing.seal(&key)?,
+                created_at: now,
+            };
+            store.add_signing_key(&stored).await?;
+            key
+        }
+    };
+    Ok(SigningKeySet::new(current, others))
+}
+
+fn open(sealing: &SealingKey, stored: &StoredSigningKey) -> anyhow::Result<SigningKey> {
+    let Some(algorithm) = Algorithm::parse(&stored.algorithm) else {
+        bail!("signing key `{}` has the unknown algorithm `{}`", stored.id, stored.algorithm);
+    };
+    sealing.open(&stored.id, algorithm, &stored.sealed).with_context(|| {
+        format!("signing key `{}` cannot be opened; put back the secret key file that belongs to this store", stored.id)
+    })
+}
