@@ -192,7 +192,10 @@ impl Node {
         let made = runtime.block_on(ensure_bootstrap_token(store.as_ref(), folder.path())).unwrap().unwrap();
         let token = std::fs::read_to_string(made).unwrap().trim().to_owned();
         let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
-        let tables = Arc::new(Tables::new(Snapshot::build(vec![organization], signing).unwrap(), Revision(0)));
+        let tables = Arc::new(Tables::new(
+            Snapshot::build(vec![organization], std::sync::Arc::new(signing)).unwrap(),
+            Revision(0),
+        ));
         let control = Arc::new(Control::new(ControlParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             tables: Arc::clone(&tables),

@@ -53,7 +53,7 @@ fn a_key_that_a_file_took_over_is_listed_once() {
     let mut organization = acme();
     organization.environments[0].keys = ids.iter().map(|id| declared(id, &format!("file {id}"))).collect();
     let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
-    let snapshot = Snapshot::build(vec![organization], signing).unwrap();
+    let snapshot = Snapshot::build(vec![organization], std::sync::Arc::new(signing)).unwrap();
     node.tables.swap(snapshot, node.tables.revision()).unwrap();
     for limit in 1..=7 {
         let names = walk(&node, &format!("limit={limit}"));
