@@ -176,10 +176,10 @@ fn a_second_term_ends_a_drain_at_once() {
     api.wait_for_a_request();
     node.process.signal("TERM");
     // Nothing tells that a drain goes on, so this is the one place that waits for nothing to happen.
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(Duration::from_millis(500));
     assert!(node.process.is_running(), "the drain did not wait for a request:\n{}", node.process.stderr());
     node.process.signal("TERM");
-    let status = node.process.ended(Duration::from_secs(2));
+    let status = node.process.ended(Duration::from_secs(3));
     assert_eq!(status.code(), Some(0), "{status}\n{}", node.process.stderr());
     // What became of the request is not promised.
     let _ = waiting.join();
