@@ -3,7 +3,7 @@
 //! It writes a configuration into its data folder and starts the very node that `serve` would.
 
 use super::node::{self, Listeners, Node};
-use crate::control::{FieldErrors, IssuedKey, KeyDraft};
+use crate::control::{FieldErrors, IssuedKey, KeyDraft, KeyProblem};
 use crate::model::{EnvironmentId, Identifier};
 use crate::{clock, config, edge, sample};
 use anyhow::Context;
@@ -192,13 +192,18 @@ fn quoted(text: &str) -> String {
     serde_json::Value::String(text.to_owned()).to_string()
 }
 
-/// The demo's key, made by the same function as the control API's; an older one of that name is ended first.
+/// The demo's key, made by the same function as the control API's.
 async fn make_key(node: &Node) -> anyhow::Result<IssuedKey> {
     let environment =
         EnvironmentId { organization: Identifier::parse("demo")?, environment: Identifier::parse("sandbox")? };
-    let started = clock::now();
-    let draft =
-        KeyDraft { name: Some(format!("demo {started}")), preset: Some("Read only".to_owned()), ..KeyDraft::default() };
-    let made = node.control.create_key(&environment, draft, FieldErrors::default(), "demo").await;
+    let draft = |name| KeyDraft { name: Some(name), preset: Some("Read only".to_owned()), ..KeyDraft::default() };
+    let mut made = Err(KeyProblem::NameTaken);
+    // A data folder that is used again holds the keys of the demos before.
+    for name in std::iter::once("demo".to_owned()).chain((2..1000).map(|count| format!("demo {count}"))) {
+        made = node.control.create_key(&environment, draft(name), FieldErrors::default(), "demo").await;
+        if !matches!(made, Err(KeyProblem::NameTaken)) {
+            break;
+        }
+    }
     made.map_err(|problem| anyhow::anyhow!("the demo's key could not be made: {problem:?}"))
 }

@@ -78,9 +78,9 @@ impl Node {
         let access_log = Arc::new(open_access_log(&node, &metrics)?);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let store = runtime.block_on(open_store(&node.store))?;
-        let sealing = secrets::sealing_key(&node.secret_key_file)?;
         let (tables, follower) = runtime.block_on(async {
-            let signing = secrets::signing_keys(store.as_ref(), &sealing, node.token_algorithm, now).await?;
+            let signing =
+                secrets::signing_keys(store.as_ref(), &node.secret_key_file, node.token_algorithm, now).await?;
             let snapshot = Snapshot::build(organizations, Arc::new(signing))?;
             let loaded = load_keys(&snapshot, store.as_ref()).await?;
             anyhow::Ok((Arc::new(Tables::new(snapshot, loaded)), Follower::new(loaded)))
@@ -98,6 +98,10 @@ impl Node {
         };
         let control = shared.control(now);
         runtime.block_on(shared.upstreams.refresh(&shared.tables));
+        let signals = {
+            let _entered = runtime.enter();
+            edge::NodeSignals::watch()?
+        };
         announce(&listeners);
         start_background(&runtime, &shared, &control, follower, listeners.control, listeners.metrics)?;
         let on_hangup = reload::on_hangup(&runtime, &shared, path);
@@ -114,6 +118,7 @@ impl Node {
             request_id_seed: request_id_seed()?,
             run_dir: node.data_dir,
             clock: clock::now,
+            signals,
             on_hangup,
         };
         Ok(Self { runtime, control, edge })

@@ -20,11 +20,18 @@ pub(super) fn ensure_private_dir(path: &Path) -> anyhow::Result<()> {
     made.with_context(|| format!("the data folder `{}` cannot be made; choose another `node.data_dir`", path.display()))
 }
 
-/// Reads the secret key file, or makes it at first start (mode 0600).
-pub(super) fn sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
+/// Reads the secret key file, or makes it (mode 0600) where the store holds nothing sealed yet.
+fn sealing_key(path: &Path, anything_sealed: bool) -> anyhow::Result<SealingKey> {
     let text = match fs::read_to_string(path) {
         Ok(text) => Zeroizing::new(text),
-        Err(error) if error.kind() == ErrorKind::NotFound => make_key_file(path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound && !anything_sealed => make_key_file(path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!(
+                "the secret key file `{}` is missing, but the store holds signing keys sealed with it; \
+                 put it back from a backup",
+                path.display()
+            );
+        }
         Err(error) => {
             return Err(error).with_context(|| format!("the secret key file `{}` cannot be read", path.display()));
         }
@@ -64,15 +71,19 @@ const fn algorithm(configured: TokenAlgorithm) -> Algorithm {
 /// Opens the store's signing keys; makes one where none has the configured algorithm. The newest of it signs.
 pub(super) async fn signing_keys(
     store: &dyn Store,
-    sealing: &SealingKey,
+    secret_key_file: &Path,
     configured: TokenAlgorithm,
     now: Timestamp,
 ) -> anyhow::Result<SigningKeySet> {
     let wanted = algorithm(configured);
     let mut current: Option<SigningKey> = None;
     let mut others = Vec::new();
-    for stored in store.signing_keys().await? {
-        let key = open(sealing, &stored)?;
+    let kept = store.signing_keys().await?;
+    let sealing = sealing_key(secret_key_file, !kept.is_empty())?;
+    for stored in kept {
+        let key = open(&sealing, &stored).with_context(|| {
+            format!("the secret key file `{}` is not the one that belongs to this store", secret_key_file.display())
+        })?;
         if key.algorithm() == wanted {
             others.extend(current.replace(key));
         } else {

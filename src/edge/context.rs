@@ -1,6 +1,7 @@
 //! What is known of one request while it is served.
 
 use crate::access::Permit;
+use crate::model::ClientId;
 use crate::tables::EnvironmentTable;
 use crate::telemetry::{EnvironmentMetrics, InFlight, Outcome};
 use std::fmt::Write;
@@ -17,6 +18,7 @@ pub(super) struct RequestContext {
     pub(super) environment: Option<Arc<EnvironmentTable>>,
     pub(super) metrics: Option<Arc<EnvironmentMetrics>>,
     pub(super) address: Option<IpAddr>,
+    pub(super) client_id: Option<ClientId>,
     /// INVARIANT: nothing reaches an upstream while this is `None`.
     pub(super) permit: Option<Permit>,
     pub(super) outcome: Outcome,

@@ -54,6 +54,7 @@ impl Forward {
         context.metrics = Some(self.metrics.environment(label));
         context.environment = seen.environment;
         context.address = seen.address;
+        context.client_id = seen.client_id;
         self.metrics.overhead.observe(context.started.elapsed().as_secs_f64());
         verdict
     }
@@ -101,7 +102,7 @@ impl Forward {
             time: (self.clock)().to_string(),
             request_id: &context.request_id,
             environment: context.environment.as_ref().map_or(NO_ENVIRONMENT, |environment| environment.label.as_str()),
-            client_id: context.permit.as_ref().and_then(|permit| permit.client_id()).map(|id| id.as_str()),
+            client_id: context.client_id.as_ref().map(|id| id.as_str()),
             address: context.address,
             method: header.method.as_str(),
             path: &path,
@@ -146,6 +147,7 @@ impl ProxyHttp for Forward {
             environment: None,
             metrics: None,
             address: None,
+            client_id: None,
             permit: None,
             outcome: Outcome::Failed,
             code: None,
@@ -229,6 +231,11 @@ impl ProxyHttp for Forward {
             let idle = context.environment.as_ref().map(|environment| environment.upstream.timeouts.upgraded_idle);
             session.set_read_timeout(idle);
         }
+        if session.req_header().version == http::Version::HTTP_10 {
+            // A caller of HTTP/1.0 knows no chunks: the end of the connection ends the answer (RFC 9112 section 6.1).
+            response.remove_header(&http::header::TRANSFER_ENCODING);
+            session.set_keepalive(None);
+        }
         response.remove_header(&PORTCULLIS_ERROR);
         response.insert_header(X_REQUEST_ID, context.request_id.as_str())?;
         response.append_header(VIA, HeaderValue::from_static("1.1 portcullis"))?;
@@ -245,7 +252,10 @@ impl ProxyHttp for Forward {
         client_reused: bool,
     ) -> Box<Error> {
         let mut error = error.more_context(format!("upstream {}", peer._address));
-        let again = client_reused
+        // What pingora holds to be retryable at all: no byte of an answer was read.
+        error.retry.decide_reuse(client_reused);
+        let again = error.retry()
+            && client_reused
             && !context.answered
             && session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated()

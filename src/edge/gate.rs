@@ -17,7 +17,7 @@ use super::address::client_address;
 use super::bearer::bearer;
 use crate::access::{self, Denial, PathRule, Permit};
 use crate::catalogue::{Ambiguity, Lookup};
-use crate::model::{AccessTokenClaims, NetworkSet, Timestamp};
+use crate::model::{AccessTokenClaims, ClientId, NetworkSet, Timestamp};
 use crate::tables::{EnvironmentTable, Reserved, Snapshot, is_well_known};
 use http::{HeaderMap, Method};
 use std::net::IpAddr;
@@ -48,6 +48,8 @@ impl<'a> Arrived<'a> {
 pub(super) struct Seen {
     pub(super) environment: Option<Arc<EnvironmentTable>>,
     pub(super) address: Option<IpAddr>,
+    /// The key of a proven token.
+    pub(super) client_id: Option<ClientId>,
     /// Whether the token had been proven before; `None` where none was looked at.
     pub(super) token_known: Option<bool>,
 }
@@ -121,6 +123,7 @@ fn proven(
 ) -> Result<Arc<AccessTokenClaims>, Denial> {
     let (claims, known) = tables.claims(token).map_err(|_| Denial::TokenInvalid)?;
     seen.token_known = Some(known);
+    seen.client_id = Some(claims.client_id.clone());
     let base_url = environment.base_url.as_str();
     if *claims.issuer != *base_url || *claims.audience != *base_url {
         return Err(Denial::WrongEnvironment);

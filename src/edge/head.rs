@@ -140,6 +140,10 @@ fn judge_target(target: &[u8]) -> Result<(Option<&[u8]>, usize), Denial> {
     if target.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
         return Err(malformed("the target holds a space or a control byte"));
     }
+    // RFC 3986 section 2 knows none of them unencoded, and HTTP libraries disagree on them.
+    if target.iter().any(|byte| matches!(byte, b'"' | b'<' | b'>')) {
+        return Err(malformed("the target holds `\"`, `<` or `>`; percent-encode them"));
+    }
     let query = memchr::memchr(b'?', target).unwrap_or(target.len());
     if let Some(at) = memchr::memchr(b'#', target) {
         let in_path = at < query;
@@ -171,12 +175,25 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Denial> {
     if name.is_empty() || !name.iter().all(|byte| is_tchar(*byte)) {
         return Err(malformed("a header name is not a token, or a space stands before its colon"));
     }
-    let value = line.get(colon + 1..).unwrap_or_default().trim_ascii();
+    let value = trim(line.get(colon + 1..).unwrap_or_default());
     if value.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
         return Err(malformed("a header value holds a control byte"));
     }
     Ok((name, value))
 }
+
+/// Optional white space is space and tab, nothing else (RFC 9110 section 5.6.3).
+fn trim(value: &[u8]) -> &[u8] {
+    let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(is_text).unwrap_or(value.len());
+    let end = value.iter().rposition(is_text).map_or(start, |last| last + 1);
+    value.get(start..end).unwrap_or_default()
+}
+
+/// What a Connection header must not name: dropping it would change where a message goes or ends.
+const PROTECTED: [&[u8]; 6] =
+    [b"host", b"content-length", b"content-type", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"];
+const MOST_CONNECTION_OPTIONS: usize = 24;
 
 /// The fields that say where a message ends and where it goes.
 #[derive(Default)]
@@ -185,12 +202,14 @@ struct Framing<'a> {
     host: Option<&'a [u8]>,
     content_length: bool,
     transfer_encoding: bool,
+    connection_options: usize,
 }
 
 impl<'a> Framing<'a> {
     fn read(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Denial> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.read_host(value),
+            10 if name.eq_ignore_ascii_case(b"connection") => self.read_connection(value),
             14 if name.eq_ignore_ascii_case(b"content-length") => self.read_content_length(value),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.read_transfer_encoding(value),
             _ => Ok(()),
@@ -204,6 +223,20 @@ impl<'a> Framing<'a> {
         let sound = !value.is_empty()
             && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+;=%".contains(byte));
         if sound { Ok(()) } else { Err(malformed("Host is not a host and port")) }
+    }
+
+    /// Options are tokens, few, and none names a header that routing or framing depends on.
+    fn read_connection(&mut self, value: &[u8]) -> Result<(), Denial> {
+        for option in value.split(|byte| *byte == b',').map(trim).filter(|option| !option.is_empty()) {
+            self.connection_options += 1;
+            if self.connection_options > MOST_CONNECTION_OPTIONS || !option.iter().all(|byte| is_tchar(*byte)) {
+                return Err(malformed("Connection is not a short list of tokens"));
+            }
+            if PROTECTED.iter().any(|name| option.eq_ignore_ascii_case(name)) {
+                return Err(malformed("Connection names a header that is not hop-by-hop"));
+            }
+        }
+        Ok(())
     }
 
     /// One value of digits (RFC 9110 section 8.6); what could overflow a reader is refused.
@@ -286,6 +319,11 @@ mod tests {
             "Transfer-Encoding: identity\r\n",
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
             "Transfer-Encoding:\r\n",
+            "X: a\r\r\n",
+            "X: a\x0c\r\n",
+            "Connection: close, Host\r\n",
+            "Connection: X-Forwarded-For\r\n",
+            "Connection: a b\r\n",
             "Transfer-Encoding: chunked;q=1\r\n",
             "X: a\r\n folded\r\n",
             "X: a\rb\r\n",

@@ -28,5 +28,5 @@ mod reserved;
 mod service;
 mod upstreams;
 
-pub use service::{EdgeParts, ServeError, bind, serve};
+pub use service::{EdgeParts, NodeSignals, ServeError, bind, serve};
 pub use upstreams::Upstreams;

@@ -132,6 +132,14 @@ pub(super) async fn read_body(session: &mut ServerSession) -> Option<Zeroizing<V
     if announced.is_some_and(|length| length > TOKEN_BODY_BYTES) {
         return None;
     }
+    let waits = session
+        .req_header()
+        .headers
+        .get(http::header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if waits && !session.is_body_done() && session.write_continue_response().await.is_err() {
+        return None;
+    }
     let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or_default()));
     while let Ok(Some(bytes)) = session.read_request_body().await {
         if body.len() + bytes.len() > TOKEN_BODY_BYTES {

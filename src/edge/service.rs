@@ -56,6 +56,8 @@ pub struct EdgeParts {
     pub run_dir: PathBuf,
     /// The present second.
     pub clock: fn() -> Timestamp,
+    /// Watched since before the listeners were announced.
+    pub signals: NodeSignals,
     /// What a HUP does.
     pub on_hangup: Box<dyn Fn() + Send + Sync>,
 }
@@ -90,15 +92,17 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
 
 /// Serves until a TERM or INT, then drains and returns. Must be called outside any async runtime.
 pub fn serve(parts: EdgeParts) {
-    let mut conf = ServerConf::default();
-    conf.threads = parts.workers.max(1);
-    // Attempts, the first included: a pooled connection may be stale more than once.
-    conf.max_retries = 4;
-    conf.upstream_keepalive_pool_size = 1024;
-    conf.grace_period_seconds = Some(0);
-    conf.graceful_shutdown_timeout_seconds = Some(1);
-    conf.pid_file = parts.run_dir.join("pingora.pid").display().to_string();
-    conf.upgrade_sock = parts.run_dir.join("upgrade.sock").display().to_string();
+    let conf = ServerConf {
+        threads: parts.workers.max(1),
+        // Attempts, the first included: a pooled connection may be stale more than once.
+        max_retries: 4,
+        upstream_keepalive_pool_size: 1024,
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        pid_file: parts.run_dir.join("pingora.pid").display().to_string(),
+        upgrade_sock: parts.run_dir.join("upgrade.sock").display().to_string(),
+        ..ServerConf::default()
+    };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let (drain, drained) = watch::channel(false);
@@ -132,7 +136,8 @@ pub fn serve(parts: EdgeParts) {
         inner.add_tcp(&name);
     }
     server.add_service(EdgeService { inner, fds: Arc::new(Mutex::new(fds)), drain: drained });
-    let signals = Signals { drain, in_flight, on_hangup: parts.on_hangup };
+    let signals =
+        Signals { drain, in_flight, on_hangup: parts.on_hangup, watched: tokio::sync::Mutex::new(parts.signals) };
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
 }
 
@@ -162,29 +167,40 @@ impl ServiceWithDependents for EdgeService {
     }
 }
 
+/// The signals a node listens to. Watching starts when this is made, so that none is missed while the node starts.
+#[derive(Debug)]
+pub struct NodeSignals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+    quit: Signal,
+}
+
+impl NodeSignals {
+    /// Starts watching. Must be called inside a runtime that lives as long as the node.
+    pub fn watch() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
+}
+
 /// TERM and INT drain (a second one ends at once), HUP is passed on, QUIT is ignored.
 struct Signals {
     drain: watch::Sender<bool>,
     in_flight: IntGauge,
     on_hangup: Box<dyn Fn() + Send + Sync>,
+    watched: tokio::sync::Mutex<NodeSignals>,
 }
 
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        let signals = (|| {
-            let of = |kind| signal(kind);
-            Ok::<_, std::io::Error>((
-                of(SignalKind::terminate())?,
-                of(SignalKind::interrupt())?,
-                of(SignalKind::hangup())?,
-                of(SignalKind::quit())?,
-            ))
-        })();
-        let Ok((mut term, mut int, mut hup, mut quit)) = signals else {
-            tracing::error!("signals cannot be watched");
-            return ShutdownSignal::FastShutdown;
-        };
+        let mut watched = self.watched.lock().await;
+        let NodeSignals { term, int, hup, quit } = &mut *watched;
         loop {
             tokio::select! {
                 _ = term.recv() => break,
@@ -197,7 +213,7 @@ impl ShutdownSignalWatch for Signals {
         let _ = self.drain.send(true);
         tokio::select! {
             () = wait_for_quiet(&self.in_flight) => {}
-            () = second(&mut term, &mut int) => {}
+            () = second(term, int) => {}
             () = tokio::time::sleep(DRAIN) => tracing::warn!("requests were still being served after the drain"),
         }
         ShutdownSignal::FastShutdown

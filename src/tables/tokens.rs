@@ -22,6 +22,7 @@ impl TokenCache {
     /// An empty cache of at most about 64 MiB. Each snapshot has its own: a signing key that is taken out takes its
     /// proven tokens along.
     pub(super) fn new() -> Self {
+        #[expect(clippy::borrowed_box, reason = "the cache hands its keys out by reference")]
         let weigh = |token: &Box<str>, _: &Arc<AccessTokenClaims>| {
             u32::try_from(2 * token.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };

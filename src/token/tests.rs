@@ -216,7 +216,7 @@ fn texts_that_are_no_token() {
         &dots,
         &format!("{h}.{p}.{}", s.replace(['-', '_'], "+")),
     ] {
-        if text != &token {
+        if text != token {
             assert!(verify(text, &keys).is_err(), "{}", text.chars().take(80).collect::<String>());
         }
     }
