@@ -145,6 +145,16 @@ fn judge_target(target: &[u8]) -> Result<(Option<&[u8]>, usize), Denial> {
         return Err(malformed("the target holds `\"`, `<` or `>`; percent-encode them"));
     }
     let query = memchr::memchr(b'?', target).unwrap_or(target.len());
+    let path = target.get(..query).unwrap_or_default();
+    if path.contains(&b'`') {
+        return Err(malformed("the path holds a backtick; percent-encode it"));
+    }
+    if !path.is_ascii() {
+        return Err(Denial::TargetAmbiguous { rule: PathRule::NonAscii });
+    }
+    if std::str::from_utf8(target).is_err() {
+        return Err(malformed("the query holds bytes that are not UTF-8; percent-encode them"));
+    }
     if let Some(at) = memchr::memchr(b'#', target) {
         let in_path = at < query;
         return Err(if in_path {

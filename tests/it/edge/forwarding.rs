@@ -1,8 +1,11 @@
 //! What the upstream gets of an allowed request, and what the caller gets of its answer.
 
 use super::{assert_refusal, assert_refused, without_upstream};
-use crate::harness::{Answer, BASE_PATH, Connection, End, Gateway, HOST, Key, Request, Seen, token_form};
+use crate::harness::{
+    Answer, BASE_PATH, Connection, End, Gateway, HOST, Key, RawResponse, Request, Seen, eventually, token_form,
+};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::sync::mpsc;
 use tungstenite::{ClientRequestBuilder, Message};
 
@@ -24,7 +27,7 @@ fn path_and_query_arrive_as_sent() {
         "/cards",
         "/cards?",
         "/cards?a=1&a=2&b",
-        "/cards?q=%2e%2E/../;//%00\\&x='{}|^`",
+        "/cards?q=%2e%2E/../;//%00\\&x='{}|^`[]@:!$()*,~",
         "/cards?a?b=/c",
         "/cards/a%20b%C3%a9",
         "/cards/%7e~%41A",
@@ -33,6 +36,7 @@ fn path_and_query_arrive_as_sent() {
         "/cards/%25zz",
         "/files/a/b/",
         "/files/a.b/..c/d..",
+        "/cards?q=caf\u{e9}",
     ] {
         let request = gateway.get(path).bearer(&token);
         assert_eq!(seen(&gateway, &request).target, format!("/api{path}"));
@@ -133,27 +137,45 @@ fn connection_cannot_nominate_ours() {
     let nominated = "Portcullis-Client-Id, Portcullis-Organization, Portcullis-Environment, Portcullis-Operation, \
                      Authorization, Forwarded, X-Request-Id, Via";
     let plain = gateway.get("/cards").header("Connection", &format!("close, {nominated}"));
-    let upgrade = gateway
-        .get("/socket")
-        .header("Connection", &format!("upgrade, {nominated}"))
-        .header("Upgrade", "websocket")
-        .header("Sec-WebSocket-Version", "13")
-        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let upgrade = web_socket(&gateway, &format!("upgrade, {nominated}"));
     for (request, status) in [(plain, 200), (upgrade, 101)] {
         // Authorization is end-to-end for us: nominating it may not turn a request into one without a token.
         let mut connection = gateway.connect();
-        let request =
-            request.bearer(&token).header("Portcullis-Client-Id", "evil").header("X-Forwarded-For", "6.6.6.6");
+        let request = request.bearer(&token).header("Portcullis-Client-Id", "evil").header("Forwarded", "for=6.6.6.6");
         connection.send(request.bytes());
         connection.read_head().expect(status);
         let seen = gateway.upstream.last();
         assert_eq!(seen.header("portcullis-client-id"), Some("writer"), "{}", seen.head);
         assert_eq!(seen.header("portcullis-organization"), Some("acme"));
         assert_eq!(seen.header("x-forwarded-for"), Some("127.0.0.1"));
+        assert!(seen.header("forwarded").is_some_and(|value| value.starts_with("for=127.0.0.1")), "{}", seen.head);
         assert!(seen.header("portcullis-operation").is_some() && seen.header("x-request-id").is_some());
         assert!(seen.header("host").is_some() && seen.header("via").is_some());
         assert_eq!(seen.header("authorization"), None);
     }
+}
+
+/// Nominating what says who and where is refused outright, and so is a flood of nominations.
+#[test]
+fn connection_cannot_nominate_the_origin() {
+    let gateway = Gateway::start();
+    let token = gateway.writer_token();
+    let flood = vec!["x"; 30].join(", ");
+    for name in ["Host", "X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto", ":authority", "\"Host\"", &flood] {
+        for request in [
+            gateway.get("/cards").header("Connection", &format!("close, {name}")),
+            web_socket(&gateway, &format!("upgrade, {name}")),
+        ] {
+            eprintln!("{name}");
+            let response = without_upstream(&gateway, || request.bearer(&token).send());
+            assert_refusal(&response, 400, "malformed_request");
+        }
+    }
+}
+
+fn web_socket<'g>(gateway: &'g Gateway, connection: &str) -> Request<'g> {
+    let request = gateway.get("/socket").header("Connection", connection).header("Upgrade", "websocket");
+    request.header("Sec-WebSocket-Version", "13").header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
 }
 
 #[test]
@@ -445,11 +467,15 @@ fn connections_are_kept_on_both_sides() {
         request.send_on(&mut connection).expect(200);
         gateway.get("/cards").bearer(&token).send_on(&mut connection).expect(200);
     }
-    // Another caller's connection uses the same one upstream.
-    gateway.get("/cards").bearer(&token).send().expect(200);
-    let used: std::collections::BTreeSet<usize> =
-        gateway.upstream.requests().iter().map(|seen| seen.connection).collect();
-    assert_eq!(used.len(), 1, "{used:?}");
+    let used = || gateway.upstream.requests().iter().map(|seen| seen.connection).collect::<BTreeSet<usize>>();
+    // A connection goes back to the pool when its answer is done, which may be after the caller has it.
+    let before = used();
+    assert!(before.len() < 5, "{before:?}");
+    // Another caller uses what is in the pool.
+    eventually("a pooled connection is used", || {
+        gateway.get("/cards").bearer(&token).send().expect(200);
+        before.contains(&gateway.upstream.last().connection).then_some(())
+    });
 }
 
 /// A pooled connection that the upstream has just closed is no reason for a 502 where trying again is safe.
@@ -457,21 +483,29 @@ fn connections_are_kept_on_both_sides() {
 fn only_idempotent_requests_are_tried_again() {
     let gateway = Gateway::start();
     let token = gateway.writer_token();
-    gateway.upstream.on("/api/cards/7", Answer::CloseIfReused);
-    for (method, status, attempts) in [("GET", 200, 2), ("PUT", 200, 2), ("DELETE", 200, 2)] {
-        gateway.get("/cards").bearer(&token).send().expect(200);
-        let before = gateway.upstream.requests().len();
-        gateway.request(method, "/cards/7").bearer(&token).send().expect(status);
-        let tried: Vec<Seen> = gateway.upstream.requests().split_off(before);
-        assert_eq!(tried.len(), attempts, "{method}: {tried:?}");
+    for (method, again) in [("GET", true), ("PUT", true), ("DELETE", true), ("POST", false)] {
+        let path = if again { "/cards/7" } else { "/cards" };
+        let (tried, response) = on_a_reused_connection(&gateway, &gateway.request(method, path).bearer(&token));
+        let (attempts, status) = if again { (2, 200) } else { (1, 502) };
+        assert_eq!((tried.len(), response.status), (attempts, status), "{method}: {tried:?}");
         assert!(tried.iter().all(|seen| seen.header("portcullis-client-id") == Some("writer")));
     }
-    gateway.get("/cards").bearer(&token).send().expect(200);
-    gateway.upstream.on("/api/cards", Answer::CloseIfReused);
-    let before = gateway.upstream.requests().len();
-    let refused = gateway.post("/cards").bearer(&token).send().expect(502);
-    assert!(refused.header("portcullis-error").is_some());
-    assert_eq!(gateway.upstream.requests().len(), before + 1);
+}
+
+/// Sends the request until a pooled connection was tried, which the upstream then closes: the attempts upstream and
+/// the answer.
+fn on_a_reused_connection(gateway: &Gateway, request: &Request<'_>) -> (Vec<Seen>, RawResponse) {
+    let token = gateway.reader_token();
+    eventually("a pooled connection is tried", || {
+        gateway.upstream.on("/api/cards", Answer::Echo);
+        gateway.get("/cards").bearer(&token).send().expect(200);
+        let (requests, connections) = (gateway.upstream.requests().len(), gateway.upstream.connections().len());
+        gateway.upstream.on("/api/cards", Answer::CloseIfReused);
+        gateway.upstream.on("/api/cards/7", Answer::CloseIfReused);
+        let response = request.send();
+        let tried = gateway.upstream.requests().split_off(requests);
+        (tried[0].connection < connections).then_some((tried, response))
+    })
 }
 
 /// What has begun to be answered is never asked again.
@@ -479,10 +513,15 @@ fn only_idempotent_requests_are_tried_again() {
 fn no_second_try_after_the_first_byte() {
     let gateway = Gateway::start();
     let token = gateway.reader_token();
-    gateway.get("/cards").bearer(&token).send().expect(200);
     gateway.upstream.on("/api/cards/7", Answer::BytesThenClose(b"H".to_vec()));
-    gateway.get("/cards/7").bearer(&token).send().expect(502);
-    assert_eq!(gateway.upstream.requests().len(), 2);
+    eventually("a pooled connection is tried", || {
+        gateway.get("/cards").bearer(&token).send().expect(200);
+        let (requests, connections) = (gateway.upstream.requests().len(), gateway.upstream.connections().len());
+        gateway.get("/cards/7").bearer(&token).send().expect(502);
+        let tried = gateway.upstream.requests().split_off(requests);
+        assert_eq!(tried.len(), 1, "{tried:?}");
+        (tried[0].connection < connections).then_some(())
+    });
 }
 
 #[test]
@@ -553,12 +592,12 @@ fn a_web_socket_without_leave_never_opens() {
 fn bytes_behind_a_declined_upgrade_are_no_request() {
     let gateway = Gateway::start();
     let token = gateway.writer_token();
-    let upgrade = gateway.get("/socket").bearer(&token).header("Connection", "upgrade").header("Upgrade", "websocket");
-    let upgrade = upgrade.header("Sec-WebSocket-Version", "13").header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let upgrade = web_socket(&gateway, "upgrade").bearer(&token);
     let smuggled = format!("GET /api/admin HTTP/1.1\r\nHost: {HOST}\r\nX-Smuggled: 1\r\n\r\n");
     let mut connection = gateway.connect();
     connection.send([upgrade.bytes(), smuggled.into_bytes()].concat());
     connection.read_response().expect(200);
+    connection.finish();
     let (rest, _) = connection.read_to_end();
     let upstream = gateway.upstream.connections().concat();
     assert!(!String::from_utf8_lossy(&upstream).contains("Smuggled"), "{}", String::from_utf8_lossy(&upstream));

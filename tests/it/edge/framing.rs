@@ -79,6 +79,11 @@ fn request_lines() {
         "GET /v1/production/cards?a b HTTP/1.1",
         "GET /v1/production/cards?a\u{1b} HTTP/1.1",
         "GET /v1/production/cards?a#b HTTP/1.1",
+        "GET /v1/production/cards?a=\"b\" HTTP/1.1",
+        "GET /v1/production/cards?a=<b> HTTP/1.1",
+        "GET /v1/production/files/<b> HTTP/1.1",
+        "GET /v1/production/files/\"b\" HTTP/1.1",
+        "GET /v1/production/files/`b` HTTP/1.1",
         "G@T /v1/production/cards HTTP/1.1",
         " /v1/production/cards HTTP/1.1",
     ] {
@@ -88,6 +93,29 @@ fn request_lines() {
         let code = response.header("portcullis-error").unwrap_or_default();
         let sound = response.status == 400 && matches!(code, "malformed_request" | "target_ambiguous");
         assert!(sound, "{}\n{}", response.head, response.text());
+    }
+}
+
+/// Whatever byte stands in a target: it arrives as sent, or Portcullis itself refuses it.
+#[test]
+fn every_byte_in_path_and_query() {
+    let gateway = Gateway::start();
+    let token = gateway.writer_token();
+    for byte in 0..=0xff {
+        for before in ["/cards?q=a", "/files/a"] {
+            let rest = format!("z HTTP/1.1\r\nHost: gate.test\r\nAuthorization: Bearer {token}\r\n\r\n");
+            let target = [b"/v1/production", before.as_bytes(), &[byte]].concat();
+            let seen = gateway.upstream.connections().concat().len();
+            let response = gateway.raw([b"GET ".as_slice(), &target, rest.as_bytes()].concat());
+            let upstream = gateway.upstream.connections().concat();
+            if response.status == 200 {
+                let sent = [b"GET /api", before.as_bytes(), &[byte, b'z', b' ']].concat();
+                assert!(upstream.windows(sent.len()).any(|window| window == sent), "{byte:#x} after {before}");
+            } else {
+                assert!(response.header("portcullis-error").is_some(), "{byte:#x} after {before}: {}", response.head);
+                assert_eq!((response.status, upstream.len()), (400, seen), "{byte:#x} after {before}");
+            }
+        }
     }
 }
 
