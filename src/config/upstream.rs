@@ -1,13 +1,8 @@
 //! `upstream` of an environment: a URL, or a table of how to reach it and what it sees.
 
 use super::reader::{At, Reader, Value};
-use super::sheet::read_bytes;
 use crate::model::{Upstream, UpstreamAuthorization, UpstreamHost, UpstreamTimeouts, UpstreamUrl};
 use http::{HeaderName, HeaderValue};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Reads an upstream. `None` where no URL could be read, which is then a problem in the sheet.
@@ -22,7 +17,6 @@ pub(super) fn read(value: &Value<'_>) -> Option<Upstream> {
         host: UpstreamHost::default(),
         authorization: UpstreamAuthorization::default(),
         set_headers: Vec::new(),
-        ca_pem: None,
     })
 }
 
@@ -36,7 +30,7 @@ fn upstream(table: &mut Reader<'_>) -> Option<Upstream> {
         value.choice(&[("strip", UpstreamAuthorization::Strip), ("forward", UpstreamAuthorization::Forward)])
     });
     let set_headers = set_headers(table, authorization.unwrap_or_default());
-    let ca_pem = table.take("ca_file").and_then(|value| ca_file(&value, &urls));
+    table.unavailable("ca_file", &["system"]);
     table.unavailable("protocol", &["http1"]);
     table.unavailable("health", &["off"]);
     table.unavailable("client_certificate", &["none"]);
@@ -49,7 +43,6 @@ fn upstream(table: &mut Reader<'_>) -> Option<Upstream> {
         host: host.unwrap_or_default(),
         authorization: authorization.unwrap_or_default(),
         set_headers,
-        ca_pem,
     })
 }
 
@@ -142,25 +135,4 @@ pub(super) fn settable_header(text: &str) -> Result<HeaderName, String> {
         return Err(format!("`{text}` is set by Portcullis itself"));
     }
     Ok(name)
-}
-
-fn ca_file(value: &Value<'_>, urls: &[UpstreamUrl]) -> Option<Arc<[u8]>> {
-    let path = value.path()?.value;
-    if !urls.is_empty() && !urls.iter().any(UpstreamUrl::tls) {
-        value.problem("`ca_file` is for `https` upstreams, and none is named");
-    }
-    certificates(&path).map_err(|error| value.problem(format!("`{}` {error}", path.display()))).ok()
-}
-
-fn certificates(path: &Path) -> Result<Arc<[u8]>, String> {
-    let pem = read_bytes(path).map_err(|fault| fault.message)?;
-    let mut count = 0;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        certificate.map_err(|error| format!("is not PEM: {error}"))?;
-        count += 1;
-    }
-    if count == 0 {
-        return Err("holds no PEM certificate".to_owned());
-    }
-    Ok(pem.into())
 }

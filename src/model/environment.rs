@@ -159,8 +159,6 @@ pub struct Upstream {
     pub authorization: UpstreamAuthorization,
     /// Headers set on every forwarded request.
     pub set_headers: Vec<(http::HeaderName, http::HeaderValue)>,
-    /// A PEM file of certificate authorities to trust instead of the system's, already read.
-    pub ca_pem: Option<Arc<[u8]>>,
 }
 
 /// Limits on every upstream step.

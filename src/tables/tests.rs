@@ -46,7 +46,6 @@ fn tables(declared: Vec<ApiKey>) -> Tables {
             host: crate::model::UpstreamHost::default(),
             authorization: crate::model::UpstreamAuthorization::default(),
             set_headers: vec![],
-            ca_pem: None,
         },
         public: vec![],
         permissions: vec![],

@@ -86,7 +86,6 @@ fn environment() -> Environment {
             host: UpstreamHost::default(),
             authorization: UpstreamAuthorization::default(),
             set_headers: vec![],
-            ca_pem: None,
         },
         public: vec![],
         permissions: vec![
