@@ -51,7 +51,7 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
     let sample = options.upstream.is_none().then(|| edge::bind(SocketAddr::from(([127, 0, 0, 1], 0)))).transpose()?;
     let path = write_configuration(&folder, options, &facts, sample.as_ref())?;
     let loaded = config::load(&path, clock::now()).map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    let node = Node::start(loaded, listeners, Some(path))?;
+    let node = Node::start(loaded, Some(listeners), Some(path))?;
     if let Some(sample) = sample {
         let _entered = node.runtime().enter();
         node::serve_http(sample, sample::router())?;

@@ -14,7 +14,7 @@ pub use demo::{DemoOptions, demo};
 use crate::config::{self, Config, Problems};
 use crate::{clock, tables::Snapshot, token};
 use anyhow::Context;
-use node::{Listeners, Node};
+use node::Node;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,8 +42,7 @@ pub struct ControlAccess {
 pub fn serve(path: &Path) -> anyhow::Result<()> {
     start_words();
     let config = load(path)?;
-    let listeners = Listeners::bind(&config.node)?;
-    Node::start(config, listeners, Some(path.to_owned()))?.run();
+    Node::start(config, None, Some(path.to_owned()))?.run();
     Ok(())
 }
 

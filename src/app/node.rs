@@ -69,8 +69,9 @@ pub(super) struct Shared {
 }
 
 impl Node {
-    /// Opens the store, loads the tables and starts the control side. `path` is what a reload reads again.
-    pub(super) fn start(config: Config, listeners: Listeners, path: Option<PathBuf>) -> anyhow::Result<Self> {
+    /// Opens the store, loads the tables, binds the listeners where they are not yet, and starts the control side. `path`
+    /// is what a reload reads again.
+    pub(super) fn start(config: Config, bound: Option<Listeners>, path: Option<PathBuf>) -> anyhow::Result<Self> {
         let Config { node, organizations } = config;
         let now = clock::now();
         secrets::ensure_private_dir(&node.data_dir)?;
@@ -98,6 +99,8 @@ impl Node {
         };
         let control = shared.control(now);
         runtime.block_on(shared.upstreams.refresh(&shared.tables));
+        // No tables, no listener: whoever can connect finds everything in place.
+        let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
         let signals = {
             let _entered = runtime.enter();
             edge::NodeSignals::watch()?

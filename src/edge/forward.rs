@@ -231,14 +231,24 @@ impl ProxyHttp for Forward {
             let idle = context.environment.as_ref().map(|environment| environment.upstream.timeouts.upgraded_idle);
             session.set_read_timeout(idle);
         }
-        if session.req_header().version == http::Version::HTTP_10 {
-            // A caller of HTTP/1.0 knows no chunks: the end of the connection ends the answer (RFC 9112 section 6.1).
-            response.remove_header(&http::header::TRANSFER_ENCODING);
-            session.set_keepalive(None);
-        }
         response.remove_header(&PORTCULLIS_ERROR);
         response.insert_header(X_REQUEST_ID, context.request_id.as_str())?;
         response.append_header(VIA, HeaderValue::from_static("1.1 portcullis"))?;
+        Ok(())
+    }
+
+    /// A caller of HTTP/1.0 knows no chunks: the end of the connection ends the answer (RFC 9112 section 6.1).
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        response: &mut ResponseHeader,
+        _context: &mut RequestContext,
+    ) -> Result<()> {
+        if session.req_header().version == http::Version::HTTP_10
+            && response.remove_header(&http::header::TRANSFER_ENCODING).is_some()
+        {
+            session.set_keepalive(None);
+        }
         Ok(())
     }
 
@@ -251,17 +261,15 @@ impl ProxyHttp for Forward {
         context: &mut RequestContext,
         client_reused: bool,
     ) -> Box<Error> {
-        let begun = has_begun_to_answer(&error);
         let mut error = error.more_context(format!("upstream {}", peer._address));
-        // What pingora holds to be retryable at all.
+        // What pingora holds to be retryable at all: no byte of an answer was read.
         error.retry.decide_reuse(client_reused);
         let again = error.retry()
             && client_reused
             && !context.answered
-            && !begun
             && session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated()
-            && matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError)
+            && before_any_answer(&error)
             && *error.esource() == ErrorSource::Upstream;
         error.set_retry(again);
         error
@@ -318,6 +326,15 @@ impl ProxyHttp for Forward {
     }
 }
 
+/// Whether the connection failed before any byte of an answer. pingora calls a broken answer head retryable as well and
+/// tells the bytes it had read in words alone; should the words change, nothing is retried.
+fn before_any_answer(error: &Error) -> bool {
+    match error.root_etype() {
+        ErrorType::ConnectionClosed | ErrorType::ReadError => error.to_string().contains("bytes already read: 0"),
+        kind => *kind == ErrorType::WriteError,
+    }
+}
+
 /// `upstream + P` and the untouched query; an empty path is `/`.
 fn upstream_target(prefix: &str, relative: &[u8]) -> Vec<u8> {
     let mut target = Vec::with_capacity(prefix.len() + relative.len() + 1);
@@ -327,12 +344,6 @@ fn upstream_target(prefix: &str, relative: &[u8]) -> Vec<u8> {
     }
     target.extend_from_slice(relative);
     target
-}
-
-/// Whether part of an answer's head was read. pingora tells so in words alone.
-fn has_begun_to_answer(error: &Error) -> bool {
-    let words = error.context.as_ref().map_or("", |context| context.as_str());
-    words.split_once("bytes already read: ").is_some_and(|(_, count)| count != "0")
 }
 
 /// The name to ask for in TLS: the host's, none for an address.

@@ -143,15 +143,12 @@ fn a_demo_ends_with_0_when_told_to() {
 }
 
 #[test]
-fn a_demo_remembers_nothing_unless_told_where() {
+fn a_demo_starts_again_on_its_own_folder() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let mut demo = Demo::start(&["--data-dir", data.to_str().unwrap()]);
-    let first = (demo.text("client_id").to_owned(), demo.token());
-    demo.process.kill();
-    assert!(data.is_dir());
-    // A second demo on the same folder works; its key may be another one.
-    let demo = Demo::start(&["--data-dir", data.to_str().unwrap()]);
-    assert!(!demo.token().is_empty());
-    eprintln!("first {}, then {}", first.0, demo.text("client_id"));
+    for _ in 0..3 {
+        let mut demo = Demo::start(&["--data-dir", data.to_str().unwrap()]);
+        assert!(!demo.token().is_empty());
+        demo.process.kill();
+    }
 }

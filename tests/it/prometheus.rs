@@ -5,7 +5,7 @@ use oauth2::basic::BasicClient;
 use oauth2::{ClientId, ClientSecret, HttpRequest, HttpResponse, TokenResponse, TokenUrl};
 use serde_json::{Value, json};
 use std::cell::RefCell;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -137,6 +137,25 @@ fn query(edge: &mut Wire, expression: &str, token: &str) -> Value {
     let answer = edge.get(&format!("/v1/api/v1/query?query={expression}"), token).expect(200).json();
     assert_eq!((&answer["status"], &answer["data"]["resultType"]), (&json!("success"), &json!("vector")), "{answer}");
     answer
+}
+
+/// Prometheus has the last word on what its text format is.
+#[test]
+fn promtool_finds_nothing_wrong_with_the_metrics() {
+    let Some(prometheus) = Prometheus::start() else { return };
+    let (_folder, node) = prometheus.gate();
+    let mut edge = node.edge();
+    let token = edge.token(&node.control().create("dashboard", &["query"]).unwrap());
+    query(&mut edge, "vector(1)", &token);
+    edge.get("/v1/graph", &token).refused(403, "operation_unknown");
+    let metrics = Wire::new(node.metrics, "localhost").send("GET", "/metrics", &[], b"").unwrap().expect(200).text();
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut promtool = promtool.spawn().unwrap();
+    promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(output.status.success(), "{stdout}{stderr}{metrics}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::process::{Api, Folder, Process, Wire, portcullis};
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 const PERMISSIONS: &str = r#""cards:read" = ["GET /cards"]"#;
@@ -20,6 +20,7 @@ fn refused_start(folder: &Folder) -> String {
     let mut process = Process::spawn(folder.command("serve").stdout(Stdio::null()));
     let status = process.ended(SOON);
     let words = process.all_of_stderr();
+    eprintln!("{words}");
     assert!(status.code().is_some_and(|code| code != 0), "{status}: {words}");
     assert!(words.contains("error"), "{words}");
     assert!(!words.contains("panicked") && !words.contains("listening edge="), "{words}");
@@ -43,6 +44,7 @@ fn a_port_in_use_is_named() {
         folder.edit("portcullis.toml", &format!("{section}127.0.0.1:0"), &format!("{section}{address}"));
         let words = refused_start(&folder);
         assert_says(&words, &[&address, "in use", listener]);
+        assert_eq!(words.matches("in use").count(), 1, "said twice: {words}");
     }
 }
 
@@ -82,6 +84,8 @@ fn a_secret_key_that_is_lost_is_not_made_anew() {
     std::fs::remove_file(folder.path("data/secret.key")).unwrap();
     let words = refused_start(&folder);
     assert_says(&words, &["signing key", folder.path("data/secret.key").to_str().unwrap()]);
+    // Another key in its place would only hide that it is gone.
+    assert!(!folder.path("data/secret.key").exists());
 }
 
 #[test]
@@ -97,7 +101,13 @@ fn problems_of_a_configuration_are_all_listed_and_nothing_starts() {
     let output = folder.command("check").output().unwrap();
     assert_eq!(output.status.code(), Some(9), "{output:?}");
     assert_says(&String::from_utf8(output.stdout).unwrap(), &places);
-    assert_says(&refused_start(&folder), &places);
+    let words = refused_start(&folder);
+    for place in places {
+        assert!(
+            words.lines().any(|line| line.contains(place) && !line.contains("\\n")),
+            "no line for {place}:\n{words}"
+        );
+    }
     assert!(!folder.path("data").exists());
 }
 
@@ -132,6 +142,25 @@ fn term_and_int_end_an_idle_node_with_0() {
     }
 }
 
+/// Whoever waits for the line that tells the addresses may send signals from then on: a supervisor, a test, a script.
+#[test]
+fn signals_count_from_the_first_line_on() {
+    let folder = folder();
+    for signal in ["HUP", "QUIT", "TERM", "INT"].repeat(3) {
+        let mut node = folder.start();
+        node.process.signal(signal);
+        if matches!(signal, "HUP" | "QUIT") {
+            // The first answer shows that it runs, whatever was done before.
+            let answer = node.edge().send("GET", "/v1/cards", &[], b"");
+            let answer = answer.unwrap_or_else(|why| panic!("{signal}: {why}:\n{}", node.process.stderr()));
+            answer.refused(401, "token_missing");
+            node.process.signal("TERM");
+        }
+        let status = node.process.ended(SOON);
+        assert_eq!(status.code(), Some(0), "{signal}: {status}\n{}", node.process.stderr());
+    }
+}
+
 #[test]
 fn a_second_term_ends_a_drain_at_once() {
     let api = Api::silent();
@@ -147,11 +176,11 @@ fn a_second_term_ends_a_drain_at_once() {
     api.wait_for_a_request();
     node.process.signal("TERM");
     // Nothing tells that a drain goes on, so this is the one place that waits for nothing to happen.
-    std::thread::sleep(Duration::from_millis(1500));
+    std::thread::sleep(Duration::from_millis(500));
     assert!(node.process.is_running(), "the drain did not wait for a request:\n{}", node.process.stderr());
     node.process.signal("TERM");
-    let status: ExitStatus = node.process.ended(Duration::from_secs(2));
-    eprintln!("after the second TERM: {status}");
+    let status = node.process.ended(Duration::from_secs(3));
+    assert_eq!(status.code(), Some(0), "{status}\n{}", node.process.stderr());
     // What became of the request is not promised.
     let _ = waiting.join();
 }
