@@ -261,14 +261,12 @@ impl ProxyHttp for Forward {
         context: &mut RequestContext,
         client_reused: bool,
     ) -> Box<Error> {
-        let begun = has_begun_to_answer(&error);
         let mut error = error.more_context(format!("upstream {}", peer._address));
-        // What pingora holds to be retryable at all.
+        // What pingora holds to be retryable at all: no byte of an answer was read.
         error.retry.decide_reuse(client_reused);
         let again = error.retry()
             && client_reused
             && !context.answered
-            && !begun
             && session.req_header().method.is_idempotent()
             && !session.as_ref().retry_buffer_truncated()
             && before_any_answer(&error)
@@ -346,12 +344,6 @@ fn upstream_target(prefix: &str, relative: &[u8]) -> Vec<u8> {
     }
     target.extend_from_slice(relative);
     target
-}
-
-/// Whether part of an answer's head was read. pingora tells so in words alone.
-fn has_begun_to_answer(error: &Error) -> bool {
-    let words = error.context.as_ref().map_or("", |context| context.as_str());
-    words.split_once("bytes already read: ").is_some_and(|(_, count)| count != "0")
 }
 
 /// The name to ask for in TLS: the host's, none for an address.
