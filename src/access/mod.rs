@@ -67,7 +67,7 @@ pub fn decide(
     request: &Request<'_>,
     now: Timestamp,
 ) -> Result<Permit, Denial> {
-    let key = check_key(key, request.token, now)?;
+    let key = check_key(environment, key, request.token, now)?;
     if !key.admits(request.address, &environment.platform) {
         return Err(Denial::IpNotAllowed { address: request.address });
     }
@@ -86,9 +86,18 @@ pub fn allow_public(environment: &EnvironmentPolicy, operations: &[&CoveredOpera
 }
 
 /// Step 7: the key exists, is not revoked, has the secret the token was got with, and is not expired.
-fn check_key<'a>(key: Option<&'a LiveKey>, token: &AccessTokenClaims, now: Timestamp) -> Result<&'a LiveKey, Denial> {
+fn check_key<'a>(
+    environment: &EnvironmentPolicy,
+    key: Option<&'a LiveKey>,
+    token: &AccessTokenClaims,
+    now: Timestamp,
+) -> Result<&'a LiveKey, Denial> {
     // INVARIANT: a genuine token whose key is gone (a declared key taken out of its file) is as good as revoked.
     let key = key.ok_or(Denial::KeyRevoked)?;
+    // INVARIANT: permission and role indices mean nothing outside their environment (a declared key may have moved).
+    if key.environment != environment.index {
+        return Err(Denial::WrongEnvironment);
+    }
     match key.ended(now) {
         Some(KeyEnded::Revoked) => Err(Denial::KeyRevoked),
         _ if key.secret_version != token.secret_version => Err(Denial::SecretRotated),

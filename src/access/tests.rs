@@ -14,6 +14,7 @@ fn environment() -> EnvironmentPolicy {
             organization: Identifier::parse("acme").unwrap(),
             environment: Identifier::parse("production").unwrap(),
         }),
+        index: EnvironmentIndex(0),
         platform: NetworkSet::new(&[Network::parse("198.51.100.0/24").unwrap()]),
         roles: Box::new([PermissionSet::new([PermissionIndex(1)])]),
         permissions: Box::new([
@@ -186,4 +187,10 @@ fn codes_are_told_apart() {
             "{denial:?}"
         );
     }
+}
+
+#[test]
+fn a_key_of_another_environment_opens_nothing_here() {
+    let moved = LiveKey { environment: EnvironmentIndex(1), ..key() };
+    assert_eq!(code(decided(Some(&moved), &token(), "203.0.113.9", &[&operation(&[0])])), "wrong_environment");
 }

@@ -74,7 +74,10 @@ pub fn control_access(path: &Path) -> anyhow::Result<ControlAccess> {
 
 fn load(path: &Path) -> anyhow::Result<Config> {
     config::load(path, clock::now()).map_err(|problems| {
-        anyhow::anyhow!("{problems}\n`portcullis check --config {}` lists them as well", path.display())
+        anyhow::anyhow!(
+            "the configuration has problems\n{problems}\n`portcullis check --config {}` lists them as well",
+            path.display()
+        )
     })
 }
 

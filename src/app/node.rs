@@ -98,7 +98,7 @@ impl Node {
             probes: Arc::new(probes::Probes::new(now)),
         };
         let control = shared.control(now);
-        runtime.block_on(shared.upstreams.refresh(&shared.tables));
+        runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
         let signals = {
@@ -218,7 +218,7 @@ fn start_background(
     runtime.spawn(async move {
         loop {
             tokio::time::sleep(RESOLVE).await;
-            resolving.upstreams.refresh(&resolving.tables).await;
+            resolving.upstreams.refresh(resolving.tables.load_full().environments()).await;
         }
     });
     Ok(())

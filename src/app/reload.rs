@@ -33,6 +33,8 @@ async fn reload(shared: &Shared, path: &Path) -> anyhow::Result<()> {
     let config = config::load(path, clock::now()).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let signing = Arc::clone(shared.tables.load_full().signing());
     let mut snapshot = Snapshot::build(config.organizations, signing)?;
+    // Before the swap: the first request to a new upstream must find its address.
+    shared.upstreams.refresh(snapshot.environments()).await;
     loop {
         let loaded = load_keys(&snapshot, shared.store.as_ref()).await?;
         match shared.tables.swap(snapshot, loaded) {
@@ -40,6 +42,5 @@ async fn reload(shared: &Shared, path: &Path) -> anyhow::Result<()> {
             Err(stale) => snapshot = *stale,
         }
     }
-    shared.upstreams.refresh(&shared.tables).await;
     Ok(())
 }

@@ -8,9 +8,9 @@ use anyhow::{Context, bail};
 use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -37,8 +37,11 @@ fn sealing_key(path: &Path, anything_sealed: bool) -> anyhow::Result<SealingKey>
         }
     };
     let bytes = Zeroizing::new(STANDARD.decode(text.trim()).unwrap_or_default());
-    let secret: &[u8; 32] = bytes.as_slice().try_into().with_context(|| {
-        format!("the secret key file `{}` does not hold 32 bytes in base64; restore it from a backup", path.display())
+    let secret: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| {
+        anyhow::anyhow!(
+            "the secret key file `{}` does not hold 32 bytes in base64; restore it from a backup",
+            path.display()
+        )
     })?;
     Ok(SealingKey::new(secret)?)
 }
@@ -50,9 +53,11 @@ fn make_key_file(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure_private_dir(folder)?;
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        // Whole or not at all: a half-written key would lock the node out for good.
+        let mut file = tempfile::Builder::new().prefix(".secret-key-").tempfile_in(folder)?;
         writeln!(file, "{}", text.as_str())?;
-        file.sync_all()?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(path).map_err(|error| error.error)?;
         File::open(folder)?.sync_all()
     })();
     written.with_context(|| format!("the secret key file `{}` cannot be written", path.display()))?;

@@ -158,7 +158,7 @@ impl Matcher {
         })
     }
 
-    /// `path` starts with `/` or is empty (the base URL itself, which only `/{rest...}` matches).
+    /// `path` starts with `/`, or is empty (the base URL itself, which is `/`).
     pub(super) fn lookup<'a>(
         &self,
         method: &Method,
@@ -167,11 +167,9 @@ impl Matcher {
         semicolon: SwitchGuarded,
     ) -> Lookup<'a> {
         let mut siblings = false;
-        let start = path.strip_prefix(b"/");
-        let methods = match start {
-            Some(_) => self.strict(0, start, method, &mut siblings),
-            None => self.nodes.first().and_then(|root| root.rest.as_ref()),
-        };
+        // The base URL itself is decided, and forwarded, as `/`.
+        let start = Some(path.strip_prefix(b"/").unwrap_or(path));
+        let methods = self.strict(0, start, method, &mut siblings);
         let operation = methods.and_then(|methods| methods.select(method)).and_then(|at| operations.get(at));
         let Some(operation) = operation else { return Lookup::Unknown };
         let mut search = Lenient { method, operations, semicolon, found: Found::new(operation) };
@@ -199,7 +197,7 @@ impl Matcher {
             if matches(parts, &decoded)
                 && let Some(methods) = self.strict(*child, rest, method, siblings)
             {
-                *siblings |= !node.literals.is_empty();
+                *siblings |= !node.literals.is_empty() || node.patterns.len() > 1;
                 return Some(methods);
             }
         }
@@ -237,6 +235,8 @@ impl Matcher {
         for (parts, child) in &node.patterns {
             if matches(parts, &decoded) {
                 self.lenient(*child, rest, used, search)?;
+            } else if could_match(parts, &decoded, search.semicolon)? {
+                self.lenient(*child, rest, true, search)?;
             }
         }
         Ok(())
@@ -287,14 +287,51 @@ fn is_read_as(value: &[u8], literal: &[u8], semicolon: SwitchGuarded) -> Result<
     Ok(same)
 }
 
-/// Whether the segment is the parts in turn, each parameter with a non-empty value.
+/// Whether a lenient upstream could read the value as the pattern: case folded, path parameters taken off.
+fn could_match(parts: &[Part], value: &[u8], semicolon: SwitchGuarded) -> Result<bool, Ambiguity> {
+    if !parts.iter().any(|part| matches!(part, Part::Literal(_))) {
+        return Ok(false);
+    }
+    let bare = match memchr::memchr(b';', value) {
+        Some(at) if semicolon != SwitchGuarded::Opaque => value.get(..at).unwrap_or_default(),
+        _ => value,
+    };
+    let folded: Vec<Part> = parts
+        .iter()
+        .map(|part| match part {
+            Part::Literal(text) => Part::Literal(text.to_ascii_lowercase().into()),
+            Part::Parameter => Part::Parameter,
+        })
+        .collect();
+    let same = matches(&folded, &bare.to_ascii_lowercase());
+    if same && bare.len() != value.len() {
+        return Err(Ambiguity::Semicolon);
+    }
+    Ok(same)
+}
+
+/// Whether the segment is the parts in turn, each parameter with a non-empty value. The leftmost place of each inner
+/// literal and the end for the last one are enough: no backtracking, so the cost stays linear.
 fn matches(parts: &[Part], segment: &[u8]) -> bool {
-    match parts {
-        [] => segment.is_empty(),
-        [Part::Parameter] => !segment.is_empty(),
-        [Part::Literal(text), rest @ ..] => segment.strip_prefix(text.as_ref()).is_some_and(|tail| matches(rest, tail)),
-        [Part::Parameter, rest @ ..] => {
-            (1..=segment.len()).any(|at| segment.get(at..).is_some_and(|tail| matches(rest, tail)))
+    let (mut parts, mut segment) = (parts, segment);
+    if let [Part::Literal(text), rest @ ..] = parts {
+        let Some(tail) = segment.strip_prefix(text.as_ref()) else { return false };
+        (parts, segment) = (rest, tail);
+    }
+    loop {
+        match parts {
+            [] => return segment.is_empty(),
+            [Part::Parameter] => return !segment.is_empty(),
+            [Part::Parameter, Part::Literal(text)] => {
+                return segment.len() > text.len() && segment.ends_with(text);
+            }
+            [Part::Parameter, Part::Literal(text), rest @ ..] => {
+                let inner = segment.get(1..).unwrap_or_default();
+                let Some(at) = memchr::memmem::find(inner, text) else { return false };
+                (parts, segment) = (rest, inner.get(at + text.len()..).unwrap_or_default());
+            }
+            // Neighbouring parts of one kind do not come out of a template.
+            [Part::Literal(_) | Part::Parameter, ..] => return false,
         }
     }
 }

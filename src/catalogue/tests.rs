@@ -220,3 +220,30 @@ proptest! {
         prop_assert_eq!(found, reference(&templates, &path).map(|t| format!("GET {t}")), "{}", path);
     }
 }
+
+#[test]
+fn the_base_url_itself_is_the_root() {
+    let c = catalogue(&["GET /", "GET /{path...}"], &[]);
+    assert_eq!((looked_up(&c, "GET "), looked_up(&c, "GET /")), ("GET /".into(), "GET /".into()));
+}
+
+#[test]
+fn sibling_patterns_are_read_leniently_too() {
+    let c = catalogue(&["POST /t/{id}", "POST /t/{id}:undelete"], &[]);
+    for (request, expected) in [
+        ("POST /t/1:undelete", "POST /t/{id}:undelete"),
+        ("POST /t/1:UNDELETE", "POST /t/{id} + POST /t/{id}:undelete"),
+        ("POST /t/1:undelete;x", "Semicolon"),
+        ("POST /t/1;x", "POST /t/{id}"),
+    ] {
+        assert_eq!(looked_up(&c, request), expected, "{request}");
+    }
+}
+
+#[test]
+fn many_parameters_in_a_segment_cost_no_more_than_its_length() {
+    let c = catalogue(&["GET /x/{a}-{b}-{c}-{d}-{e}.json"], &[]);
+    // Backtracking would take hours on this.
+    assert_eq!(looked_up(&c, &format!("GET /x/{}", "-".repeat(8000))), "unknown");
+    assert_eq!(looked_up(&c, "GET /x/1-2-3-4-5-6.json"), "GET /x/{a}-{b}-{c}-{d}-{e}.json");
+}

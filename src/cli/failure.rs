@@ -91,7 +91,11 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::new(Exit::Failure, format!("{error:#}"))
+        // One line each: a configuration's problems come as a list.
+        let text = format!("{error:#}");
+        let mut lines = text.lines();
+        let first = Self::new(Exit::Failure, lines.next().unwrap_or("failed"));
+        lines.fold(first, Self::with_detail)
     }
 }
 

@@ -8,22 +8,28 @@ use std::net::IpAddr;
 /// Far more hops than any honest chain has.
 const MOST_HOPS: usize = 32;
 
-/// The caller's address. From a trusted peer, `X-Forwarded-For` (or, without it, `Forwarded`) is walked from the
+/// The caller's address. From a trusted peer, `X-Forwarded-For` or `Forwarded` is walked from the
 /// right, over trusted hops, to the first that is not; what cannot be read is refused.
 pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &NetworkSet) -> Result<IpAddr, Denial> {
     let peer = peer.to_canonical();
     if !trusted.contains(peer) {
         return Ok(peer);
     }
-    let hops = if headers.contains_key("x-forwarded-for") { forwarded_for(headers)? } else { forwarded(headers)? };
-    let mut client = peer;
-    for hop in hops.into_iter().rev() {
-        client = hop;
-        if !trusted.contains(client) {
-            break;
-        }
+    let one = |name, hops: fn(&HeaderMap) -> Result<Vec<IpAddr>, Denial>| {
+        headers.contains_key(name).then(|| hops(headers).map(|hops| first_untrusted(peer, &hops, trusted))).transpose()
+    };
+    match (one("x-forwarded-for", forwarded_for)?, one("forwarded", forwarded)?) {
+        // A proxy keeps one of the two; the other may be the caller's own invention.
+        (Some(a), Some(b)) if a != b => Err(UNREADABLE),
+        (Some(client), _) | (None, Some(client)) => Ok(client),
+        (None, None) => Ok(peer),
     }
-    Ok(client)
+}
+
+/// From the right, over trusted hops, to the first that is not.
+fn first_untrusted(peer: IpAddr, hops: &[IpAddr], trusted: &NetworkSet) -> IpAddr {
+    let untrusted = hops.iter().rev().find(|hop| !trusted.contains(**hop));
+    untrusted.or_else(|| hops.first()).copied().unwrap_or(peer)
 }
 
 const UNREADABLE: Denial =
@@ -122,6 +128,9 @@ mod tests {
             "2001:db8::1"
         );
         assert_eq!(seen("10.0.0.1", &[]).unwrap(), "10.0.0.1");
+        let both = |a, b| seen("10.0.0.1", &[("x-forwarded-for", a), ("forwarded", b)]);
+        assert_eq!(both("192.0.2.1", "for=192.0.2.1").unwrap(), "192.0.2.1");
+        assert_eq!(both("6.6.6.6", "for=192.0.2.1"), Err("malformed_request"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is known of one request while it is served.
 
 use crate::access::Permit;
-use crate::model::ClientId;
+use crate::model::{ClientId, UpstreamUrl};
 use crate::tables::EnvironmentTable;
 use crate::telemetry::{EnvironmentMetrics, InFlight, Outcome};
 use std::fmt::Write;
@@ -24,6 +24,8 @@ pub(super) struct RequestContext {
     pub(super) outcome: Outcome,
     pub(super) code: Option<&'static str>,
     pub(super) upstream_since: Option<Instant>,
+    /// The upstream this attempt goes to.
+    pub(super) upstream: Option<UpstreamUrl>,
     /// The upstream's answer has begun: no retry any more.
     pub(super) answered: bool,
     pub(super) _in_flight: InFlight,

@@ -77,9 +77,10 @@ impl Forward {
                     token_id: &context.request_id,
                 };
                 let arrived = arrived(session.req_header(), session);
-                let body = body.as_ref().map(|body| body.as_slice());
-                let (answer, result) =
-                    reserved::token_answer(&arrived, body, &environment, &self.tables.load(), &issue);
+                let tables = self.tables.load();
+                // The tables may have been swapped while the body arrived: one snapshot decides.
+                let environment = tables.environment(&environment.policy.id).unwrap_or(&environment);
+                let (answer, result) = reserved::token_answer(&arrived, &body, environment, &tables, &issue);
                 if let Some(metrics) = &context.metrics {
                     self.metrics.count_token_request(metrics, result);
                 }
@@ -87,7 +88,7 @@ impl Forward {
                 context.code = (result != "issued").then_some(result);
                 answer
             }
-            Reserved::Jwks | Reserved::Metadata => {
+            Reserved::Jwks | Reserved::Metadata | Reserved::Unserved => {
                 reserved::document(kind, &session.req_header().method, &environment, &self.tables.load())
             }
         };
@@ -152,6 +153,7 @@ impl ProxyHttp for Forward {
             outcome: Outcome::Failed,
             code: None,
             upstream_since: None,
+            upstream: None,
             answered: false,
             _in_flight: InFlight::enter(&self.metrics.in_flight),
         }
@@ -182,11 +184,12 @@ impl ProxyHttp for Forward {
             .upstreams
             .next(&upstream.urls)
             .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "the upstream's name has no address").into_up())?;
+        context.upstream = Some(url.clone());
         let mut peer = HttpPeer::new(address, url.tls(), sni(url));
         let timeouts = &upstream.timeouts;
         peer.options.connection_timeout = Some(timeouts.connect);
         peer.options.total_connection_timeout = Some(timeouts.connect * 2);
-        let upgrade = session.is_upgrade_req();
+        let upgrade = session.get_header_bytes(http::header::UPGRADE).eq_ignore_ascii_case(b"websocket");
         peer.options.read_timeout = Some(if upgrade { timeouts.upgraded_idle } else { timeouts.read });
         peer.options.write_timeout = Some(timeouts.write);
         peer.options.idle_timeout = Some(timeouts.idle);
@@ -207,14 +210,12 @@ impl ProxyHttp for Forward {
         identity::set(request, environment, permit, context, peer, trusted)?;
         let target = session.req_header().raw_path();
         let relative = target.get(environment.base_url.path().len()..).ok_or_else(no_permit)?;
-        // Every URL of an upstream has its own path; the first names it, as the peer was chosen by name alone.
-        let prefix = environment.upstream.urls.first().map_or("", UpstreamUrl::path);
+        let url = context.upstream.as_ref().ok_or_else(no_permit)?;
+        let prefix = url.path();
         if !prefix.is_empty() || relative.len() != target.len() {
             request.set_raw_path(&upstream_target(prefix, relative))?;
         }
-        if environment.upstream.host == UpstreamHost::Upstream
-            && let Some(url) = environment.upstream.urls.first()
-        {
+        if environment.upstream.host == UpstreamHost::Upstream {
             request.insert_header(HOST, url.authority())?;
         }
         Ok(())
@@ -286,7 +287,8 @@ impl ProxyHttp for Forward {
             self.metrics.count_upstream_error(metrics, denial.code());
         }
         tracing::warn!(request_id = %context.request_id, code = denial.code(), error = %error.etype().as_str(), "a request failed");
-        if session.response_written().is_none() {
+        // An interim answer (1xx) is not the last word.
+        if session.response_written().is_none_or(|said| said.status.is_informational() && said.status != 101) {
             let mut answer = Answer::refusal(&denial, &context.request_id);
             answer.close = true;
             // The caller may be gone as well; there is nobody else to tell.
@@ -335,11 +337,11 @@ fn before_any_answer(error: &Error) -> bool {
     }
 }
 
-/// `upstream + P` and the untouched query; an empty path is `/`.
+/// `upstream + P` and the untouched query. The base URL itself was decided as `/` and goes on as that.
 fn upstream_target(prefix: &str, relative: &[u8]) -> Vec<u8> {
     let mut target = Vec::with_capacity(prefix.len() + relative.len() + 1);
     target.extend_from_slice(prefix.as_bytes());
-    if prefix.is_empty() && !relative.starts_with(b"/") {
+    if !relative.starts_with(b"/") {
         target.push(b'/');
     }
     target.extend_from_slice(relative);

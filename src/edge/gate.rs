@@ -84,12 +84,17 @@ impl Gate {
         let address = client_address(request.peer, request.headers, &self.trusted_proxies)?; // 4.3
         seen.address = Some(address);
         access::judge_path(path, &environment.paths).map_err(ambiguous)?; // 3
+        if !tables.routes_alike(authority(request.headers), path, environment) {
+            return Err(ambiguous(PathRule::Siblings)); // 3: a lenient reader would find another environment
+        }
         if is_well_known(path, environment.base_url.path()) {
             return Ok(Verdict::Answer(Reserved::Metadata)); // 4
         }
         let relative = environment.relative(path);
-        if let Some(reserved) = environment.reserved(relative) {
-            return Ok(Verdict::Answer(reserved)); // 4
+        match environment.reserved(relative) {
+            Some(Reserved::Unserved) => return Err(Denial::OperationUnknown), // 4
+            Some(reserved) => return Ok(Verdict::Answer(reserved)),           // 4
+            None => {}
         }
         let lookup = environment.catalogue.lookup(request.method, relative);
         let operations = match &lookup {

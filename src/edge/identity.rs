@@ -34,17 +34,23 @@ const OVERRIDES: [&str; 7] = [
     "x-real-ip",
 ];
 
-/// Whether a header of the caller's must not reach the upstream. `_` and `.` count as `-`, as lax upstreams read them.
+/// Whether the name is written with something else than letters, digits and `-`.
+fn has_alias(name: &str) -> bool {
+    name.bytes().any(|byte| byte != b'-' && !byte.is_ascii_alphanumeric())
+}
+
+/// Whether a header of the caller's must not reach the upstream. Any other sign counts as `-`, as lax
+/// upstreams read it.
 fn is_dropped(name: &str, trusted: bool) -> bool {
     let folded = |wanted: &str| {
         name.len() >= wanted.len()
-            && name.bytes().zip(wanted.bytes()).all(|(a, b)| a == b || (b == b'-' && matches!(a, b'_' | b'.')))
+            && name.bytes().zip(wanted.bytes()).all(|(a, b)| a == b || (b == b'-' && !a.is_ascii_alphanumeric()))
     };
     match name.as_bytes().first() {
         Some(b'p') => folded("portcullis-"),
         Some(b'x') => {
             OVERRIDES.iter().any(|known| known.len() == name.len() && folded(known))
-                || (!trusted && folded("x-forwarded-"))
+                || (folded("x-forwarded-") && (!trusted || has_alias(name)))
         }
         Some(b'f') => !trusted && name == "forwarded",
         _ => false,

@@ -28,7 +28,7 @@ pub(super) fn document(kind: Reserved, method: &Method, environment: &Environmen
     let base_url = environment.base_url.as_str();
     let document = match kind {
         Reserved::Jwks => tables.signing().jwks(),
-        Reserved::Metadata | Reserved::Token => {
+        Reserved::Metadata | Reserved::Token | Reserved::Unserved => {
             let endpoint = format!("{base_url}{}", environment.oauth_prefix);
             oauth::metadata(base_url, &endpoint, tables.signing().has_public_keys())
         }
@@ -39,7 +39,7 @@ pub(super) fn document(kind: Reserved, method: &Method, environment: &Environmen
 /// Answers a token request, and names the result for metrics: `issued` or the error's code.
 pub(super) fn token_answer(
     request: &Arrived<'_>,
-    body: Option<&[u8]>,
+    body: &Body,
     environment: &EnvironmentTable,
     tables: &Snapshot,
     issue: &Issue<'_>,
@@ -81,10 +81,15 @@ pub(super) struct Issue<'a> {
     pub(super) token_id: &'a str,
 }
 
-fn read(request: &Arrived<'_>, body: Option<&[u8]>) -> Result<TokenRequest, OAuthError> {
+fn read(request: &Arrived<'_>, body: &Body) -> Result<TokenRequest, OAuthError> {
     if request.method != Method::POST {
         return Err(OAuthError::MethodNotAllowed);
     }
+    let body = match body {
+        Body::Broken => return Err(OAuthError::InvalidRequest("the body did not arrive whole")),
+        Body::TooLarge => return Err(OAuthError::TooLarge),
+        Body::Whole(body) => body,
+    };
     let authorization: Vec<&[u8]> =
         request.headers.get_all(http::header::AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
     let mut types = request.headers.get_all(http::header::CONTENT_TYPE).iter();
@@ -97,7 +102,7 @@ fn read(request: &Arrived<'_>, body: Option<&[u8]>) -> Result<TokenRequest, OAut
         query: query.unwrap_or_default(),
         content_type,
         authorization: &authorization,
-        body: body.ok_or(OAuthError::TooLarge)?,
+        body,
     })
 }
 
@@ -125,27 +130,42 @@ fn refusal(error: &OAuthError) -> Answer {
     answer
 }
 
-/// The whole body, wiped when dropped; `None` where it is larger than the endpoint takes or does not arrive.
-pub(super) async fn read_body(session: &mut ServerSession) -> Option<Zeroizing<Vec<u8>>> {
+/// The body of a token request.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// It ended early, or took too long.
+    Broken,
+    /// Larger than the endpoint takes.
+    TooLarge,
+    /// All of it; wiped when dropped.
+    Whole(Zeroizing<Vec<u8>>),
+}
+
+/// A token request's body has this long to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// Reads the whole body.
+pub(super) async fn read_body(session: &mut ServerSession) -> Body {
+    tokio::time::timeout(BODY_TIME, read_whole(session)).await.unwrap_or(Body::Broken)
+}
+
+async fn read_whole(session: &mut ServerSession) -> Body {
     let announced =
         session.get_header(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > TOKEN_BODY_BYTES) {
-        return None;
+        return Body::TooLarge;
     }
-    let waits = session
-        .req_header()
-        .headers
-        .get(http::header::EXPECT)
-        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let waits = session.get_header_bytes(http::header::EXPECT).eq_ignore_ascii_case(b"100-continue");
     if waits && !session.is_body_done() && session.write_continue_response().await.is_err() {
-        return None;
+        return Body::Broken;
     }
     let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or_default()));
-    while let Ok(Some(bytes)) = session.read_request_body().await {
-        if body.len() + bytes.len() > TOKEN_BODY_BYTES {
-            return None;
+    loop {
+        match session.read_request_body().await {
+            Ok(Some(bytes)) if body.len() + bytes.len() > TOKEN_BODY_BYTES => return Body::TooLarge,
+            Ok(Some(bytes)) => body.extend_from_slice(&bytes),
+            Ok(None) => return Body::Whole(body),
+            Err(_) => return Body::Broken,
         }
-        body.extend_from_slice(&bytes);
     }
-    Some(body)
 }

@@ -66,7 +66,7 @@ pub struct EdgeParts {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}{}", hint(source))]
+    #[error("cannot listen on {address}{}", hint(source))]
     Bind {
         /// The address.
         address: SocketAddr,

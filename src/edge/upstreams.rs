@@ -1,7 +1,7 @@
 //! Upstream names to addresses, resolved in the background: the request path never waits for DNS.
 
 use crate::model::UpstreamUrl;
-use crate::tables::Tables;
+use crate::tables::EnvironmentTable;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,9 +14,8 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    /// Resolves the upstreams of all environments anew. A name that does not resolve keeps its last addresses.
-    pub async fn refresh(&self, tables: &Tables) {
-        let environments = tables.load().environments().to_vec();
+    /// Resolves the upstreams of these environments anew. A name that does not resolve keeps its last addresses.
+    pub async fn refresh(&self, environments: &[Arc<EnvironmentTable>]) {
         for url in environments.iter().flat_map(|environment| &environment.upstream.urls) {
             match resolve(url).await {
                 Ok(addresses) if !addresses.is_empty() => {
@@ -41,9 +40,13 @@ impl Upstreams {
     }
 }
 
+/// How long one name may take.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
 async fn resolve(url: &UpstreamUrl) -> std::io::Result<Vec<SocketAddr>> {
     if let Ok(address) = url.host().parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, url.port())]);
     }
-    Ok(tokio::net::lookup_host((url.host(), url.port())).await?.collect())
+    let lookup = tokio::net::lookup_host((url.host(), url.port()));
+    Ok(tokio::time::timeout(PATIENCE, lookup).await??.collect())
 }

@@ -153,6 +153,8 @@ impl LiveKey {
 pub struct EnvironmentPolicy {
     /// Which environment.
     pub id: Arc<EnvironmentId>,
+    /// Its place in the table set; keys of another place never count here.
+    pub index: EnvironmentIndex,
     /// The platform's own addresses.
     pub platform: NetworkSet,
     /// What each role holds.

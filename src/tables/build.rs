@@ -4,7 +4,9 @@ use super::Snapshot;
 use super::environment::{EnvironmentTable, Host};
 use super::tokens::TokenCache;
 use crate::catalogue::{Catalogue, CatalogueError};
-use crate::model::{Environment, EnvironmentId, EnvironmentPolicy, Organization, PermissionSet, Role};
+use crate::model::{
+    Environment, EnvironmentId, EnvironmentIndex, EnvironmentPolicy, Organization, PermissionSet, Role,
+};
 use crate::token::SigningKeySet;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ pub(super) fn build(organizations: Vec<Organization>, signing: Arc<SigningKeySet
     let keys = papaya::HashMap::new();
     for environment in organizations.iter().flat_map(|organization| &organization.environments) {
         let index = environments.len();
-        let table = table(environment)?;
+        let table = table(environment, index)?;
         for authority in environment.base_url.authorities() {
             hosts.entry(authority.into()).or_default().insert(environment.base_url.path(), index);
         }
@@ -44,7 +46,7 @@ pub(super) fn build(organizations: Vec<Organization>, signing: Arc<SigningKeySet
     Ok(Snapshot { organizations, environments, by_id, hosts, keys, declared, signing, tokens: TokenCache::new() })
 }
 
-fn table(environment: &Environment) -> Result<EnvironmentTable, BuildError> {
+fn table(environment: &Environment, index: usize) -> Result<EnvironmentTable, BuildError> {
     let catalogue = Catalogue::new(environment.permissions.clone(), &environment.public, environment.paths.semicolon)
         .map_err(|source| BuildError::Catalogue { environment: environment.id.clone(), source })?;
     let role_set = |role: &Role| {
@@ -52,6 +54,7 @@ fn table(environment: &Environment) -> Result<EnvironmentTable, BuildError> {
     };
     let policy = EnvironmentPolicy {
         id: Arc::new(environment.id.clone()),
+        index: EnvironmentIndex(u32::try_from(index).unwrap_or(u32::MAX)),
         platform: environment.platform.network_set(),
         roles: environment.roles.iter().map(role_set).collect(),
         permissions: catalogue.permissions().iter().map(|permission| permission.name.clone()).collect(),

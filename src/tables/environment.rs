@@ -43,6 +43,8 @@ pub enum Reserved {
     Metadata,
     /// The token endpoint.
     Token,
+    /// Below the OAuth prefix, but nothing that is served: it never reaches the upstream either.
+    Unserved,
 }
 
 impl EnvironmentTable {
@@ -56,6 +58,7 @@ impl EnvironmentTable {
         match relative.strip_prefix(self.oauth_prefix.as_bytes()) {
             Some(b"/token") => Some(Reserved::Token),
             Some(b"/jwks") => Some(Reserved::Jwks),
+            Some(rest) if rest.is_empty() || rest.starts_with(b"/") => Some(Reserved::Unserved),
             _ if relative == b"/.well-known/openid-configuration" => Some(Reserved::Metadata),
             _ => None,
         }
@@ -130,6 +133,23 @@ impl Host {
 /// Whether the raw path is where RFC 8414 puts the metadata of an issuer with this base path.
 pub fn is_well_known(path: &[u8], base_path: &str) -> bool {
     path.strip_prefix(WELL_KNOWN) == Some(base_path.as_bytes())
+}
+
+/// The path as a lenient reader takes it: decoded once and in lower case.
+pub(super) fn lenient(path: &[u8]) -> Vec<u8> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let mut read = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let [first, tail @ ..] = rest {
+        let pair = match tail {
+            [high, low, ..] if *first == b'%' => digit(high).zip(digit(low)),
+            _ => None,
+        };
+        let byte = pair.map_or(*first, |(high, low)| (high * 16 + low) as u8);
+        read.push(byte.to_ascii_lowercase());
+        rest = if pair.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    read
 }
 
 /// Host names are compared in lower case and without the root's dot (RFC 3986 section 3.2.2).

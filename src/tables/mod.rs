@@ -124,6 +124,15 @@ impl Snapshot {
         self.environments.get(index)
     }
 
+    /// Whether a reader that decodes and folds case would find the same environment for the path.
+    pub fn routes_alike(&self, authority: &str, path: &[u8], environment: &Arc<EnvironmentTable>) -> bool {
+        if !path.iter().any(|byte| *byte == b'%' || byte.is_ascii_uppercase()) {
+            return true;
+        }
+        let lenient = environment::lenient(path);
+        self.route(authority, &lenient).is_none_or(|other| Arc::ptr_eq(other, environment))
+    }
+
     /// The environment of an id.
     pub fn environment(&self, id: &EnvironmentId) -> Option<&Arc<EnvironmentTable>> {
         self.environment_entry(id).map(|(_, environment)| environment)

@@ -15,6 +15,7 @@ fn environment() -> EnvironmentPolicy {
             organization: Identifier::parse("acme").unwrap(),
             environment: Identifier::parse("production").unwrap(),
         }),
+        index: EnvironmentIndex(0),
         platform: NetworkSet::default(),
         roles: Box::new([]),
         permissions: ["a", "b", "c"].map(|name| PermissionName::parse(name).unwrap()).into(),
