@@ -4,7 +4,6 @@ use crate::access::Permit;
 use crate::model::{ClientId, UpstreamUrl};
 use crate::tables::EnvironmentTable;
 use crate::telemetry::{EnvironmentMetrics, InFlight, Outcome};
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,11 +45,15 @@ impl RequestIds {
     /// 32 hexadecimal digits, never all zero in either half: also a W3C trace id.
     pub(super) fn draw(&self) -> String {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut text = String::with_capacity(32);
         let halves = (mix(self.seed.0.wrapping_add(count)) | 1, mix(self.seed.1 ^ count));
-        let _ = write!(text, "{:016x}{:016x}", halves.0, halves.1);
-        text
+        let digits = halves.0.to_be_bytes().into_iter().chain(halves.1.to_be_bytes());
+        digits.flat_map(|byte| [hex(byte >> 4), hex(byte & 15)]).collect()
     }
+}
+
+/// One hexadecimal digit.
+fn hex(digit: u8) -> char {
+    char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 })
 }
 
 /// The finalizer of SplitMix64: every input bit reaches every output bit.

@@ -12,6 +12,7 @@ use crate::tables::{Reserved, Tables};
 use crate::telemetry::{AccessLine, AccessLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome};
 use async_trait::async_trait;
 use http::header::{HOST, VIA};
+use http::request::Parts as RequestParts;
 use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -133,6 +134,11 @@ fn peer(session: &ServerSession) -> IpAddr {
     session.client_addr().and_then(|addr| addr.as_inet()).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip())
 }
 
+/// What stands in while the real request is taken apart.
+fn empty_request() -> RequestHeader {
+    RequestHeader::from(http::Request::new(()).into_parts().0)
+}
+
 fn no_permit() -> Box<Error> {
     Error::explain(ErrorType::InternalError, "forwarding without a permit")
 }
@@ -207,18 +213,20 @@ impl ProxyHttp for Forward {
         };
         let peer = peer(session);
         let trusted = self.gate.trusted_proxies.contains(peer);
-        identity::set(request, environment, permit, context, peer, trusted)?;
         let target = session.req_header().raw_path();
         let relative = target.get(environment.base_url.path().len()..).ok_or_else(no_permit)?;
         let url = context.upstream.as_ref().ok_or_else(no_permit)?;
-        let prefix = url.path();
-        if !prefix.is_empty() || relative.len() != target.len() {
-            request.set_raw_path(&upstream_target(prefix, relative))?;
-        }
+        let target = upstream_target(url.path(), relative);
+        // As plain parts: pingora's header type keeps a second map for the spelling of names, which costs more than
+        // everything else here. Names go upstream in lower case; they are case-insensitive (RFC 9110 section 5.1).
+        let mut parts: RequestParts = std::mem::replace(request, empty_request()).into();
+        identity::set(&mut parts.headers, environment, permit, context, peer, trusted)?;
         if environment.upstream.host == UpstreamHost::Upstream {
-            request.insert_header(HOST, url.authority())?;
+            let host = HeaderValue::from_str(&url.authority()).map_err(|_| no_permit())?;
+            parts.headers.insert(HOST, host);
         }
-        Ok(())
+        *request = RequestHeader::from(parts);
+        request.set_raw_path(&target)
     }
 
     async fn upstream_response_filter(
@@ -311,12 +319,13 @@ impl ProxyHttp for Forward {
         if context.permit.is_some() && context.code.is_none() {
             context.outcome = Outcome::Forwarded;
         }
-        let duration = context.started.elapsed();
+        let now = Instant::now();
+        let duration = now.duration_since(context.started);
         if let Some(metrics) = &context.metrics {
             self.metrics.count_request(metrics, session.req_header().method.as_str(), status, context.outcome);
             metrics.request_duration.observe(duration.as_secs_f64());
             if let Some(since) = context.upstream_since {
-                metrics.upstream_duration.observe(since.elapsed().as_secs_f64());
+                metrics.upstream_duration.observe(now.duration_since(since).as_secs_f64());
             }
             if let Some(code) = context.code.filter(|_| context.outcome == Outcome::Denied) {
                 self.metrics.count_denial(metrics, code);

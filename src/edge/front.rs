@@ -16,6 +16,7 @@ use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
+use pingora_timeout::fast_timeout::fast_timeout;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -82,6 +83,18 @@ impl Front {
         if !self.first_bytes(stream, &mut buffer, shutdown).await {
             return Read::Gone;
         }
+        // Most heads arrive whole: they need no timer.
+        if let Ok(Scan::Complete(end)) = head::scan(&buffer, 0, &self.limits)
+            && !buffer.starts_with(b"\r\n")
+        {
+            return match head::judge(buffer.get(..end).unwrap_or_default(), &self.limits) {
+                Ok(judged) => {
+                    head::to_origin_form(&mut buffer, &judged);
+                    Read::Head(buffer)
+                }
+                Err(denial) => Read::Refused(denial),
+            };
+        }
         match tokio::time::timeout(self.limits.header_timeout, self.whole_head(stream, &mut buffer)).await {
             Ok(Some(Ok(judged))) => {
                 head::to_origin_form(&mut buffer, &judged);
@@ -98,7 +111,7 @@ impl Front {
         let mut shutdown = shutdown.clone();
         tokio::select! {
             biased;
-            read = tokio::time::timeout(IDLE, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
+            read = fast_timeout(IDLE, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
             _ = shutdown.wait_for(|down| *down) => false,
         }
     }

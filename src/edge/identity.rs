@@ -9,9 +9,8 @@ use crate::access::Permit;
 use crate::model::UpstreamAuthorization;
 use crate::tables::EnvironmentTable;
 use http::header::{AUTHORIZATION, FORWARDED, HOST, VIA};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_core::{Error, ErrorType, Result};
-use pingora_http::RequestHeader;
 use std::net::IpAddr;
 
 const CLIENT_ID: HeaderName = HeaderName::from_static("portcullis-client-id");
@@ -59,92 +58,87 @@ fn is_dropped(name: &str, trusted: bool) -> bool {
 
 /// Drops what a caller may not say, and says what we know.
 pub(super) fn set(
-    request: &mut RequestHeader,
+    headers: &mut HeaderMap,
     environment: &EnvironmentTable,
     permit: &Permit,
     context: &RequestContext,
     peer: IpAddr,
     trusted: bool,
 ) -> Result<()> {
-    let dropped: Vec<HeaderName> =
-        request.headers.keys().filter(|name| is_dropped(name.as_str(), trusted)).cloned().collect();
+    let dropped: Vec<HeaderName> = headers.keys().filter(|name| is_dropped(name.as_str(), trusted)).cloned().collect();
     for name in &dropped {
-        request.remove_header(name);
+        headers.remove(name);
     }
-    set_credentials(request, environment)?;
-    set_forwarding(request, environment, peer, trusted)?;
+    set_credentials(headers, environment);
+    set_forwarding(headers, environment, peer, trusted)?;
     if let Some(client_id) = permit.client_id() {
-        request.insert_header(CLIENT_ID, text(client_id.as_str())?)?;
+        headers.insert(CLIENT_ID, text(client_id.as_str())?);
     }
-    request.insert_header(ORGANIZATION, text(permit.environment().organization.as_str())?)?;
-    request.insert_header(ENVIRONMENT, text(permit.environment().environment.as_str())?)?;
-    request.insert_header(OPERATION, text(permit.operation())?)?;
-    request.insert_header(X_REQUEST_ID, text(&context.request_id)?)?;
-    if !request.headers.get(TRACEPARENT).is_some_and(is_traceparent) {
-        request.remove_header(&TRACEPARENT);
-        let (trace, span) = (&context.request_id, context.request_id.get(..16).unwrap_or_default());
-        request.insert_header(TRACEPARENT, text(&format!("00-{trace}-{span}-00"))?)?;
+    headers.insert(ORGANIZATION, text(permit.environment().organization.as_str())?);
+    headers.insert(ENVIRONMENT, text(permit.environment().environment.as_str())?);
+    headers.insert(OPERATION, text(permit.operation())?);
+    headers.insert(X_REQUEST_ID, text(&context.request_id)?);
+    if !headers.get(TRACEPARENT).is_some_and(is_traceparent) {
+        headers.insert(TRACEPARENT, text(&traceparent(&context.request_id))?);
     }
     for (name, value) in &environment.upstream.set_headers {
-        request.insert_header(name.clone(), value.clone())?;
+        headers.insert(name.clone(), value.clone());
     }
     Ok(())
+}
+
+/// A trace of our own: the request id is the trace id, its first half the span id, not sampled.
+fn traceparent(request_id: &str) -> String {
+    let span = request_id.get(..16).unwrap_or_default();
+    ["00-", request_id, "-", span, "-00"].concat()
 }
 
 /// The caller's token goes no further than the environment says.
-fn set_credentials(request: &mut RequestHeader, environment: &EnvironmentTable) -> Result<()> {
+fn set_credentials(headers: &mut HeaderMap, environment: &EnvironmentTable) {
     if environment.token_header != AUTHORIZATION {
-        request.remove_header(&environment.token_header);
-        return Ok(());
+        headers.remove(&environment.token_header);
+        return;
     }
     match environment.upstream.authorization {
         UpstreamAuthorization::Forward => {}
-        UpstreamAuthorization::Strip => drop(request.remove_header(&AUTHORIZATION)),
+        UpstreamAuthorization::Strip => drop(headers.remove(AUTHORIZATION)),
     }
-    Ok(())
 }
 
 /// Appended to what a trusted proxy said; otherwise said anew.
-fn set_forwarding(
-    request: &mut RequestHeader,
-    environment: &EnvironmentTable,
-    peer: IpAddr,
-    trusted: bool,
-) -> Result<()> {
+fn set_forwarding(headers: &mut HeaderMap, environment: &EnvironmentTable, peer: IpAddr, trusted: bool) -> Result<()> {
     let peer = peer.to_canonical();
     let proto = if environment.base_url.tls() { "https" } else { "http" };
-    let hop = match peer {
-        IpAddr::V4(v4) => format!("for={v4};proto={proto}"),
-        IpAddr::V6(v6) => format!("for=\"[{v6}]\";proto={proto}"),
+    let mut chain = peer.to_string();
+    let mut forwarded = match peer {
+        IpAddr::V4(_) => ["for=", &chain, ";proto=", proto].concat(),
+        IpAddr::V6(_) => ["for=\"[", &chain, "]\";proto=", proto].concat(),
     };
-    let (mut chain, mut forwarded) = (peer.to_string(), hop);
     if trusted {
-        chain = prepend(request, &X_FORWARDED_FOR, chain);
-        if request.headers.contains_key(FORWARDED) {
-            forwarded = prepend(request, &FORWARDED, forwarded);
+        chain = prepend(headers, &X_FORWARDED_FOR, chain);
+        if headers.contains_key(FORWARDED) {
+            forwarded = prepend(headers, &FORWARDED, forwarded);
         }
     }
-    request.remove_header(&X_FORWARDED_FOR);
-    request.remove_header(&FORWARDED);
-    request.insert_header(X_FORWARDED_FOR, text(&chain)?)?;
-    request.insert_header(FORWARDED, text(&forwarded)?)?;
-    if !trusted || !request.headers.contains_key(X_FORWARDED_PROTO) {
-        request.insert_header(X_FORWARDED_PROTO, HeaderValue::from_static(proto))?;
+    headers.insert(X_FORWARDED_FOR, text(&chain)?);
+    headers.insert(FORWARDED, text(&forwarded)?);
+    if !trusted || !headers.contains_key(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     }
-    if !trusted || !request.headers.contains_key(X_FORWARDED_HOST) {
-        let host = request.headers.get(HOST).cloned();
+    if !trusted || !headers.contains_key(X_FORWARDED_HOST) {
+        let host = headers.get(HOST).cloned();
         if let Some(host) = host {
-            request.insert_header(X_FORWARDED_HOST, host)?;
+            headers.insert(X_FORWARDED_HOST, host);
         }
     }
-    request.append_header(VIA, HeaderValue::from_static("1.1 portcullis"))?;
+    headers.append(VIA, HeaderValue::from_static("1.1 portcullis"));
     Ok(())
 }
 
 /// What the header's lines already say, then `last`.
-fn prepend(request: &RequestHeader, name: &HeaderName, last: String) -> String {
+fn prepend(headers: &HeaderMap, name: &HeaderName, last: String) -> String {
     let mut said: Vec<String> =
-        request.headers.get_all(name).iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
+        headers.get_all(name).iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
     said.push(last);
     said.join(", ")
 }

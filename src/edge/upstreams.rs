@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The addresses of every upstream, as last resolved.
 #[derive(Debug, Default)]
 pub struct Upstreams {
-    known: papaya::HashMap<UpstreamUrl, Arc<[SocketAddr]>>,
+    known: papaya::HashMap<UpstreamUrl, Arc<[SocketAddr]>, ahash::RandomState>,
     turn: AtomicUsize,
 }
 

@@ -27,9 +27,9 @@ pub enum BuildError {
 pub(super) fn build(organizations: Vec<Organization>, signing: Arc<SigningKeySet>) -> Result<Snapshot, BuildError> {
     let mut environments = Vec::new();
     let mut by_id = HashMap::new();
-    let mut hosts: HashMap<Box<str>, Host> = HashMap::new();
+    let mut hosts: HashMap<Box<str>, Host, ahash::RandomState> = HashMap::default();
     let mut declared = HashMap::new();
-    let keys = papaya::HashMap::new();
+    let keys = papaya::HashMap::default();
     for environment in organizations.iter().flat_map(|organization| &organization.environments) {
         let index = environments.len();
         let table = table(environment, index)?;

@@ -97,7 +97,7 @@ impl EnvironmentTable {
 #[derive(Debug, Default)]
 pub(super) struct Host {
     /// Base path without trailing slash, to the environment's place.
-    prefixes: HashMap<Box<[u8]>, usize>,
+    prefixes: HashMap<Box<[u8]>, usize, ahash::RandomState>,
     /// The longest base path: nothing beyond it is looked at.
     longest: usize,
 }

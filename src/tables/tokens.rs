@@ -15,7 +15,7 @@ const OVERHEAD_BYTES: usize = 400;
 /// Tokens whose signature was proven by the current signing keys.
 #[derive(Debug)]
 pub(super) struct TokenCache {
-    proven: moka::sync::Cache<Box<str>, Arc<AccessTokenClaims>>,
+    proven: moka::sync::Cache<Box<str>, Arc<AccessTokenClaims>, ahash::RandomState>,
 }
 
 impl TokenCache {
@@ -26,7 +26,12 @@ impl TokenCache {
         let weigh = |token: &Box<str>, _: &Arc<AccessTokenClaims>| {
             u32::try_from(2 * token.len() + OVERHEAD_BYTES).unwrap_or(u32::MAX)
         };
-        Self { proven: moka::sync::Cache::builder().max_capacity(MAX_BYTES).weigher(weigh).build() }
+        Self {
+            proven: moka::sync::Cache::builder()
+                .max_capacity(MAX_BYTES)
+                .weigher(weigh)
+                .build_with_hasher(ahash::RandomState::new()),
+        }
     }
 
     /// The claims of a genuine token and whether they were known already. Proving happens at most once while the

@@ -56,7 +56,7 @@ pub struct Metrics {
     store_errors: IntCounterVec,
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
-    environments: papaya::HashMap<Box<str>, Arc<EnvironmentMetrics>>,
+    environments: papaya::HashMap<Box<str>, Arc<EnvironmentMetrics>, ahash::RandomState>,
     per_environment: bool,
     /// Head read to decision.
     pub overhead: Histogram,
@@ -80,8 +80,8 @@ pub struct Metrics {
 #[derive(Debug)]
 pub struct EnvironmentMetrics {
     label: Box<str>,
-    requests: papaya::HashMap<(usize, u16, Outcome), IntCounter>,
-    denials: papaya::HashMap<&'static str, IntCounter>,
+    requests: papaya::HashMap<(usize, u16, Outcome), IntCounter, ahash::RandomState>,
+    denials: papaya::HashMap<&'static str, IntCounter, ahash::RandomState>,
     /// Head read to last byte of the answer.
     pub request_duration: Histogram,
     /// Connection chosen to last byte of the upstream's answer.
@@ -127,7 +127,7 @@ impl Metrics {
             reloads: r.counters("portcullis_reloads_total", "Reloads by result.", &["result"])?,
             last_reload_successful: r
                 .gauge("portcullis_last_reload_successful", "Whether the last reload (or the start) was good.")?,
-            environments: papaya::HashMap::new(),
+            environments: papaya::HashMap::default(),
             per_environment,
             overhead: r.histogram("portcullis_overhead_seconds", "Head read to decision.", &FINE_SECONDS)?,
             in_flight: r.gauge("portcullis_requests_in_flight", "Requests that are being served.")?,
@@ -156,8 +156,8 @@ impl Metrics {
         }
         let made = Arc::new(EnvironmentMetrics {
             label: label.into(),
-            requests: papaya::HashMap::new(),
-            denials: papaya::HashMap::new(),
+            requests: papaya::HashMap::default(),
+            denials: papaya::HashMap::default(),
             request_duration: self.request_duration.with_label_values(&[label]),
             upstream_duration: self.upstream_duration.with_label_values(&[label]),
         });
