@@ -1,6 +1,6 @@
 //! pingora's hooks: the checks, then what a permit lets through, and how.
 
-use super::answer::{Answer, PORTCULLIS_ERROR, X_REQUEST_ID};
+use super::answer::{Answer, PORTCULLIS_ERROR};
 use super::context::{RequestContext, RequestIds};
 use super::gate::{Arrived, Gate, Seen, Verdict};
 use super::identity;
@@ -11,7 +11,7 @@ use crate::model::{Timestamp, UpstreamHost, UpstreamUrl};
 use crate::tables::{Reserved, Tables};
 use crate::telemetry::{AccessLine, AccessLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome};
 use async_trait::async_trait;
-use http::header::{HOST, VIA};
+use http::header::HOST;
 use http::request::Parts as RequestParts;
 use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -56,7 +56,9 @@ impl Forward {
         context.environment = seen.environment;
         context.address = seen.address;
         context.client_id = seen.client_id;
-        self.metrics.overhead.observe(context.started.elapsed().as_secs_f64());
+        let decided = Instant::now();
+        self.metrics.overhead.observe(decided.duration_since(context.started).as_secs_f64());
+        context.upstream_since = verdict.as_ref().is_ok_and(Verdict::forwards).then_some(decided);
         verdict
     }
 
@@ -185,7 +187,6 @@ impl ProxyHttp for Forward {
     async fn upstream_peer(&self, session: &mut Session, context: &mut RequestContext) -> Result<Box<HttpPeer>> {
         let (Some(_), Some(environment)) = (&context.permit, &context.environment) else { return Err(no_permit()) };
         let upstream = &environment.upstream;
-        context.upstream_since = Some(Instant::now());
         let (url, address) = self
             .upstreams
             .next(&upstream.urls)
@@ -241,9 +242,8 @@ impl ProxyHttp for Forward {
             session.set_read_timeout(idle);
         }
         response.remove_header(&PORTCULLIS_ERROR);
-        response.insert_header(X_REQUEST_ID, context.request_id.as_str())?;
-        response.append_header(VIA, HeaderValue::from_static("1.1 portcullis"))?;
-        Ok(())
+        // No Via on answers: a gateway may leave it out there (RFC 9110 section 7.6.3).
+        response.insert_header("x-request-id", context.request_id.as_str())
     }
 
     /// A caller of HTTP/1.0 knows no chunks: the end of the connection ends the answer (RFC 9112 section 6.1).

@@ -22,6 +22,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
+/// Room for everything that is said below, so that the map grows once.
+const MOST_OF_OURS: usize = 12;
+
 /// Headers by which a caller could have a lax upstream run something else than was decided on.
 const OVERRIDES: [&str; 7] = [
     "x-http-method-override",
@@ -65,6 +68,7 @@ pub(super) fn set(
     peer: IpAddr,
     trusted: bool,
 ) -> Result<()> {
+    headers.reserve(MOST_OF_OURS);
     let dropped: Vec<HeaderName> = headers.keys().filter(|name| is_dropped(name.as_str(), trusted)).cloned().collect();
     for name in &dropped {
         headers.remove(name);
