@@ -3,7 +3,7 @@
 //! At the root of most gateway bypasses, gateway and upstream read the same bytes differently. What is ambiguous is
 //! refused here, and what was judged is exactly what is forwarded. The query is opaque and not looked at.
 
-use crate::model::{PathRules, SwitchGuarded, SwitchOpaque, SwitchSegments};
+use crate::model::{PathRules, SwitchGuarded, SwitchOpaque, SwitchSegments, hex_pair, percent_decode};
 
 /// A rule that a path can break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,31 +159,6 @@ fn judge_segment(segment: &[u8], rules: &PathRules) -> Result<(), PathRule> {
         }
     }
     Ok(())
-}
-
-/// The value of the two hexadecimal digits at the front, if there are two.
-fn hex_pair(bytes: &[u8]) -> Option<u8> {
-    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    Some((digit(0)? * 16 + digit(1)?) as u8)
-}
-
-/// Decodes `%XX` once; anything else stays.
-fn percent_decode(segment: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(segment.len());
-    let mut rest = segment;
-    while let [first, tail @ ..] = rest {
-        match (first, hex_pair(tail)) {
-            (b'%', Some(byte)) => {
-                decoded.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            _ => {
-                decoded.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    decoded
 }
 
 #[cfg(test)]

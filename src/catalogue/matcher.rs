@@ -3,8 +3,8 @@
 //! A second, lenient walk finds the operations that an upstream which folds case, takes off extensions, path
 //! parameters (`;x`) or a trailing slash could run instead. It runs only where a parameter had literal siblings.
 
-use super::template::{Part, Segment, Template, decode};
-use crate::model::{CoveredOperation, Method, SwitchGuarded};
+use super::template::{Part, Segment, Template};
+use crate::model::{CoveredOperation, Method, SwitchGuarded, percent_decode};
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
@@ -269,7 +269,7 @@ fn split(path: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 fn decoded(segment: &[u8]) -> Cow<'_, [u8]> {
-    if segment.contains(&b'%') { Cow::Owned(decode(segment)) } else { Cow::Borrowed(segment) }
+    if segment.contains(&b'%') { Cow::Owned(percent_decode(segment)) } else { Cow::Borrowed(segment) }
 }
 
 /// Whether a lenient upstream could read the value as the literal: case folded, an extension or path parameters

@@ -1,5 +1,7 @@
 //! Path templates: `/cards/{id}`, `/Calls/{Sid}.json`, `/files/{path...}`.
 
+use crate::model::percent_decode;
+
 /// A parsed path template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
@@ -111,31 +113,7 @@ fn push_literal(parts: &mut Vec<Part>, text: &str) -> Result<(), TemplateError> 
         return Err(TemplateError::Braces);
     }
     if !text.is_empty() {
-        parts.push(Part::Literal(decode(text.as_bytes()).into_boxed_slice()));
+        parts.push(Part::Literal(percent_decode(text.as_bytes()).into_boxed_slice()));
     }
     Ok(())
-}
-
-/// Decodes each `%XX` once.
-pub(super) fn decode(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16);
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, tail @ ..] = rest {
-        let pair = match tail {
-            [high, low, ..] if *first == b'%' => digit(high).zip(digit(low)),
-            _ => None,
-        };
-        match pair {
-            Some((high, low)) => {
-                decoded.push((high * 16 + low) as u8);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                decoded.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    decoded
 }

@@ -10,6 +10,7 @@ mod live;
 mod name;
 mod network;
 mod operation;
+mod percent;
 mod secret;
 mod timestamp;
 
@@ -31,5 +32,6 @@ pub use operation::{
     Method, Operation, OperationPattern, OperationPatternError, Permission, PermissionName, PermissionNameError,
     RESERVED_PREFIX,
 };
+pub use percent::{hex_pair, percent_decode};
 pub use secret::{ClientId, ClientIdError, ClientSecret, DigestError, SecretDigest};
 pub use timestamp::{Timestamp, TimestampError};

@@ -3,7 +3,7 @@
 use crate::catalogue::Catalogue;
 use crate::model::{
     ApiKey, BaseUrl, EnvironmentIndex, EnvironmentPolicy, Holding, KeyKind, LiveAllowlist, LiveKey, PathRules,
-    PermissionSet, Preset, Role, RoleIndex, Upstream,
+    PermissionSet, Preset, Role, RoleIndex, Upstream, percent_decode,
 };
 use std::collections::HashMap;
 
@@ -137,19 +137,7 @@ pub fn is_well_known(path: &[u8], base_path: &str) -> bool {
 
 /// The path as a lenient reader takes it: decoded once and in lower case.
 pub(super) fn lenient(path: &[u8]) -> Vec<u8> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16);
-    let mut read = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let [first, tail @ ..] = rest {
-        let pair = match tail {
-            [high, low, ..] if *first == b'%' => digit(high).zip(digit(low)),
-            _ => None,
-        };
-        let byte = pair.map_or(*first, |(high, low)| (high * 16 + low) as u8);
-        read.push(byte.to_ascii_lowercase());
-        rest = if pair.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
-    }
-    read
+    percent_decode(path).to_ascii_lowercase()
 }
 
 /// Host names are compared in lower case and without the root's dot (RFC 3986 section 3.2.2).
