@@ -61,6 +61,7 @@ fn declared(client_id: &str, name: &str) -> ApiKey {
         name: KeyName::parse(name).unwrap(),
         description: String::new(),
         kind: KeyKind::FineGrained { permissions: names(&["cards:read"]) },
+        may_grant: vec![],
         allowlist: None,
         secret_digest: SecretDigest::of(b"s"),
         secret_last_four: String::new(),
@@ -71,6 +72,7 @@ fn declared(client_id: &str, name: &str) -> ApiKey {
         rotated_at: None,
         revoked_at: None,
         last_used_at: None,
+        last_address: None,
         revision: Revision(0),
         managed_by: ManagedBy::File,
     }

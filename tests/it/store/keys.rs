@@ -36,6 +36,7 @@ fn expected(new: &NewKey, revision: Revision) -> ApiKey {
         name: new.name,
         description: new.description,
         kind: new.kind,
+        may_grant: vec![],
         allowlist: new.allowlist,
         secret_digest: new.secret_digest,
         secret_last_four: new.secret_last_four,
@@ -46,6 +47,7 @@ fn expected(new: &NewKey, revision: Revision) -> ApiKey {
         rotated_at: None,
         revoked_at: None,
         last_used_at: None,
+        last_address: None,
         revision,
         managed_by: ManagedBy::Api,
     }
