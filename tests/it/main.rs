@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod clients;
 mod config;
 mod control;
 mod demo;
@@ -22,3 +23,4 @@ mod restart;
 mod start;
 mod store;
 mod tidy;
+mod tools;
