@@ -2,21 +2,24 @@
 //!
 //! Write-ahead log with `synchronous=FULL`: a commit is on disk before it is acknowledged. One connection writes, in
 //! `BEGIN IMMEDIATE` transactions, so that changes queue here instead of failing with `database is locked`; a small
-//! pool reads beside it. A change that is dropped midway is rolled back by `Transaction`'s drop. Opening and its
-//! errors are in `open`, key statements in `keys`, rows in `row`, the wording of faults in `fault`.
+//! pool reads beside it. A change that is dropped midway is rolled back; one whose commit fails leaves nothing in the
+//! log (`write`). Opening and its errors are in `open`, key statements in `keys`, rows in `row`, the wording of faults
+//! in `fault`.
 
 mod fault;
 mod keys;
 mod open;
 mod row;
+mod write;
 
 use super::{
     Change, KeyFilter, KeyPage, NewKey, Page, Rotation, Store, StoreError, StoredSigningKey, Subject, async_trait,
 };
 use crate::model::{ApiKey, ClientId, EnvironmentId, Revision, SecretDigest, Timestamp};
 use fault::fault;
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{SqliteConnection, SqlitePool};
 use std::path::Path;
+use write::WriteTransaction;
 
 /// The store of a single node (or of the two processes of an upgrade): one SQLite file.
 #[derive(Clone, Debug)]
@@ -40,9 +43,9 @@ impl SqliteStore {
         self.writer.close().await;
     }
 
-    /// Starts a change. The write lock is taken at once: what the change reads cannot have changed when it writes.
-    async fn change(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(fault)
+    /// Starts a change.
+    async fn change(&self) -> Result<WriteTransaction, StoreError> {
+        WriteTransaction::begin(&self.writer).await.map_err(fault)
     }
 }
 
