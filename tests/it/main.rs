@@ -13,6 +13,7 @@ mod config;
 mod control;
 mod demo;
 mod edge;
+mod faults;
 mod hammer;
 mod harness;
 mod openapi;

@@ -135,6 +135,20 @@ impl Process {
         }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line on stderr; `None` at its end.
+    #[track_caller]
+    pub(crate) fn next_line(&self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("nothing on stderr for {PATIENCE:?}:\n{}", self.stderr()),
+        }
+    }
+
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
@@ -222,7 +236,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    fn of(shown: &Value) -> Self {
+    pub(crate) fn of(shown: &Value) -> Self {
         let text = |name: &str| shown[name].as_str().unwrap_or_else(|| panic!("no {name} in {shown}")).to_owned();
         Self { id: text("client_id"), secret: text("client_secret") }
     }
