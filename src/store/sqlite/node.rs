@@ -162,7 +162,7 @@ impl NodeStore for SqliteStore {
     }
 
     async fn forget_ended(&self, now: Timestamp) -> Result<(), StoreError> {
-        let mut change = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+        let mut change = self.write().await?;
         sqlx::query("DELETE FROM revoked_tokens WHERE expires_at <= ?1")
             .bind(now.as_unix())
             .execute(&mut *change)
