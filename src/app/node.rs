@@ -150,6 +150,7 @@ impl Shared {
             store: Arc::clone(&self.store),
             tables: Arc::clone(&self.tables),
             control_url: control_url(node, listeners),
+            bootstrap_file: node.data_dir.join(crate::control::bootstrap::FILE),
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
             version: VERSION,
             started_at,

@@ -13,28 +13,37 @@ mod draft;
 mod field;
 mod keys;
 mod listing;
+mod members;
 mod organizations;
+mod passwords;
 mod problem;
 mod refusals;
+mod sessions;
+mod throttle;
 
 pub use api::router;
 pub use authenticate::Unproven;
-pub use bootstrap::{BootstrapError, ensure_bootstrap_token};
+pub use bootstrap::{BootstrapError, ensure_bootstrap_token, make_operator_token};
 pub use caller::{Asking, Caller, KeyCaller, MemberCaller, Right};
 pub use draft::{AllowlistDraft, EditDraft, KeyDraft, RotationDraft};
 pub use field::{FieldError, FieldErrors};
 pub use keys::IssuedKey;
 pub use listing::{KeyListing, KeyQuery, ListPlace};
+pub use members::{InvitedMember, IssuedMemberToken, MemberDraft, MemberEditDraft, MemberTokenDraft};
 pub use organizations::{OrganizationDraft, OrganizationFacts, Policies, lifetime_text};
 pub use problem::ControlProblem;
 pub use refusals::Attempt;
+pub use sessions::{SignInDraft, SignedIn};
 
 use crate::model::{NetworkSet, SecretDigest, Timestamp};
 use crate::store::Store;
 use crate::tables::Tables;
 use parking_lot::Mutex;
+use passwords::Passwords;
 use refusals::Refusals;
+use std::path::PathBuf;
 use std::sync::Arc;
+use throttle::Throttle;
 
 /// What a control plane is made of.
 pub struct ControlParts {
@@ -44,6 +53,8 @@ pub struct ControlParts {
     pub tables: Arc<Tables>,
     /// What callers call this control plane: the audience of access tokens for it. No slash at its end.
     pub control_url: String,
+    /// Where the bootstrap token was left; it is removed when the token ends.
+    pub bootstrap_file: PathBuf,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: NetworkSet,
     /// The version that `status` tells.
@@ -59,21 +70,37 @@ pub struct Control {
     store: Arc<dyn Store>,
     tables: Arc<Tables>,
     control_url: String,
+    bootstrap_file: PathBuf,
     trusted_proxies: NetworkSet,
     version: &'static str,
     started_at: Timestamp,
     clock: fn() -> Timestamp,
     /// The operator token's digest as the store last told it; opens `status` alone while the store is away.
-    last_operator: Mutex<Option<SecretDigest>>,
+    last_operator: Arc<Mutex<Option<SecretDigest>>>,
     refusals: Refusals,
+    passwords: Passwords,
+    sign_ins: Throttle,
 }
 
 impl Control {
     /// A control plane of these parts.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { store, tables, control_url, trusted_proxies, version, started_at, clock } = parts;
-        let (last_operator, refusals) = (Mutex::new(None), Refusals::default());
-        Self { store, tables, control_url, trusted_proxies, version, started_at, clock, last_operator, refusals }
+        let ControlParts { store, tables, control_url, bootstrap_file, trusted_proxies, version, started_at, clock } =
+            parts;
+        Self {
+            store,
+            tables,
+            control_url,
+            bootstrap_file,
+            trusted_proxies,
+            version,
+            started_at,
+            clock,
+            last_operator: Arc::default(),
+            refusals: Refusals::default(),
+            passwords: Passwords::default(),
+            sign_ins: Throttle::default(),
+        }
     }
 
     fn now(&self) -> Timestamp {

@@ -25,11 +25,13 @@ pub(super) struct Refusal {
     title: &'static str,
     detail: String,
     errors: Option<Vec<FieldError>>,
+    /// Seconds after which to try again.
+    retry_after: Option<u64>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, title, detail: detail.into(), errors: None }
+        Self { status, code, title, detail: detail.into(), errors: None, retry_after: None }
     }
 
     pub(super) fn body_too_large() -> Self {
@@ -114,19 +116,30 @@ impl From<ControlProblem> for Refusal {
             // Handlers that take an idempotency key answer this by themselves.
             ControlProblem::AlreadyDone(_) => Self::new(StatusCode::CONFLICT, "already_done", "Already done", detail),
             ControlProblem::CursorUnknown => Self::malformed(detail),
+            ControlProblem::EmailTaken(_) => Self::new(StatusCode::CONFLICT, "email_taken", "Address taken", detail),
             ControlProblem::Fault => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail),
             ControlProblem::IdempotencyKeyReused => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "Key used before", detail)
             }
             ControlProblem::Invalid(errors) => Self::invalid(errors.into_vec()),
+            ControlProblem::LastOwner => Self::new(StatusCode::CONFLICT, "last_owner", "Last owner", detail),
             ControlProblem::ManagedByFile => Self::new(StatusCode::CONFLICT, "managed_by_file", "Set by file", detail),
             ControlProblem::NameTaken => Self::new(StatusCode::CONFLICT, "name_taken", "Name taken", detail),
             ControlProblem::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "not_allowed", "Not allowed", detail),
+            ControlProblem::NotAuthenticated(_) => {
+                Self::new(StatusCode::UNAUTHORIZED, "not_authenticated", "Not signed in", detail)
+            }
             ControlProblem::NotFound => Self::not_found(),
+            ControlProblem::PasswordSet => Self::new(StatusCode::CONFLICT, "password_set", "Has a password", detail),
+            ControlProblem::RateLimited { retry_after } => {
+                let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", "Too many attempts", detail);
+                Self { retry_after: Some(retry_after), ..refusal }
+            }
             ControlProblem::RevisionMismatch { .. } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "revision_mismatch", "Changed since", detail)
             }
             ControlProblem::Revoked => Self::new(StatusCode::CONFLICT, "key_revoked", "Key revoked", detail),
+            ControlProblem::TooManyTokens => Self::new(StatusCode::CONFLICT, "too_many_tokens", "Too many", detail),
             ControlProblem::Unavailable => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Store unavailable", detail)
             }
@@ -171,6 +184,9 @@ pub(super) async fn finish(mut request: Request, next: Next) -> Response {
         response = (refusal.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
+        }
+        if let Some(seconds) = refusal.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if refusal.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
