@@ -5,17 +5,19 @@ mod auth;
 mod body;
 mod json;
 mod keys;
+mod members;
 mod organizations;
 mod places;
 mod query;
 mod revision;
+mod sessions;
 
 use super::Control;
 use answer::Refusal;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use std::sync::Arc;
 
 /// The longest request body, in bytes. One more answers 413.
@@ -26,11 +28,19 @@ type Shared = Arc<Control>;
 /// The control API. Every answer carries `X-Request-Id` and `Cache-Control: no-store`.
 pub fn router(control: Arc<Control>) -> Router {
     const ENVIRONMENTS: &str = "/v1/organizations/{org}/environments";
+    const MEMBERS: &str = "/v1/organizations/{org}/members";
+    let member = |path: &str| format!("{MEMBERS}/{{id}}{path}");
     let below = |path: &str| format!("{ENVIRONMENTS}/{{env}}{path}");
     Router::new()
         .route("/v1/status", get(places::status))
         .route("/v1/organizations", get(organizations::list_all))
         .route("/v1/organizations/{org}", get(organizations::show).patch(organizations::edit).put(organizations::put))
+        .route(MEMBERS, get(members::list_all).post(members::add))
+        .route(&member(""), get(members::show).patch(members::edit).delete(members::remove))
+        .route(&member("/invitation"), post(members::invite))
+        .route(&member("/tokens"), get(members::tokens).post(members::add_token))
+        .route(&member("/tokens/{token_id}"), delete(members::remove_token))
+        .route("/v1/sessions/current", get(sessions::show).delete(sessions::end))
         .route(ENVIRONMENTS, get(places::environments))
         .route(&below(""), get(places::environment))
         .route(&below("/permissions"), get(places::permissions))
@@ -44,8 +54,17 @@ pub fn router(control: Arc<Control>) -> Router {
         .route(&below("/keys/{client_id}/revoke"), post(keys::revoke))
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
         .route_layer(from_fn_with_state(Arc::clone(&control), auth::require))
+        .merge(open_to_all(&control))
         .fallback(async || Refusal::not_found())
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(answer::finish))
         .with_state(control)
+}
+
+/// The routes that take no credential, because they make one.
+fn open_to_all(control: &Shared) -> Router<Shared> {
+    Router::new()
+        .route("/v1/sessions", post(sessions::open))
+        .method_not_allowed_fallback(async || Refusal::method_not_allowed())
+        .route_layer(from_fn_with_state(Arc::clone(control), auth::let_pass))
 }

@@ -5,7 +5,8 @@ use super::answer::{Refusal, json, list};
 use super::auth::Asked;
 use crate::control::{Asking, Control, Right};
 use crate::model::{
-    ClientId, Environment, EnvironmentId, Identifier, Organization, Permission, PermissionName, Timestamp,
+    ClientId, Environment, EnvironmentId, Identifier, MemberId, MemberTokenId, Organization, Permission,
+    PermissionName, Timestamp,
 };
 use crate::tables::Snapshot;
 use axum::extract::{FromRequestParts, Path, State};
@@ -22,7 +23,9 @@ pub(super) struct Place {
     org: String,
     env: String,
     client_id: String,
+    id: String,
     name: String,
+    token_id: String,
 }
 
 impl FromRequestParts<Shared> for Place {
@@ -44,6 +47,16 @@ impl Place {
     pub(super) fn environment(&self) -> Result<EnvironmentId, Refusal> {
         let parse = |text: &str| Identifier::parse(text).map_err(|_| Refusal::not_found());
         Ok(EnvironmentId { organization: parse(&self.org)?, environment: parse(&self.env)? })
+    }
+
+    /// The member named.
+    pub(super) fn member_id(&self) -> Result<MemberId, Refusal> {
+        MemberId::parse(&self.id).map_err(|_| Refusal::not_found())
+    }
+
+    /// The member's token named.
+    pub(super) fn token_id(&self) -> Result<MemberTokenId, Refusal> {
+        MemberTokenId::parse(&self.token_id).map_err(|_| Refusal::not_found())
     }
 
     /// The key named.

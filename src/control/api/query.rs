@@ -1,4 +1,4 @@
-//! The query of a list of keys. A parameter that is not known or comes twice is refused: a misspelt filter must not
+//! The queries of lists. A parameter that is not known or comes twice is refused: a misspelt filter must not
 //! answer with everything. Errors point to parameters as if the query were an object.
 
 use super::answer::Refusal;
@@ -38,13 +38,47 @@ pub(super) fn key_query(query: &str) -> Result<KeyQuery, Refusal> {
     if errors.is_empty() { Ok(asked) } else { Err(Refusal::invalid(errors.into_vec())) }
 }
 
+/// The query of a list that has no filters.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PageQuery {
+    /// How many at most.
+    pub(super) limit: u32,
+    /// The place to go on after.
+    pub(super) after: Option<u64>,
+}
+
+/// Reads the query of a list that has no filters.
+pub(super) fn page_query(query: &str) -> Result<PageQuery, Refusal> {
+    let mut asked = PageQuery { limit: DEFAULT_LIMIT, after: None };
+    let mut errors = FieldErrors::default();
+    let mut seen = HashSet::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let pointer = format!("/{}", escape(&name));
+        if !seen.insert(name.to_string()) {
+            errors.add(pointer, "parameter_repeated", format!("`{}` comes twice", quote(&name)));
+        } else if name == "cursor" {
+            asked.after = Some(read_place(&value).ok_or_else(|| Refusal::malformed("the cursor is not one of ours"))?);
+        } else if name == "limit" {
+            match read_limit(&value) {
+                Ok(limit) => asked.limit = limit,
+                Err((code, message)) => errors.add(pointer, code, message),
+            }
+        } else {
+            errors.add(pointer, "parameter_unknown", "there is no such parameter here");
+        }
+    }
+    if errors.is_empty() { Ok(asked) } else { Err(Refusal::invalid(errors.into_vec())) }
+}
+
+fn read_limit(value: &str) -> Result<u32, (&'static str, String)> {
+    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| ("parameter_invalid", format!("`limit` is a number from 1 to {MAX_LIMIT}")))
+}
+
 fn read(asked: &mut KeyQuery, name: &str, value: &str) -> Result<(), (&'static str, String)> {
     let wrong = |message: &str| ("parameter_invalid", message.to_owned());
     match name {
-        "limit" => {
-            let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-            asked.limit = limit.ok_or_else(|| wrong("`limit` is a number from 1 to 100"))?;
-        }
+        "limit" => asked.limit = read_limit(value)?,
         "status" => {
             let known = [KeyStatus::Active, KeyStatus::Expired, KeyStatus::Revoked];
             let status = known.into_iter().find(|status| status.as_str() == value);
@@ -78,6 +112,16 @@ pub(super) fn write_cursor(place: &ListPlace) -> String {
     URL_SAFE_NO_PAD.encode(text)
 }
 
+/// The cursor for a place in a list that goes by numbers. Opaque to callers.
+pub(super) fn write_place(place: u64) -> String {
+    URL_SAFE_NO_PAD.encode(format!("n:{place}"))
+}
+
+fn read_place(cursor: &str) -> Option<u64> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    text.strip_prefix("n:")?.parse().ok()
+}
+
 fn read_cursor(cursor: &str) -> Option<ListPlace> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     let (section, id) = text.split_once(':')?;
@@ -92,6 +136,17 @@ fn read_cursor(cursor: &str) -> Option<ListPlace> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_are_asked_for_by_limit_and_cursor_alone() {
+        let cursor = write_place(u64::MAX);
+        let asked = page_query(&format!("limit=100&cursor={cursor}")).unwrap();
+        assert_eq!(asked, PageQuery { limit: 100, after: Some(u64::MAX) });
+        assert_eq!(page_query("").unwrap(), PageQuery { limit: DEFAULT_LIMIT, after: None });
+        for query in ["limit=0", "limit=101", "limit=1&limit=1", "q=a", "cursor=czo", "cursor=", "cursor=bjoteA"] {
+            assert!(page_query(query).is_err(), "{query}");
+        }
+    }
 
     #[test]
     fn cursors_round_trip_and_nothing_else_is_one() {
