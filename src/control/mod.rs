@@ -19,7 +19,6 @@ mod passwords;
 mod problem;
 mod refusals;
 mod sessions;
-mod throttle;
 
 pub use api::router;
 pub use authenticate::Unproven;
@@ -43,7 +42,6 @@ use passwords::Passwords;
 use refusals::Refusals;
 use std::path::PathBuf;
 use std::sync::Arc;
-use throttle::Throttle;
 
 /// What a control plane is made of.
 pub struct ControlParts {
