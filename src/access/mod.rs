@@ -10,9 +10,11 @@
 //! step below or in `edge/gate.rs`.
 
 mod denial;
+mod management;
 mod path;
 
 pub use denial::{Challenge, Denial};
+pub use management::{Issuer, ManagementCaller, ManagementRequest, judge_management};
 pub use path::{PathRule, judge_path};
 
 use crate::model::{

@@ -1,11 +1,12 @@
 //! One node: started in order, each step with a clear error, and run until told to stop.
 
+use super::revocations::Revocations;
 use super::{probes, reload, secrets};
 use crate::clock;
 use crate::config::{AccessLog as AccessLogConfig, Config, NodeConfig, StoreUrl};
 use crate::control::{Control, ControlParts, ensure_bootstrap_token};
 use crate::edge::{self, EdgeParts, Upstreams};
-use crate::model::{NetworkSet, Timestamp};
+use crate::model::{BaseUrl, NetworkSet, Timestamp};
 use crate::store::{SqliteStore, Store};
 use crate::tables::{Follower, Snapshot, Tables, load_keys};
 use crate::telemetry::{AccessLog, Metrics};
@@ -105,11 +106,12 @@ impl Node {
             let _entered = runtime.enter();
             edge::NodeSignals::watch()?
         };
+        let control_url = control_url(&node, &listeners)?;
         announce(&listeners);
         start_background(&runtime, &shared, &control, follower, listeners.control, listeners.metrics)?;
         let on_hangup = reload::on_hangup(&runtime, &shared, path);
         let edge = EdgeParts {
-            tables: shared.tables,
+            tables: Arc::clone(&shared.tables),
             upstreams: shared.upstreams,
             metrics,
             access_log,
@@ -117,6 +119,8 @@ impl Node {
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
             limits: node.limits,
             token_lifetime: node.token_lifetime,
+            control_url,
+            revocations: Arc::new(Revocations::new(runtime.handle().clone(), Arc::clone(&shared.tables))),
             workers: workers(node.workers),
             request_id_seed: request_id_seed()?,
             run_dir: node.data_dir,
@@ -154,6 +158,13 @@ impl Shared {
             clock: clock::now,
         }))
     }
+}
+
+/// What callers call the control API: what the file says, else its first address.
+fn control_url(node: &NodeConfig, listeners: &Listeners) -> anyhow::Result<BaseUrl> {
+    let address = first_address(&listeners.control).context("there is no control listener")?;
+    let said = node.control.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    Ok(BaseUrl::parse(&said)?)
 }
 
 async fn open_store(url: &StoreUrl) -> anyhow::Result<Arc<dyn Store>> {

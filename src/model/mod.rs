@@ -7,6 +7,7 @@ mod api_key;
 mod claims;
 mod environment;
 mod live;
+mod management;
 mod name;
 mod network;
 mod operation;
@@ -26,6 +27,7 @@ pub use live::{
     CoveredOperation, EnvironmentIndex, EnvironmentPolicy, Holding, KeyEnded, LiveAllowlist, LiveKey, PermissionIndex,
     PermissionSet, RoleIndex,
 };
+pub use management::{ManagementPermission, ManagementSet};
 pub use name::{Identifier, IdentifierError, KeyName, KeyNameError};
 pub use network::{Network, NetworkError, NetworkSet};
 pub use operation::{
