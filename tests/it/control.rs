@@ -206,7 +206,7 @@ impl Node {
         let control = Arc::new(Control::new(ControlParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             tables: Arc::clone(&tables),
-            control_url: CONTROL_URL.to_owned(),
+            control_url: BaseUrl::parse(CONTROL_URL).unwrap(),
             trusted_proxies: NetworkSet::default(),
             version: "1.2.3",
             started_at: NOON,

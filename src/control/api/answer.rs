@@ -1,5 +1,6 @@
 //! Answers: JSON, and refusals as RFC 9457 problems with the request's id in them.
 
+use crate::access::Denial;
 use crate::control::keys::draw;
 use crate::control::{ControlProblem, FieldError};
 use crate::model::hex;
@@ -35,6 +36,28 @@ impl Refusal {
     pub(super) fn body_too_large() -> Self {
         let detail = format!("a request body has at most {} bytes", super::BODY_LIMIT);
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", detail)
+    }
+
+    /// What the edge would say of the token, said here.
+    pub(super) fn denied(denial: &Denial) -> Self {
+        let status = StatusCode::from_u16(denial.status()).unwrap_or(StatusCode::UNAUTHORIZED);
+        Self::new(status, denial.code(), denial.title(), denial.detail())
+    }
+
+    pub(super) fn fault() -> Self {
+        ControlProblem::Fault.into()
+    }
+
+    /// Files that were read again and have problems.
+    pub(super) fn files(problems: &[String]) -> Self {
+        let errors = problems.iter().map(|problem| FieldError {
+            pointer: String::new(),
+            code: "configuration_invalid",
+            message: problem.clone(),
+        });
+        let detail = "the files have problems, and what was there before serves on; `errors` names them";
+        let refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "configuration_invalid", "Not reloaded", detail);
+        Self { errors: Some(errors.collect()), ..refusal }
     }
 
     pub(super) fn invalid(errors: Vec<FieldError>) -> Self {

@@ -1,10 +1,12 @@
 //! The JSON face of the control plane (`/v1`). It reads requests, asks [`Control`] and words answers; it decides nothing.
 
 mod answer;
+mod audit;
 mod auth;
 mod body;
 mod json;
 mod keys;
+mod node;
 mod organizations;
 mod places;
 mod query;
@@ -29,6 +31,14 @@ pub fn router(control: Arc<Control>) -> Router {
     let below = |path: &str| format!("{ENVIRONMENTS}/{{env}}{path}");
     Router::new()
         .route("/v1/status", get(places::status))
+        .route("/v1/reload", post(node::reload))
+        .route("/v1/drain", post(node::drain))
+        .route("/v1/signing-keys", get(node::signing_keys))
+        .route("/v1/signing-keys/rotate", post(node::rotate_signing_key))
+        .route("/v1/audit", get(audit::of_node))
+        .route("/v1/audit/verify", get(audit::verify_node))
+        .route("/v1/organizations/{org}/audit", get(audit::of_organization))
+        .route("/v1/organizations/{org}/audit/verify", get(audit::verify_organization))
         .route("/v1/organizations", get(organizations::list_all))
         .route("/v1/organizations/{org}", get(organizations::show).patch(organizations::edit).put(organizations::put))
         .route(ENVIRONMENTS, get(places::environments))
