@@ -9,7 +9,7 @@ use crate::edge::{self, EdgeParts, Upstreams};
 use crate::model::{BaseUrl, NetworkSet, Timestamp};
 use crate::store::{SqliteStore, Store};
 use crate::tables::{Follower, Snapshot, Tables, load_keys};
-use crate::telemetry::{AccessLog, Metrics};
+use crate::telemetry::{AccessLog, Metrics, UsageRecorder};
 use anyhow::Context;
 use aws_lc_rs::rand;
 use std::net::{SocketAddr, TcpListener};
@@ -67,6 +67,7 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) probes: Arc<probes::Probes>,
+    pub(super) usage: Arc<UsageRecorder>,
 }
 
 impl Node {
@@ -97,6 +98,7 @@ impl Node {
             metrics: Arc::clone(&metrics),
             upstreams: Arc::new(Upstreams::default()),
             probes: Arc::new(probes::Probes::new(now)),
+            usage: Arc::new(UsageRecorder::default()),
         };
         let control = shared.control(now);
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
@@ -115,6 +117,7 @@ impl Node {
             upstreams: shared.upstreams,
             metrics,
             access_log,
+            usage: Arc::clone(&shared.usage),
             listeners: listeners.edge,
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
             limits: node.limits,

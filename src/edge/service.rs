@@ -13,7 +13,7 @@ use super::upstreams::Upstreams;
 use crate::config::HeadLimits;
 use crate::model::{BaseUrl, NetworkSet, Timestamp};
 use crate::tables::Tables;
-use crate::telemetry::{AccessLog, Metrics};
+use crate::telemetry::{AccessLog, Metrics, UsageRecorder};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::proxy::http_proxy;
@@ -42,6 +42,8 @@ pub struct EdgeParts {
     pub metrics: Arc<Metrics>,
     /// Access log.
     pub access_log: Arc<AccessLog>,
+    /// What keys are used for.
+    pub usage: Arc<UsageRecorder>,
     /// Bound sockets.
     pub listeners: Vec<TcpListener>,
     /// Whose forwarding headers are believed.
@@ -126,7 +128,9 @@ pub fn serve(parts: EdgeParts) {
             control_url: parts.control_url.to_shared(),
             token_lifetime: parts.token_lifetime,
             revocations: parts.revocations,
+            usage: Arc::clone(&parts.usage),
         },
+        usage: parts.usage,
         clock: parts.clock,
     };
     let front = Front {
