@@ -3,12 +3,15 @@
 //! Store, control API and probes live on a runtime of our own that outlives everything else; the edge runs on
 //! pingora's, started last and with loaded tables in hand.
 
+mod actions;
+mod chores;
 mod demo;
 mod node;
 mod probes;
 mod reload;
 mod revocations;
 mod secrets;
+mod signing;
 
 pub use demo::{DemoOptions, demo};
 

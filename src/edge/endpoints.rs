@@ -12,6 +12,7 @@ use crate::oauth::{
     TokenRequest, WireRequest,
 };
 use crate::tables::{EnvironmentTable, Snapshot, Tables};
+use crate::telemetry::UsageRecorder;
 use crate::token;
 use http::header::{PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method};
@@ -52,6 +53,7 @@ pub(super) struct Endpoints {
     pub(super) control_url: Arc<str>,
     pub(super) token_lifetime: Duration,
     pub(super) revocations: Arc<dyn RevocationSink>,
+    pub(super) usage: Arc<UsageRecorder>,
 }
 
 impl std::fmt::Debug for Endpoints {
@@ -132,7 +134,10 @@ impl Place<'_> {
         };
         let grant = self.proven(&request.client, |client| oauth::grant(client, request, &context, self.asked.now))?;
         Ok(match token::sign(&grant.claims, self.tables.signing()) {
-            Ok(token) => Outcome::Answer(issued(&token, &grant), "issued"),
+            Ok(token) => {
+                self.endpoints.usage.record_issue(&grant.claims.client_id, self.asked.address, self.asked.now);
+                Outcome::Answer(issued(&token, &grant), "issued")
+            }
             Err(error) => {
                 tracing::error!(%error, "a token could not be signed");
                 let body = json!({"error": "server_error", "error_description": "the token could not be signed"});
