@@ -17,7 +17,7 @@ mod organizations;
 mod problem;
 mod refusals;
 
-pub use api::router;
+pub use api::{openapi_document, router};
 pub use authenticate::Unproven;
 pub use bootstrap::{BootstrapError, ensure_bootstrap_token};
 pub use caller::{Asking, Caller, KeyCaller, MemberCaller, Right};

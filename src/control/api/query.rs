@@ -2,15 +2,44 @@
 //! answer with everything. Errors point to parameters as if the query were an object.
 
 use super::answer::Refusal;
+use super::schema::KeyType;
 use crate::control::field::{FieldErrors, escape, quote};
 use crate::control::{KeyQuery, ListPlace};
 use crate::model::{ClientId, KeyStatus, Timestamp};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::HashSet;
+use utoipa::IntoParams;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 100;
+
+/// What a list of keys can be asked for, for the document; a test compares it with what is read.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct KeyParameters {
+    /// At most this many keys.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// Go on here: the `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+    /// Only keys with this status.
+    #[param(nullable = false)]
+    status: Option<KeyStatus>,
+    /// Only keys of this type.
+    #[param(rename = "type", nullable = false)]
+    kind: Option<KeyType>,
+    /// Only keys whose name or client id contains this text, ignoring case.
+    q: Option<String>,
+    /// Only keys that end before this instant.
+    #[param(nullable = false)]
+    expires_before: Option<Timestamp>,
+    /// Only keys that were not used at or after this instant; those never used belong to them.
+    #[param(nullable = false)]
+    unused_since: Option<Timestamp>,
+}
 
 /// Reads the query of a list of keys.
 pub(super) fn key_query(query: &str) -> Result<KeyQuery, Refusal> {
