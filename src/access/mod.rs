@@ -11,10 +11,12 @@
 
 mod address;
 mod denial;
+mod management;
 mod path;
 
 pub use address::client_address;
 pub use denial::{Challenge, Denial};
+pub use management::{Issuer, ManagementCaller, ManagementRequest, judge_management};
 pub use path::{PathRule, judge_path};
 
 use crate::model::{

@@ -7,6 +7,7 @@ mod demo;
 mod node;
 mod probes;
 mod reload;
+mod revocations;
 mod secrets;
 
 pub use demo::{DemoOptions, demo};

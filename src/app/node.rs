@@ -1,13 +1,14 @@
 //! One node: started in order, each step with a clear error, and run until told to stop.
 
+use super::revocations::Revocations;
 use super::{probes, reload, secrets};
 use crate::clock;
 use crate::config::{AccessLog as AccessLogConfig, Config, NodeConfig, StoreUrl};
 use crate::control::{Control, ControlParts, ensure_bootstrap_token};
 use crate::edge::{self, EdgeParts, Upstreams};
-use crate::model::{NetworkSet, Timestamp};
+use crate::model::{BaseUrl, NetworkSet, Timestamp};
 use crate::store::{SqliteStore, Store};
-use crate::tables::{Follower, Snapshot, Tables, load_keys};
+use crate::tables::{Follower, Snapshot, Tables, load_keys, load_revoked};
 use crate::telemetry::{AccessLog, Metrics};
 use anyhow::Context;
 use aws_lc_rs::rand;
@@ -84,7 +85,9 @@ impl Node {
                 secrets::signing_keys(store.as_ref(), &node.secret_key_file, node.token_algorithm, now).await?;
             let snapshot = Snapshot::build(organizations, Arc::new(signing))?;
             let loaded = load_keys(&snapshot, store.as_ref()).await?;
-            anyhow::Ok((Arc::new(Tables::new(snapshot, loaded)), Follower::new(loaded)))
+            let tables = Arc::new(Tables::new(snapshot, loaded));
+            load_revoked(&tables, store.as_ref(), now).await?;
+            anyhow::Ok((tables, Follower::new(loaded)))
         })?;
         let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
         if let Some(file) = token_file {
@@ -100,7 +103,8 @@ impl Node {
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
-        let control = shared.control(&node, &listeners, now);
+        let control_url = control_url(&node, &listeners)?;
+        let control = shared.control(&node, control_url.clone(), now);
         let signals = {
             let _entered = runtime.enter();
             edge::NodeSignals::watch()?
@@ -109,7 +113,7 @@ impl Node {
         start_background(&runtime, &shared, &control, follower, listeners.control, listeners.metrics)?;
         let on_hangup = reload::on_hangup(&runtime, &shared, path);
         let edge = EdgeParts {
-            tables: shared.tables,
+            tables: Arc::clone(&shared.tables),
             upstreams: shared.upstreams,
             metrics,
             access_log,
@@ -117,6 +121,8 @@ impl Node {
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
             limits: node.limits,
             token_lifetime: node.token_lifetime,
+            control_url,
+            revocations: Arc::new(Revocations::new(runtime.handle().clone(), shared.store, shared.tables)),
             workers: workers(node.workers),
             request_id_seed: request_id_seed()?,
             run_dir: node.data_dir,
@@ -145,11 +151,11 @@ impl Node {
 }
 
 impl Shared {
-    fn control(&self, node: &NodeConfig, listeners: &Listeners, started_at: Timestamp) -> Arc<Control> {
+    fn control(&self, node: &NodeConfig, control_url: BaseUrl, started_at: Timestamp) -> Arc<Control> {
         Arc::new(Control::new(ControlParts {
             store: Arc::clone(&self.store),
             tables: Arc::clone(&self.tables),
-            control_url: control_url(node, listeners),
+            control_url,
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
             version: VERSION,
             started_at,
@@ -158,10 +164,11 @@ impl Shared {
     }
 }
 
-/// What callers call the control listener.
-fn control_url(node: &NodeConfig, listeners: &Listeners) -> String {
-    let bound = || first_address(&listeners.control).map(|address| format!("http://{address}"));
-    node.control.public_url.clone().or_else(bound).unwrap_or_default()
+/// What callers call the control API: what the file says, else its first address.
+fn control_url(node: &NodeConfig, listeners: &Listeners) -> anyhow::Result<BaseUrl> {
+    let address = first_address(&listeners.control).context("there is no control listener")?;
+    let said = node.control.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    Ok(BaseUrl::parse(&said)?)
 }
 
 async fn open_store(url: &StoreUrl) -> anyhow::Result<Arc<dyn Store>> {

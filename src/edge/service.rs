@@ -4,12 +4,14 @@
 //! bound by us before anything starts, so that a port in use is an error with a name and port 0 can be told.
 
 use super::context::RequestIds;
+use super::endpoints::Endpoints;
 use super::forward::Forward;
 use super::front::Front;
 use super::gate::Gate;
+use super::revocation::RevocationSink;
 use super::upstreams::Upstreams;
 use crate::config::HeadLimits;
-use crate::model::{NetworkSet, Timestamp};
+use crate::model::{BaseUrl, NetworkSet, Timestamp};
 use crate::tables::Tables;
 use crate::telemetry::{AccessLog, Metrics};
 use async_trait::async_trait;
@@ -48,6 +50,10 @@ pub struct EdgeParts {
     pub limits: HeadLimits,
     /// Life of an access token.
     pub token_lifetime: Duration,
+    /// The control API's URL, canonical: the `resource` and audience of tokens for it (RFC 8707).
+    pub control_url: BaseUrl,
+    /// Keeps revoked tokens.
+    pub revocations: Arc<dyn RevocationSink>,
     /// Worker threads, at least 1.
     pub workers: usize,
     /// Two random numbers for request ids.
@@ -116,7 +122,11 @@ pub fn serve(parts: EdgeParts) {
         metrics: Arc::clone(&parts.metrics),
         access_log: Arc::clone(&parts.access_log),
         request_ids: Arc::clone(&request_ids),
-        token_lifetime: parts.token_lifetime,
+        endpoints: Endpoints {
+            control_url: parts.control_url.to_shared(),
+            token_lifetime: parts.token_lifetime,
+            revocations: parts.revocations,
+        },
         clock: parts.clock,
     };
     let front = Front {

@@ -2,9 +2,9 @@
 //!
 //! Write-ahead log with `synchronous=FULL`: a commit is on disk before it is acknowledged. One connection writes, in
 //! `BEGIN IMMEDIATE` transactions, so that changes queue here instead of failing with `database is locked`; a small
-//! pool reads beside it. A change that is dropped midway is rolled back by `Transaction`'s drop. Opening and its
-//! errors are in `open`, what every change does in `change`, statements in the file of their subject, rows in `row`,
-//! the wording of faults in `fault`.
+//! pool reads beside it. A change that is dropped midway is rolled back; one whose commit fails leaves nothing in the
+//! log (`write`). Opening and its errors are in `open`, what every change does in `change`, statements in the file of
+//! their subject, rows in `row`, the wording of faults in `fault`.
 
 mod audit;
 mod change;
@@ -15,6 +15,7 @@ mod open;
 mod organizations;
 mod row;
 mod usage;
+mod write;
 
 use super::{Change, Feed, StoreError, async_trait};
 use crate::model::{Act, Revision};
@@ -22,6 +23,7 @@ use fault::fault;
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
 use std::path::Path;
+use write::WriteTransaction;
 
 /// The store of a single node (or of the two processes of an upgrade): one SQLite file.
 #[derive(Clone, Debug)]
@@ -48,6 +50,11 @@ impl SqliteStore {
     /// A connection that only reads.
     async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
         self.readers.acquire().await.map_err(fault)
+    }
+
+    /// Starts to write.
+    async fn write(&self) -> Result<WriteTransaction, StoreError> {
+        WriteTransaction::begin(&self.writer).await.map_err(fault)
     }
 }
 

@@ -4,7 +4,7 @@
 //! net should an answer have been cut off between the store's commit and the tables.
 
 use super::{Snapshot, Tables};
-use crate::model::Revision;
+use crate::model::{Revision, Timestamp};
 use crate::store::{Store, StoreError, Subject};
 
 const BATCH: u32 = 1000;
@@ -34,6 +34,15 @@ pub async fn load_keys(snapshot: &Snapshot, store: &dyn Store) -> Result<Revisio
     }
 }
 
+/// Loads the access tokens that were revoked one by one and could still be shown.
+pub async fn load_revoked(tables: &Tables, store: &dyn Store, now: Timestamp) -> Result<(), FollowError> {
+    let revoked = tables.revoked();
+    for token in store.revoked_tokens(now).await? {
+        revoked.insert(token.token_id.into(), token.expires_at);
+    }
+    Ok(())
+}
+
 /// A place in the change feed.
 #[derive(Debug)]
 pub struct Follower {
@@ -58,11 +67,12 @@ impl Follower {
                             tables.apply(&key);
                         }
                     }
-                    Subject::AccessToken(_)
-                    | Subject::Member(_)
-                    | Subject::Organization(_)
-                    | Subject::Other
-                    | Subject::SigningKeys => {}
+                    Subject::AccessToken(id) => {
+                        if let Some(token) = store.revoked_token(&id).await? {
+                            tables.revoked().insert(token.token_id.into(), token.expires_at);
+                        }
+                    }
+                    Subject::Member(_) | Subject::Organization(_) | Subject::Other | Subject::SigningKeys => {}
                 }
             }
             self.seen = last;

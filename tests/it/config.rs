@@ -166,7 +166,8 @@ fn declared_keys_are_whole() {
     let tenant = format!(
         "{ENVIRONMENT}upstream = \"http://127.0.0.1:9000\"\nroles = {{ events = [\"api:read\"] }}\n\
          [[environments.production.keys]]\nclient_id = \"one\"\nname = \"One\"\nsecret_digest = \"{one}\"\n\
-         permissions = [\"api:write\", \"portcullis:tokens:introspect\"]\nexpires_at = 2020-01-01T02:00:00+02:00\n\
+         permissions = [\"api:write\", \"portcullis:tokens:introspect\", \"portcullis:keys:view\"]\n\
+         expires_at = 2020-01-01T02:00:00+02:00\n\
          allowlist = {{ networks = [\"::ffff:203.0.113.42\"], platform = true }}\n\
          [[environments.production.keys]]\nclient_id = \"two\"\nname = \"Two\"\nsecret_digest = \"{two}\"\n\
          role = \"events\"\nexpires_at = \"2027-01-31T00:00:00Z\"\n"
@@ -177,7 +178,7 @@ fn declared_keys_are_whole() {
     let [first, second] = production.keys.as_slice() else { panic!("two keys") };
     assert_eq!(first.expires_at.unwrap().to_string(), "2020-01-01T00:00:00Z");
     assert_eq!(first.allowlist.as_ref().unwrap().networks()[0].to_string(), "203.0.113.42");
-    assert!(matches!(&first.kind, KeyKind::FineGrained { permissions } if permissions.len() == 2));
+    assert!(matches!(&first.kind, KeyKind::FineGrained { permissions } if permissions.len() == 3));
     assert_eq!((first.managed_by, first.created_at, first.created_by.as_str()), (ManagedBy::File, now(), "file"));
     assert_eq!((first.secret_version.0, second.secret_version.0), (1, 0x4040_4040_4040_4041));
     assert_eq!(second.kind, KeyKind::Legacy { role: "events".to_owned() });

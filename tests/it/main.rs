@@ -8,10 +8,12 @@
 )]
 
 mod cli;
+mod clients;
 mod config;
 mod control;
 mod demo;
 mod edge;
+mod faults;
 mod hammer;
 mod harness;
 mod openapi;
@@ -22,3 +24,4 @@ mod restart;
 mod start;
 mod store;
 mod tidy;
+mod tools;

@@ -2,6 +2,7 @@
 
 use super::code::Code;
 use super::schema::RequestIdText;
+use crate::access::Denial;
 use crate::control::keys::draw;
 use crate::control::{ControlProblem, FieldError};
 use crate::model::hex;
@@ -62,6 +63,26 @@ impl Refusal {
 
     pub(super) fn body_too_large() -> Self {
         Self::new(Code::BodyTooLarge, format!("a request body has at most {} bytes", super::BODY_LIMIT))
+    }
+
+    /// What the edge would say of the token, said here.
+    pub(super) fn denied(denial: &Denial) -> Self {
+        Self::new(Code::of_caller(denial), denial.detail())
+    }
+
+    pub(super) fn fault() -> Self {
+        ControlProblem::Fault.into()
+    }
+
+    /// Files that were read again and have problems.
+    pub(super) fn files(problems: &[String]) -> Self {
+        let errors = problems.iter().map(|problem| FieldError {
+            pointer: String::new(),
+            code: "configuration_invalid",
+            message: problem.clone(),
+        });
+        let detail = "the files have problems, and what was there before serves on; `errors` names them";
+        Self { errors: Some(errors.collect()), ..Self::new(Code::ConfigurationInvalid, detail) }
     }
 
     pub(super) fn invalid(errors: Vec<FieldError>) -> Self {

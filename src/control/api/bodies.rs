@@ -115,3 +115,13 @@ pub(super) struct ChangePolicies {
     /// The longest life a key may be given, 1 second to 100 years. Null takes the policy away.
     max_key_lifetime: Option<Lifetime>,
 }
+
+/// How the next signing key comes into use.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct RotateSigningKey {
+    /// Whether it signs at once. Whoever proves tokens by a copy of the published keys then has to fetch them anew.
+    #[schema(default = false)]
+    immediately: Option<bool>,
+}

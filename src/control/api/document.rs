@@ -31,6 +31,7 @@ repeated without harm for 24 hours. `GET` routes answer `HEAD` as well.";
 
 /// The names of the parts of the document.
 pub(super) mod tag {
+    pub(in super::super) const AUDIT: &str = "Audit";
     pub(in super::super) const ENVIRONMENTS: &str = "Environments";
     pub(in super::super) const KEYS: &str = "API keys";
     pub(in super::super) const NODE: &str = "Node";
@@ -46,6 +47,7 @@ pub(super) mod tag {
         (name = "Organizations", description = "Organizations, and the policies that bind their keys"),
         (name = "Environments", description = "Base URLs, and what keys can hold there"),
         (name = "API keys", description = "The whole life of a key"),
+        (name = "Audit", description = "Who did what: one hash chain an organization, and one for the node"),
         (name = "Node", description = "This node, for its operators"),
     ),
     security(("bearer" = [])),
@@ -89,7 +91,7 @@ pub(super) fn declared(codes: &[Code]) -> BTreeMap<String, RefOr<Described>> {
     let statuses: BTreeSet<u16> = codes.iter().map(|code| code.status().as_u16()).collect();
     let response = |status: u16| {
         let codes = codes.iter().filter(|code| code.status().as_u16() == status);
-        let codes: Vec<&str> = codes.map(|code| code.as_str()).collect();
+        let codes: Vec<String> = codes.map(|code| code.component()).collect();
         ResponseBuilder::new().extensions(Some([(CODES, json!(codes))].into_iter().collect::<Extensions>())).build()
     };
     statuses.into_iter().map(|status| (status.to_string(), response(status).into())).collect()
@@ -146,8 +148,7 @@ pub(super) fn complete(api: &Api) -> String {
     }
     if let Some(components) = document.get_mut("components").and_then(Value::as_object_mut) {
         components.insert("headers".to_owned(), headers());
-        let answers =
-            Code::ALL.iter().map(|code| (code.as_str().to_owned(), refusal(code.status().as_u16(), &[*code])));
+        let answers = Code::ALL.iter().map(|code| (code.component(), refusal(code.status().as_u16(), &[*code])));
         components.insert("responses".to_owned(), Value::Object(answers.collect()));
     }
     format!("{document:#}\n")
@@ -221,7 +222,7 @@ fn complete_operation(path: &str, operation: &mut Map<String, Value>) {
     for status in statuses {
         let codes: Vec<Code> = codes.iter().copied().filter(|code| code.status().as_u16() == status).collect();
         let answer = match codes.as_slice() {
-            [only] => json!({"$ref": format!("#/components/responses/{}", only.as_str())}),
+            [only] => json!({"$ref": format!("#/components/responses/{}", only.component())}),
             several => refusal(status, several),
         };
         responses.insert(status.to_string(), answer);
@@ -254,7 +255,8 @@ fn codes(path: &str, operation: &Map<String, Value>) -> BTreeSet<Code> {
     let is_open = operation.contains_key("security");
     if !is_open {
         // Who asks is found out by the store; where from, by forwarding headers.
-        codes.extend([Code::Internal, Code::Malformed, Code::NotAuthenticated, Code::Unavailable]);
+        codes.extend([Code::Internal, Code::Malformed, Code::Unavailable]);
+        codes.extend(Code::OF_CALLERS);
     }
     if names(path).next().is_some() {
         codes.insert(Code::NotFound);
@@ -280,7 +282,7 @@ fn codes(path: &str, operation: &Map<String, Value>) -> BTreeSet<Code> {
 fn declared_codes(operation: &Map<String, Value>) -> impl Iterator<Item = Code> {
     let responses = operation.get("responses").and_then(Value::as_object).into_iter().flat_map(Map::values);
     let names = responses.filter_map(|response| response.get(CODES)?.as_array()).flatten();
-    names.filter_map(|name| Code::ALL.iter().copied().find(|code| name == code.as_str()))
+    names.filter_map(|name| Code::ALL.iter().copied().find(|code| *name == json!(code.component())))
 }
 
 fn parameters(operation: &Map<String, Value>) -> impl Iterator<Item = &Value> {

@@ -8,6 +8,7 @@
 //! `IdempotencyKey` where it honours them, and a row in `code` for a new code.
 
 mod answer;
+mod audit;
 mod auth;
 mod bodies;
 mod body;
@@ -15,6 +16,7 @@ mod code;
 mod document;
 mod json;
 mod keys;
+mod node;
 mod organizations;
 mod places;
 mod query;
@@ -67,6 +69,14 @@ pub fn openapi_document() -> String {
 fn guarded() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
         .routes(routes!(places::status))
+        .routes(routes!(node::reload))
+        .routes(routes!(node::drain))
+        .routes(routes!(node::signing_keys))
+        .routes(routes!(node::rotate_signing_key))
+        .routes(routes!(audit::of_node))
+        .routes(routes!(audit::verify_node))
+        .routes(routes!(audit::of_organization))
+        .routes(routes!(audit::verify_organization))
         .routes(routes!(organizations::list_all))
         .routes(routes!(organizations::show, organizations::edit, organizations::put))
         .routes(routes!(places::environments))

@@ -8,6 +8,7 @@ use crate::model::{
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -38,12 +39,14 @@ schemas! {
     "Address" Address => text("An IPv4 or IPv6 address.", "203.0.113.42").pattern(Some(format!("^(?:{})$", address())));
     "ClientId" ClientId => text("The public name of an API key: the `client_id` of the token endpoint.",
         "pcull_4fT9xQ2mWc7RkB1vNz8sLd").pattern(Some("^[A-Za-z0-9_]{1,64}$"));
-    "Code" Code => choice("The stable name of a kind of refusal.", Code::ALL.iter().map(|code| code.as_str()));
+    "Code" Code => choice("The stable name of a kind of refusal.", code_names());
     "Description" Description => text("Free text of at most 1000 characters; of control characters it may hold line \
         breaks alone.", "Nightly export to the data warehouse").max_length(Some(1000))
         .pattern(Some(r"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*$"));
     "ETag" ETag => text("The object's revision as an entity tag, to be sent back in `If-Match`.", "\"7\"")
         .pattern(Some("^\"[0-9]+\"$"));
+    "Hash" Hash => text("A SHA-256 as hexadecimal digits.",
+        "0000000000000000000000000000000000000000000000000000000000000000").pattern(Some("^[0-9a-f]{64}$"));
     "Identifier" Identifier => text("The id of an organization or environment.", "acme")
         .pattern(Some("^[a-z0-9][a-z0-9_-]{0,62}$"));
     "KeyName" KeyName => text("What people call the key: 1 to 100 characters that can be seen. Space around it is \
@@ -82,6 +85,9 @@ pub(super) enum Description {}
 /// The header `ETag`.
 pub(super) enum ETag {}
 
+/// A digest on the wire.
+pub(super) enum Hash {}
+
 /// A duration on the wire.
 pub(super) enum Lifetime {}
 
@@ -99,6 +105,11 @@ pub(super) enum KeyType {
     FineGrained,
     /// Whatever its role opens.
     Legacy,
+}
+
+/// Two codes can have one name on the wire, with different statuses.
+fn code_names() -> BTreeSet<&'static str> {
+    Code::ALL.iter().map(|code| code.as_str()).collect()
 }
 
 fn text(description: &str, example: &str) -> ObjectBuilder {

@@ -116,7 +116,7 @@ impl AuditStore for SqliteStore {
     }
 
     async fn record_refused(&self, refused: &[Refused]) -> Result<(), StoreError> {
-        let mut change = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+        let mut change = self.write().await?;
         for Refused { act, entry } in refused {
             append(&mut change, entry, act).await?;
         }

@@ -5,9 +5,10 @@ use super::SqliteStore;
 use super::audit;
 use super::fault::fault;
 use super::row;
+use super::write::WriteTransaction;
 use crate::model::{Act, AuditEntry, Idempotency, Revision, Timestamp};
 use crate::store::{StoreError, Subject};
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::SqliteConnection;
 use std::ops::{Deref, DerefMut};
 
 /// How long an idempotency key is remembered.
@@ -15,7 +16,7 @@ pub(super) const REMEMBERED_SECONDS: i64 = 86_400;
 
 /// A change under way. Dropped before [`finish`](Self::finish) it never happened.
 pub(super) struct Changing<'a> {
-    transaction: Transaction<'static, Sqlite>,
+    transaction: WriteTransaction,
     act: &'a Act,
 }
 
@@ -37,7 +38,7 @@ impl SqliteStore {
     /// Starts a change. The write lock is taken at once: what the change reads cannot have changed when it writes.
     /// Errors: `AlreadyDone`, `IdempotencyKeyReused`.
     pub(super) async fn change<'a>(&self, act: &'a Act) -> Result<Changing<'a>, StoreError> {
-        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+        let transaction = self.write().await?;
         let mut change = Changing { transaction, act };
         if let Some(idempotency) = &act.idempotency {
             done_before(&mut change, &actor(act), idempotency, act.at).await?;

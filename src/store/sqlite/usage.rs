@@ -46,7 +46,7 @@ async fn record(change: &mut SqliteConnection, used: &KeyUse) -> Result<(), Stor
 impl UsageStore for SqliteStore {
     async fn record_usage(&self, uses: &[KeyUse]) -> Result<(), StoreError> {
         for batch in uses.chunks(BATCH) {
-            let mut change = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(fault)?;
+            let mut change = self.write().await?;
             for used in batch {
                 record(&mut change, used).await?;
             }
