@@ -76,6 +76,11 @@ pub fn control_access(path: &Path) -> anyhow::Result<ControlAccess> {
     })
 }
 
+/// The document of the control API (OpenAPI 3.1), as every node serves it.
+pub fn openapi_document() -> String {
+    crate::control::openapi_document()
+}
+
 fn load(path: &Path) -> anyhow::Result<Config> {
     config::load(path, clock::now()).map_err(|problems| {
         anyhow::anyhow!(

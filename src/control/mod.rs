@@ -19,7 +19,7 @@ mod organizations;
 mod problem;
 mod refusals;
 
-pub use api::router;
+pub use api::{openapi_document, router};
 pub use audit::{AuditRows, AuditVerdict, Chain};
 pub use authenticate::Unproven;
 pub use bootstrap::{BootstrapError, ensure_bootstrap_token};

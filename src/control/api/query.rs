@@ -2,6 +2,7 @@
 //! answer with everything. Errors point to parameters as if the query were an object.
 
 use super::answer::Refusal;
+use super::schema::KeyType;
 use crate::control::field::{FieldErrors, escape, quote};
 use crate::control::{KeyQuery, ListPlace};
 use crate::model::{ClientId, KeyStatus, Timestamp};
@@ -9,9 +10,37 @@ use crate::store::AuditFilter;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::HashSet;
+use utoipa::{IntoParams, ToSchema};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 100;
+
+/// What a list of keys can be asked for, for the document; a test compares it with what is read.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct KeyParameters {
+    /// At most this many keys.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// Go on here: the `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+    /// Only keys with this status.
+    #[param(nullable = false)]
+    status: Option<KeyStatus>,
+    /// Only keys of this type.
+    #[param(rename = "type", nullable = false)]
+    kind: Option<KeyType>,
+    /// Only keys whose name or client id contains this text, ignoring case.
+    q: Option<String>,
+    /// Only keys that end before this instant.
+    #[param(nullable = false)]
+    expires_before: Option<Timestamp>,
+    /// Only keys that were not used at or after this instant; those never used belong to them.
+    #[param(nullable = false)]
+    unused_since: Option<Timestamp>,
+}
 
 /// Reads the query of a list of keys.
 pub(super) fn key_query(query: &str) -> Result<KeyQuery, Refusal> {
@@ -32,6 +61,45 @@ pub(super) fn key_query(query: &str) -> Result<KeyQuery, Refusal> {
         read(&mut asked, name, value)
     })?;
     Ok(asked)
+}
+
+/// What the audit log can be asked for, for the document; a test compares it with what is read.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct AuditParameters {
+    /// At most this many rows.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// Go on here: the `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+    /// Only this action.
+    #[param(example = "key.create")]
+    action: Option<String>,
+    /// Only this actor: an id, an email address or a kind.
+    #[param(example = "operator")]
+    actor: Option<String>,
+    /// Only this target's id.
+    target: Option<String>,
+    /// Only rows at or after this instant.
+    #[param(nullable = false)]
+    since: Option<Timestamp>,
+    /// Only rows before this instant.
+    #[param(nullable = false)]
+    until: Option<Timestamp>,
+    /// `jsonl` alone: the whole log, oldest first, one row a line. It takes no other parameter: half a chain cannot be
+    /// verified.
+    #[param(nullable = false, inline)]
+    format: Option<AuditFormat>,
+}
+
+/// How the audit log is told.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes")]
+enum AuditFormat {
+    Jsonl,
 }
 
 /// What a reader of the audit log asks for.
