@@ -4,12 +4,16 @@
 //! pingora's, started last and with loaded tables in hand.
 
 mod demo;
+mod matching;
 mod node;
+mod offline;
 mod probes;
 mod reload;
 mod secrets;
 
 pub use demo::{DemoOptions, demo};
+pub use matching::{Matched, match_operation};
+pub use offline::{Progress, StoreCopy, backup, make_operator_token, restore};
 
 use crate::config::{self, Config, Problems};
 use crate::{clock, tables::Snapshot, token};
