@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod cli_examples;
 mod config;
 mod control;
 mod demo;
