@@ -2,7 +2,6 @@
 
 use super::failure::{Exit, Failure};
 use super::options::{Access, ClientOptions, OrganizationOptions, ScopeOptions};
-use super::output::cell;
 use super::transport::{self, Answer};
 use crate::model::{ClientId, EnvironmentId, Identifier};
 use http::{HeaderValue, Uri, header};
@@ -240,8 +239,6 @@ struct Problem {
     detail: String,
     code: String,
     errors: Vec<FieldError>,
-    /// Of a reload: what is wrong with the files.
-    problems: Vec<Value>,
 }
 
 /// One thing that is wrong with what was sent.
@@ -253,16 +250,6 @@ struct FieldError {
     message: String,
 }
 
-/// A problem of a file: text as it is, an object as `file:line: message`.
-fn file_problem(problem: &Value) -> String {
-    let part = |name: &str| problem.get(name).map(|_| cell(problem, name));
-    match (problem.as_str(), part("file"), part("line"), part("message")) {
-        (Some(text), ..) => text.to_owned(),
-        (None, Some(file), Some(line), Some(message)) => format!("{file}:{line}: {message}"),
-        (None, ..) => problem.to_string(),
-    }
-}
-
 impl Problem {
     fn into_failure(self, status: u16, server: &Uri) -> Failure {
         let words = [self.detail, self.title].into_iter().find(|text| !text.is_empty());
@@ -271,8 +258,10 @@ impl Problem {
         let mut failure = Failure::new(Exit::of_status(status), format!("{words}{code}"));
         for error in self.errors {
             let message = if error.message.is_empty() { error.code } else { error.message };
-            failure = failure.with_detail(format!("{}: {message}", error.pointer));
+            // What is wrong with a file has its place in the message, and none in the request.
+            let pointer = if error.pointer.is_empty() { String::new() } else { format!("{}: ", error.pointer) };
+            failure = failure.with_detail(format!("{pointer}{message}"));
         }
-        self.problems.iter().map(file_problem).fold(failure, Failure::with_detail)
+        failure
     }
 }

@@ -42,6 +42,11 @@ impl Listing {
         collect(client, path, &[], MOST, |_| None)
     }
 
+    /// A listing that is the answer to a change.
+    pub(super) fn of(answer: Value) -> Result<Self, Failure> {
+        page(answer)
+    }
+
     /// Prints the listing in the form asked for. `noun` is what the rows are, in the plural.
     pub(super) fn show<const N: usize>(
         &self,

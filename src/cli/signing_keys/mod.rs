@@ -5,7 +5,9 @@ mod rotate;
 
 use super::client::Client;
 use super::failure::Failure;
+use super::listing::Listing;
 use super::options::ClientOptions;
+use super::output::cell;
 use clap::Subcommand;
 
 const PATH: &str = "/v1/signing-keys";
@@ -24,6 +26,13 @@ pub(super) struct SigningKeys {
 enum Command {
     List(list::List),
     Rotate(rotate::Rotate),
+}
+
+/// Prints signing keys in the form asked for.
+fn show(listing: &Listing, json: bool) -> Result<(), Failure> {
+    listing.show(json, "signing keys", ["ID", "ALGORITHM", "CREATED", "SIGNS FROM", "ENDS"], |row| {
+        Ok(["id", "algorithm", "created_at", "signs_from", "ends_at"].map(|name| cell(row, name)))
+    })
 }
 
 impl SigningKeys {

@@ -2,10 +2,10 @@
 
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
-use crate::cli::output::{leaves, print, print_json};
+use crate::cli::listing::Listing;
 use serde_json::json;
 
-/// Make a new signing key; tokens that are out stay good until they expire
+/// Make a new signing key and list all; tokens that are out stay good until they expire
 ///
 /// The new key is published at once and signs a little later, when everybody who checks tokens elsewhere has seen it.
 #[derive(clap::Args)]
@@ -17,7 +17,7 @@ pub(super) struct Rotate {
 
 impl Rotate {
     pub(super) fn run(&self, client: &Client, json: bool) -> Result<(), Failure> {
-        let made = client.post(&format!("{}/rotate", super::PATH), &json!({"immediately": self.now}))?;
-        if json { print_json(&made) } else { print(&leaves(&made)) }
+        let keys = client.post(&format!("{}/rotate", super::PATH), &json!({"immediately": self.now}))?;
+        super::show(&Listing::of(keys)?, json)
     }
 }

@@ -7,31 +7,35 @@ use serde_json::{Value, json};
 fn signing_keys_are_listed_and_rotated() {
     let key = json!({"id": "k1", "algorithm": "EdDSA", "created_at": "2026-01-01T00:00:00Z",
         "signs_from": "2026-01-01T00:00:00Z", "ends_at": null});
+    let keys = json!({"data": [key], "next_cursor": null});
     let stub = Stub::routes([
-        ("GET /v1/signing-keys", 200, json!({"data": [key], "next_cursor": null})),
-        ("POST /v1/signing-keys/rotate", 200, key.clone()),
+        ("GET /v1/signing-keys", 200, keys.clone()),
+        ("POST /v1/signing-keys/rotate", 200, keys.clone()),
     ]);
     let ran = stub.run(&["signing-keys", "list"]).exited(0);
     ran.shows("k1  EdDSA      2026-01-01T00:00:00Z  2026-01-01T00:00:00Z  -");
-    assert_eq!(stub.run(&["signing-keys", "rotate", "--json"]).exited(0).json(), key);
+    assert_eq!(stub.run(&["signing-keys", "rotate", "--json"]).exited(0).json(), keys);
     assert_eq!(stub.only("POST /v1/signing-keys/rotate").json(), json!({"immediately": false}));
-    stub.run(&["signing-keys", "rotate", "--now"]).exited(0).shows("id          k1");
+    stub.run(&["signing-keys", "rotate", "--now"])
+        .exited(0)
+        .shows("k1  EdDSA      2026-01-01T00:00:00Z  2026-01-01T00:00:00Z  -");
     assert_eq!(stub.asked().pop().unwrap().json(), json!({"immediately": true}));
 }
 
 #[test]
 fn a_reload_names_every_problem() {
-    let stub = Stub::routes([("POST /v1/reload", 200, json!({"reloaded": true, "problems": []}))]);
+    let stub = Stub::routes([("POST /v1/reload", 200, json!({"reloaded": true}))]);
     let ran = stub.run(&["reload"]).exited(0).says("reloaded");
     assert!(ran.stdout.is_empty());
     assert_eq!(stub.run(&["reload", "--json"]).exited(0).json()["reloaded"], true);
-    let problems: [Value; 2] =
-        [json!("tenants/a.toml:3: odd"), json!({"file": "tenants/a.toml", "line": 3, "message": "odd"})];
-    for problem in problems {
-        let stub =
-            Stub::refusing(422, json!({"detail": "nothing was changed", "code": "invalid", "problems": [problem]}));
-        stub.run(&["reload"]).exited(7).says("nothing was changed (invalid)").says("  tenants/a.toml:3: odd\n");
-    }
+    let error = |message: &str| json!({"pointer": "", "code": "configuration_invalid", "message": message});
+    let errors = [error("tenants/a.toml:3: odd"), error("tenants/b.toml:4: odder")];
+    let stub = Stub::refusing(
+        422,
+        json!({"detail": "the files have problems", "code": "configuration_invalid", "errors": errors}),
+    );
+    let ran = stub.run(&["reload"]).exited(7).says("the files have problems (configuration_invalid)");
+    ran.says("\n  tenants/a.toml:3: odd\n").says("\n  tenants/b.toml:4: odder\n");
 }
 
 #[test]
