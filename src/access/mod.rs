@@ -9,9 +9,11 @@
 //! To add a check: add a `Denial` variant (the compiler then names every place that must know of it), and the
 //! step below or in `edge/gate.rs`.
 
+mod address;
 mod denial;
 mod path;
 
+pub use address::client_address;
 pub use denial::{Challenge, Denial};
 pub use path::{PathRule, judge_path};
 

@@ -86,7 +86,7 @@ impl Node {
             let loaded = load_keys(&snapshot, store.as_ref()).await?;
             anyhow::Ok((Arc::new(Tables::new(snapshot, loaded)), Follower::new(loaded)))
         })?;
-        let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir))?;
+        let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
         if let Some(file) = token_file {
             tracing::info!("the operator's bootstrap token is in {}", file.display());
         }
@@ -97,10 +97,10 @@ impl Node {
             upstreams: Arc::new(Upstreams::default()),
             probes: Arc::new(probes::Probes::new(now)),
         };
-        let control = shared.control(now);
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
+        let control = shared.control(&node, &listeners, now);
         let signals = {
             let _entered = runtime.enter();
             edge::NodeSignals::watch()?
@@ -145,15 +145,23 @@ impl Node {
 }
 
 impl Shared {
-    fn control(&self, started_at: Timestamp) -> Arc<Control> {
+    fn control(&self, node: &NodeConfig, listeners: &Listeners, started_at: Timestamp) -> Arc<Control> {
         Arc::new(Control::new(ControlParts {
             store: Arc::clone(&self.store),
             tables: Arc::clone(&self.tables),
+            control_url: control_url(node, listeners),
+            trusted_proxies: NetworkSet::new(&node.trusted_proxies),
             version: VERSION,
             started_at,
             clock: clock::now,
         }))
     }
+}
+
+/// What callers call the control listener.
+fn control_url(node: &NodeConfig, listeners: &Listeners) -> String {
+    let bound = || first_address(&listeners.control).map(|address| format!("http://{address}"));
+    node.control.public_url.clone().or_else(bound).unwrap_or_default()
 }
 
 async fn open_store(url: &StoreUrl) -> anyhow::Result<Arc<dyn Store>> {
@@ -228,7 +236,8 @@ fn start_background(
 pub(super) fn serve_http(listener: TcpListener, router: axum::Router) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        if let Err(error) = axum::serve(listener, service).await {
             tracing::error!(%error, "a listener ended");
         }
     });

@@ -1,7 +1,7 @@
 //! The node's secret key file, and the signing keys it seals in the store.
 
 use crate::config::TokenAlgorithm;
-use crate::model::Timestamp;
+use crate::model::{Act, Actor, Timestamp};
 use crate::store::{Store, StoredSigningKey};
 use crate::token::{Algorithm, SealingKey, SigningKey, SigningKeySet};
 use anyhow::{Context, bail};
@@ -104,8 +104,10 @@ pub(super) async fn signing_keys(
                 algorithm: wanted.as_str().to_owned(),
                 sealed: sealing.seal(&key)?,
                 created_at: now,
+                signs_from: now,
+                ends_at: None,
             };
-            store.add_signing_key(&stored).await?;
+            store.add_signing_key(&stored, None, &Act::of(Actor::Node, now)).await?;
             key
         }
     };

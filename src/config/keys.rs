@@ -65,6 +65,7 @@ fn key(
         name: name?.value,
         description: description.unwrap_or_default().to_owned(),
         kind: kind?,
+        may_grant: vec![],
         allowlist,
         secret_digest: digest,
         secret_last_four: String::new(),
@@ -75,6 +76,7 @@ fn key(
         rotated_at: None,
         revoked_at: None,
         last_used_at: None,
+        last_address: None,
         revision: Revision(0),
         managed_by: ManagedBy::File,
     })

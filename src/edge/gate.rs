@@ -13,7 +13,6 @@
 //!
 //! Every step that fails stops there; nothing has been sent upstream before step 11.
 
-use super::address::client_address;
 use super::bearer::bearer;
 use crate::access::{self, Denial, PathRule, Permit};
 use crate::catalogue::{Ambiguity, Lookup};
@@ -88,7 +87,7 @@ impl Gate {
         let (path, _) = request.split_target();
         let environment = tables.route(authority(request.headers), path).ok_or(Denial::EnvironmentUnknown)?; // 2
         seen.environment = Some(Arc::clone(environment));
-        let address = client_address(request.peer, request.headers, &self.trusted_proxies)?; // 4.3
+        let address = access::client_address(request.peer, request.headers, &self.trusted_proxies)?; // 4.3
         seen.address = Some(address);
         access::judge_path(path, &environment.paths).map_err(ambiguous)?; // 3
         if !tables.routes_alike(authority(request.headers), path, environment) {

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `front.rs` | our own `ServerApp` inside pingora's service: reads a head under a deadline, judges it, hands it on |
 //! | `head.rs` | is the head sound HTTP/1? pure |
-//! | `address.rs` | who is the caller? pure |
 //! | `gate.rs` | **the order of checks**, and the one caller of `access::decide` |
 //! | `forward.rs` | pingora's hooks: what a permit lets through, and how |
 //! | `identity.rs` | the headers the upstream sees, set where a caller cannot remove or forge them |
@@ -15,7 +14,6 @@
 //!
 //! What it leaves to others: what may pass (`access`), what is known (`tables`). It never waits for the store.
 
-mod address;
 mod answer;
 mod bearer;
 mod context;

@@ -58,7 +58,11 @@ impl Follower {
                             tables.apply(&key);
                         }
                     }
-                    Subject::SigningKeys => {}
+                    Subject::AccessToken(_)
+                    | Subject::Member(_)
+                    | Subject::Organization(_)
+                    | Subject::Other
+                    | Subject::SigningKeys => {}
                 }
             }
             self.seen = last;

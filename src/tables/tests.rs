@@ -21,6 +21,7 @@ fn key(version: u64, revision: u64) -> ApiKey {
         name: KeyName::parse("a").unwrap(),
         description: String::new(),
         kind: KeyKind::FineGrained { permissions: vec![PermissionName::parse("api:read").unwrap()] },
+        may_grant: vec![],
         allowlist: None,
         secret_digest: SecretDigest::of(b"s"),
         secret_last_four: String::new(),
@@ -31,6 +32,7 @@ fn key(version: u64, revision: u64) -> ApiKey {
         rotated_at: None,
         revoked_at: None,
         last_used_at: None,
+        last_address: None,
         revision: Revision(revision),
         managed_by: ManagedBy::Api,
     }

@@ -11,10 +11,10 @@ mod places;
 use flaky::FlakyStore;
 use portcullis::control::{Control, ControlParts, ensure_bootstrap_token, router};
 use portcullis::model::{
-    ApiKey, BaseUrl, ClientId, Environment, EnvironmentId, Identifier, KeyKind, KeyName, ManagedBy, Network, Operation,
-    OperationPattern, Organization, PathRules, Permission, PermissionName, PlatformAddresses, Preset, Revision, Role,
-    SecretDigest, SecretVersion, Timestamp, Upstream, UpstreamAuthorization, UpstreamHost, UpstreamTimeouts,
-    UpstreamUrl,
+    Act, Actor, ApiKey, BaseUrl, ClientId, Environment, EnvironmentId, Identifier, KeyKind, KeyName, ManagedBy,
+    Network, NetworkSet, Operation, OperationPattern, Organization, PathRules, Permission, PermissionName,
+    PlatformAddresses, Preset, Revision, Role, SecretDigest, SecretVersion, Timestamp, Upstream, UpstreamAuthorization,
+    UpstreamHost, UpstreamTimeouts, UpstreamUrl,
 };
 use portcullis::store::{SqliteStore, Store};
 use portcullis::tables::{Snapshot, Tables};
@@ -26,7 +26,13 @@ use std::time::Duration;
 
 /// The second at which every test happens: 2030-03-17T17:46:40Z.
 const NOON: Timestamp = Timestamp::from_unix(1_900_000_000);
+const CONTROL_URL: &str = "http://control.test";
 const KEYS: &str = "/v1/organizations/acme/environments/production/keys";
+
+/// Something that the node's operator does.
+fn act() -> Act {
+    Act::of(Actor::Operator, NOON)
+}
 
 fn noon() -> Timestamp {
     NOON
@@ -61,6 +67,7 @@ fn declared(client_id: &str, name: &str) -> ApiKey {
         name: KeyName::parse(name).unwrap(),
         description: String::new(),
         kind: KeyKind::FineGrained { permissions: names(&["cards:read"]) },
+        may_grant: vec![],
         allowlist: None,
         secret_digest: SecretDigest::of(b"s"),
         secret_last_four: String::new(),
@@ -71,6 +78,7 @@ fn declared(client_id: &str, name: &str) -> ApiKey {
         rotated_at: None,
         revoked_at: None,
         last_used_at: None,
+        last_address: None,
         revision: Revision(0),
         managed_by: ManagedBy::File,
     }
@@ -188,7 +196,7 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("portcullis.db");
         let store = Arc::new(FlakyStore::over(runtime.block_on(SqliteStore::open(&file)).unwrap()));
-        let made = runtime.block_on(ensure_bootstrap_token(store.as_ref(), folder.path())).unwrap().unwrap();
+        let made = runtime.block_on(ensure_bootstrap_token(store.as_ref(), folder.path(), NOON)).unwrap().unwrap();
         let token = std::fs::read_to_string(made).unwrap().trim().to_owned();
         let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
         let tables = Arc::new(Tables::new(
@@ -198,6 +206,8 @@ impl Node {
         let control = Arc::new(Control::new(ControlParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             tables: Arc::clone(&tables),
+            control_url: CONTROL_URL.to_owned(),
+            trusted_proxies: NetworkSet::default(),
             version: "1.2.3",
             started_at: NOON,
             clock: noon,
@@ -205,7 +215,8 @@ impl Node {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let app = router(Arc::clone(&control));
-        runtime.spawn(async move { axum::serve(listener, app).await });
+        let service = app.into_make_service_with_connect_info::<SocketAddr>();
+        runtime.spawn(async move { axum::serve(listener, service).await });
         Self { runtime, address, store, tables, control, token, _folder: folder }
     }
 

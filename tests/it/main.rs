@@ -9,10 +9,12 @@
 
 mod cli;
 mod cli_examples;
+mod clients;
 mod config;
 mod control;
 mod demo;
 mod edge;
+mod faults;
 mod hammer;
 mod harness;
 mod openapi;
@@ -23,3 +25,4 @@ mod restart;
 mod start;
 mod store;
 mod tidy;
+mod tools;

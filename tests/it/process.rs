@@ -135,6 +135,20 @@ impl Process {
         }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line on stderr; `None` at its end.
+    #[track_caller]
+    pub(crate) fn next_line(&self) -> Option<String> {
+        match self.lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("nothing on stderr for {PATIENCE:?}:\n{}", self.stderr()),
+        }
+    }
+
     /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
@@ -222,7 +236,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    fn of(shown: &Value) -> Self {
+    pub(crate) fn of(shown: &Value) -> Self {
         let text = |name: &str| shown[name].as_str().unwrap_or_else(|| panic!("no {name} in {shown}")).to_owned();
         Self { id: text("client_id"), secret: text("client_secret") }
     }
@@ -240,8 +254,12 @@ impl Control {
     }
 
     pub(crate) fn post(&mut self, target: &str, body: &Value) -> std::io::Result<Answer> {
+        self.send("POST", target, body)
+    }
+
+    pub(crate) fn send(&mut self, method: &str, target: &str, body: &Value) -> std::io::Result<Answer> {
         let fields = [("Authorization", self.authorization.as_str()), ("Content-Type", "application/json")];
-        self.wire.send("POST", target, &fields, body.to_string().as_bytes())
+        self.wire.send(method, target, &fields, body.to_string().as_bytes())
     }
 
     /// A new key; the error is a connection that broke before the answer was whole.
@@ -305,7 +323,7 @@ impl Wire {
         for (name, value) in fields {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
-        if !body.is_empty() || method == "POST" {
+        if !body.is_empty() || method == "POST" || method == "PATCH" {
             request.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
         request.push_str("\r\n");
@@ -526,6 +544,11 @@ impl Dice {
         let given = std::env::var("PORTCULLIS_TEST_SEED").ok().and_then(|text| text.parse().ok());
         let seed = given.unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish());
         eprintln!("PORTCULLIS_TEST_SEED={seed}");
+        Self(seed)
+    }
+
+    /// The same numbers every time.
+    pub(crate) fn seeded(seed: u64) -> Self {
         Self(seed)
     }
 

@@ -1,16 +1,21 @@
 //! Answers: JSON, and refusals as RFC 9457 problems with the request's id in them.
 
 use crate::control::keys::draw;
-use crate::control::{FieldError, KeyProblem};
+use crate::control::{ControlProblem, FieldError};
+use crate::model::hex;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The request's id, for those who log or record it.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub(super) String);
 
 /// A refusal. It becomes a whole answer in [`finish`], which knows the request's id.
 #[derive(Clone, Debug)]
@@ -39,6 +44,27 @@ impl Refusal {
         };
         let refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Not valid", detail);
         Self { errors: Some(errors), ..refusal }
+    }
+
+    /// The code, where this refuses an attempt that the audit log should know of: not a slip of the pen.
+    pub(super) fn attempt(&self) -> Option<&'static str> {
+        const POLICIES: [&str; 4] = ["expiry_required", "expiry_too_far", "grant_exceeds_own", "legacy_blocked"];
+        match self.status {
+            StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::TOO_MANY_REQUESTS => Some(self.code),
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                let errors = self.errors.as_deref().unwrap_or_default();
+                errors.iter().map(|error| error.code).find(|code| POLICIES.contains(code))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether whoever was refused has a part in the organization: its own log then tells of it.
+    pub(super) fn is_insiders(&self) -> bool {
+        matches!(self.status, StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY)
     }
 
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
@@ -81,21 +107,27 @@ impl Refusal {
     }
 }
 
-impl From<KeyProblem> for Refusal {
-    fn from(problem: KeyProblem) -> Self {
+impl From<ControlProblem> for Refusal {
+    fn from(problem: ControlProblem) -> Self {
         let detail = problem.to_string();
         match problem {
-            KeyProblem::CursorUnknown => Self::malformed(detail),
-            KeyProblem::Fault => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail),
-            KeyProblem::Invalid(errors) => Self::invalid(errors.into_vec()),
-            KeyProblem::ManagedByFile => Self::new(StatusCode::CONFLICT, "managed_by_file", "Set by file", detail),
-            KeyProblem::NameTaken => Self::new(StatusCode::CONFLICT, "name_taken", "Name taken", detail),
-            KeyProblem::NotFound => Self::not_found(),
-            KeyProblem::RevisionMismatch { .. } => {
+            // Handlers that take an idempotency key answer this by themselves.
+            ControlProblem::AlreadyDone(_) => Self::new(StatusCode::CONFLICT, "already_done", "Already done", detail),
+            ControlProblem::CursorUnknown => Self::malformed(detail),
+            ControlProblem::Fault => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail),
+            ControlProblem::IdempotencyKeyReused => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "Key used before", detail)
+            }
+            ControlProblem::Invalid(errors) => Self::invalid(errors.into_vec()),
+            ControlProblem::ManagedByFile => Self::new(StatusCode::CONFLICT, "managed_by_file", "Set by file", detail),
+            ControlProblem::NameTaken => Self::new(StatusCode::CONFLICT, "name_taken", "Name taken", detail),
+            ControlProblem::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "not_allowed", "Not allowed", detail),
+            ControlProblem::NotFound => Self::not_found(),
+            ControlProblem::RevisionMismatch { .. } => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "revision_mismatch", "Changed since", detail)
             }
-            KeyProblem::Revoked => Self::new(StatusCode::CONFLICT, "key_revoked", "Key revoked", detail),
-            KeyProblem::Unavailable => {
+            ControlProblem::Revoked => Self::new(StatusCode::CONFLICT, "key_revoked", "Key revoked", detail),
+            ControlProblem::Unavailable => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Store unavailable", detail)
             }
         }
@@ -116,15 +148,21 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
         Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(error) => {
             tracing::error!("control: an answer cannot be written: {error}");
-            Refusal::from(KeyProblem::Fault).into_response()
+            Refusal::from(ControlProblem::Fault).into_response()
         }
     }
 }
 
+/// A list that is short enough to be one page, always.
+pub(super) fn list(objects: impl Iterator<Item = Value>) -> Response {
+    json(StatusCode::OK, &json!({"data": objects.collect::<Vec<_>>(), "next_cursor": null}))
+}
+
 /// What every answer has: an id to ask about, no place in any cache, and refusals worded in one way.
-pub(super) async fn finish(request: Request, next: Next) -> Response {
+pub(super) async fn finish(mut request: Request, next: Next) -> Response {
     let Ok(drawn) = draw::<16>() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
-    let request_id: String = drawn.iter().map(|byte| format!("{byte:02x}")).collect();
+    let request_id = hex(&drawn);
+    request.extensions_mut().insert(RequestId(request_id.clone()));
     let mut response = next.run(request).await;
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
         let body = refusal.render(&request_id);

@@ -5,8 +5,10 @@ mod auth;
 mod body;
 mod json;
 mod keys;
+mod organizations;
 mod places;
 mod query;
+mod revision;
 
 use super::Control;
 use answer::Refusal;
@@ -27,8 +29,8 @@ pub fn router(control: Arc<Control>) -> Router {
     let below = |path: &str| format!("{ENVIRONMENTS}/{{env}}{path}");
     Router::new()
         .route("/v1/status", get(places::status))
-        .route("/v1/organizations", get(places::organizations))
-        .route("/v1/organizations/{org}", get(places::organization))
+        .route("/v1/organizations", get(organizations::list_all))
+        .route("/v1/organizations/{org}", get(organizations::show).patch(organizations::edit).put(organizations::put))
         .route(ENVIRONMENTS, get(places::environments))
         .route(&below(""), get(places::environment))
         .route(&below("/permissions"), get(places::permissions))
@@ -37,7 +39,7 @@ pub fn router(control: Arc<Control>) -> Router {
         .route(&below("/roles"), get(places::roles))
         .route(&below("/roles/{name}"), get(places::role))
         .route(&below("/keys"), get(keys::list).post(keys::create))
-        .route(&below("/keys/{client_id}"), get(keys::show))
+        .route(&below("/keys/{client_id}"), get(keys::show).patch(keys::edit))
         .route(&below("/keys/{client_id}/rotate"), post(keys::rotate))
         .route(&below("/keys/{client_id}/revoke"), post(keys::revoke))
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())

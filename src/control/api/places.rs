@@ -1,8 +1,9 @@
 //! The routes of what files define: organizations, environments, and what keys can hold there; and the node's status.
 
 use super::Shared;
-use super::answer::{Refusal, json};
-use crate::control::Control;
+use super::answer::{Refusal, json, list};
+use super::auth::Asked;
+use crate::control::{Asking, Control, Right};
 use crate::model::{
     ClientId, Environment, EnvironmentId, Identifier, Organization, Permission, PermissionName, Timestamp,
 };
@@ -34,6 +35,11 @@ impl FromRequestParts<Shared> for Place {
 }
 
 impl Place {
+    /// The organization named. A name that cannot be one is a name of nothing.
+    pub(super) fn organization(&self) -> Result<Identifier, Refusal> {
+        Identifier::parse(&self.org).map_err(|_| Refusal::not_found())
+    }
+
     /// The environment named. A name that cannot be one is a name of nothing.
     pub(super) fn environment(&self) -> Result<EnvironmentId, Refusal> {
         let parse = |text: &str| Identifier::parse(text).map_err(|_| Refusal::not_found());
@@ -47,10 +53,11 @@ impl Place {
 }
 
 /// `GET /v1/status`
-pub(super) async fn status(State(control): State<Shared>) -> Response {
+pub(super) async fn status(State(control): State<Shared>, asked: Asked) -> Result<Response, Refusal> {
+    asked.asking().caller.require_operator()?;
     // The store being away is what status is for.
     let store_revision = control.store.revision().await.ok().map(|revision| revision.0);
-    json(StatusCode::OK, &status_object(&control, store_revision, control.now()))
+    Ok(json(StatusCode::OK, &status_object(&control, store_revision, control.now())))
 }
 
 fn status_object(control: &Control, store_revision: Option<u64>, now: Timestamp) -> Value {
@@ -66,26 +73,25 @@ fn status_object(control: &Control, store_revision: Option<u64>, now: Timestamp)
     })
 }
 
-/// `GET /v1/organizations`
-pub(super) async fn organizations(State(control): State<Shared>) -> Response {
-    list(control.tables.load().organizations().iter().map(organization_object))
-}
-
-/// `GET /v1/organizations/{org}`
-pub(super) async fn organization(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
-    let snapshot = control.tables.load();
-    Ok(json(StatusCode::OK, &organization_object(find_organization(&snapshot, &place)?)))
-}
-
 /// `GET .../environments`
-pub(super) async fn environments(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
+pub(super) async fn environments(
+    State(control): State<Shared>,
+    asked: Asked,
+    place: Place,
+) -> Result<Response, Refusal> {
+    asked.asking().caller.require(Right::See, &place.organization()?)?;
     let snapshot = control.tables.load();
     let organization = find_organization(&snapshot, &place)?;
     Ok(list(organization.environments.iter().map(|environment| environment_object(&snapshot, environment))))
 }
 
 /// `GET .../environments/{env}`
-pub(super) async fn environment(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
+pub(super) async fn environment(
+    State(control): State<Shared>,
+    asked: Asked,
+    place: Place,
+) -> Result<Response, Refusal> {
+    asked.asking().caller.require_in(Right::See, &place.environment()?)?;
     let snapshot = control.tables.load();
     let organization = find_organization(&snapshot, &place)?;
     let found = organization.environments.iter().find(|known| known.id.environment.as_str() == place.env);
@@ -94,30 +100,35 @@ pub(super) async fn environment(State(control): State<Shared>, place: Place) -> 
 }
 
 /// `GET .../permissions`
-pub(super) async fn permissions(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
+pub(super) async fn permissions(
+    State(control): State<Shared>,
+    asked: Asked,
+    place: Place,
+) -> Result<Response, Refusal> {
+    asked.asking().caller.require_in(Right::See, &place.environment()?)?;
     let snapshot = control.tables.load();
     let environment = snapshot.environment(&place.environment()?).ok_or_else(Refusal::not_found)?;
     Ok(list(environment.catalogue.permissions().iter().map(permission_object)))
 }
 
 /// `GET .../presets`
-pub(super) async fn presets(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
-    selections(&control, &place).map(|known| list(known.presets.into_iter().map(named_object)))
+pub(super) async fn presets(State(control): State<Shared>, asked: Asked, place: Place) -> Result<Response, Refusal> {
+    selections(&control, &asked.asking(), &place).map(|known| list(known.presets.into_iter().map(named_object)))
 }
 
 /// `GET .../presets/{name}`
-pub(super) async fn preset(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
-    one_of(selections(&control, &place)?.presets, &place)
+pub(super) async fn preset(State(control): State<Shared>, asked: Asked, place: Place) -> Result<Response, Refusal> {
+    one_of(selections(&control, &asked.asking(), &place)?.presets, &place)
 }
 
 /// `GET .../roles`
-pub(super) async fn roles(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
-    selections(&control, &place).map(|known| list(known.roles.into_iter().map(named_object)))
+pub(super) async fn roles(State(control): State<Shared>, asked: Asked, place: Place) -> Result<Response, Refusal> {
+    selections(&control, &asked.asking(), &place).map(|known| list(known.roles.into_iter().map(named_object)))
 }
 
 /// `GET .../roles/{name}`
-pub(super) async fn role(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
-    one_of(selections(&control, &place)?.roles, &place)
+pub(super) async fn role(State(control): State<Shared>, asked: Asked, place: Place) -> Result<Response, Refusal> {
+    one_of(selections(&control, &asked.asking(), &place)?.roles, &place)
 }
 
 type Named = (String, Vec<PermissionName>);
@@ -128,7 +139,8 @@ struct Selections {
     roles: Vec<Named>,
 }
 
-fn selections(control: &Control, place: &Place) -> Result<Selections, Refusal> {
+fn selections(control: &Control, asking: &Asking, place: &Place) -> Result<Selections, Refusal> {
+    asking.caller.require_in(Right::See, &place.environment()?)?;
     let snapshot = control.tables.load();
     let environment = snapshot.environment(&place.environment()?).ok_or_else(Refusal::not_found)?;
     Ok(Selections {
@@ -145,31 +157,6 @@ fn one_of(named: Vec<Named>, place: &Place) -> Result<Response, Refusal> {
 fn find_organization<'s>(snapshot: &'s Snapshot, place: &Place) -> Result<&'s Organization, Refusal> {
     let mut all = snapshot.organizations().iter();
     all.find(|known| known.id.as_str() == place.org).ok_or_else(Refusal::not_found)
-}
-
-/// Files hold few of these: one page, always.
-fn list(objects: impl Iterator<Item = Value>) -> Response {
-    json(StatusCode::OK, &json!({"data": objects.collect::<Vec<_>>(), "next_cursor": null}))
-}
-
-fn organization_object(organization: &Organization) -> Value {
-    let set_by_file: Vec<&str> = [
-        ("block_legacy_keys", organization.block_legacy_keys.is_some()),
-        ("max_key_lifetime", organization.max_key_lifetime.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(name, is_set)| is_set.then_some(name))
-    .collect();
-    json!({
-        "id": organization.id,
-        "name": organization.name,
-        "policies": {
-            "block_legacy_keys": organization.block_legacy_keys.unwrap_or_default(),
-            "max_key_lifetime_seconds": organization.max_key_lifetime.map(|longest| longest.as_secs()),
-            "set_by_file": set_by_file,
-        },
-        "managed_by": "file",
-    })
 }
 
 fn environment_object(snapshot: &Snapshot, environment: &Environment) -> Value {

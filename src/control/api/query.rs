@@ -14,8 +14,15 @@ const MAX_LIMIT: u32 = 100;
 
 /// Reads the query of a list of keys.
 pub(super) fn key_query(query: &str) -> Result<KeyQuery, Refusal> {
-    let mut asked =
-        KeyQuery { limit: DEFAULT_LIMIT, after: None, status: None, legacy: None, query: None, expires_before: None };
+    let mut asked = KeyQuery {
+        limit: DEFAULT_LIMIT,
+        after: None,
+        status: None,
+        legacy: None,
+        query: None,
+        expires_before: None,
+        unused_since: None,
+    };
     let mut errors = FieldErrors::default();
     let mut seen = HashSet::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -55,8 +62,7 @@ fn read(asked: &mut KeyQuery, name: &str, value: &str) -> Result<(), (&'static s
             asked.expires_before = Some(Timestamp::parse(value).map_err(|error| wrong(&error.to_string()))?);
         }
         "unused_since" => {
-            let message = "this version does not keep when keys were used; `unused_since` is not available yet";
-            return Err(("parameter_unavailable", message.to_owned()));
+            asked.unused_since = Some(Timestamp::parse(value).map_err(|error| wrong(&error.to_string()))?);
         }
         _ => return Err(("parameter_unknown", "there is no such parameter here".to_owned())),
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The schema, step by step. A released step never changes.
 static STEPS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 /// `PCLS`, set by the first step: this file is ours.
-const APPLICATION_ID: i64 = 0x5043_4c53;
+pub(super) const APPLICATION_ID: i64 = 0x5043_4c53;
 const READERS: u32 = 3;
 /// How long a statement waits for the lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

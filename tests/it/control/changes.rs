@@ -1,7 +1,7 @@
 //! Making, rotating and revoking keys: what comes back, what the request path sees, and what a fault leaves behind.
 
 use super::*;
-use portcullis::control::{FieldErrors, KeyDraft};
+use portcullis::control::{Asking, Caller, FieldErrors, KeyDraft};
 use portcullis::model::ClientSecret;
 use std::io::Write;
 use std::net::TcpStream;
@@ -98,7 +98,8 @@ fn a_secret_is_shown_once_and_nowhere_else() {
     rest.push(format!("{:?} {:?}", node.control, node.tables));
     let draft = KeyDraft { name: Some("b".into()), preset: Some("Read only".into()), ..KeyDraft::default() };
     let place = production();
-    let making = node.control.create_key(&place, draft, FieldErrors::default(), "test");
+    let asking = Asking { caller: Caller::Operator, act: act() };
+    let making = node.control.create_key(&asking, &place, draft, FieldErrors::default());
     let issued = node.runtime.block_on(making).unwrap();
     let printed = format!("{issued:?}");
     assert!(!printed.contains(issued.secret.expose()), "{printed}");
