@@ -6,7 +6,9 @@
 mod actions;
 mod chores;
 mod demo;
+mod matching;
 mod node;
+mod offline;
 mod probes;
 mod reload;
 mod revocations;
@@ -14,6 +16,8 @@ mod secrets;
 mod signing;
 
 pub use demo::{DemoOptions, demo};
+pub use matching::{Matched, match_operation};
+pub use offline::{Progress, StoreCopy, backup, make_operator_token, restore};
 
 use crate::config::{self, Config, Problems};
 use crate::{clock, tables::Snapshot, token};

@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod cli_examples;
 mod clients;
 mod config;
 mod control;
