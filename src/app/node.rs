@@ -132,6 +132,7 @@ impl Node {
             revocations: Arc::new(Revocations::new(runtime.handle().clone(), shared.store, shared.tables)),
             workers: workers(node.workers),
             request_id_seed: request_id_seed()?,
+            throttle_seed: random_seed()?,
             run_dir: node.data_dir,
             clock: clock::now,
             signals,
@@ -224,6 +225,13 @@ fn open_access_log(node: &NodeConfig, metrics: &Metrics) -> anyhow::Result<Acces
 
 fn workers(configured: usize) -> usize {
     if configured > 0 { configured } else { std::thread::available_parallelism().map_or(1, usize::from) }
+}
+
+/// Random numbers that key a hash; never shown, unlike what request ids are drawn from.
+fn random_seed() -> anyhow::Result<[u64; 4]> {
+    let mut bytes = [[0; 8]; 4];
+    rand::fill(bytes.as_flattened_mut()).ok().context("the system gave no random bytes")?;
+    Ok(bytes.map(u64::from_ne_bytes))
 }
 
 fn request_id_seed() -> anyhow::Result<(u64, u64)> {

@@ -12,6 +12,7 @@ use super::revocation::RevocationSink;
 use super::upstreams::Upstreams;
 use crate::config::HeadLimits;
 use crate::model::{BaseUrl, NetworkSet, Timestamp};
+use crate::oauth::ClientThrottle;
 use crate::tables::Tables;
 use crate::telemetry::{AccessLog, Metrics, UsageRecorder};
 use async_trait::async_trait;
@@ -60,6 +61,8 @@ pub struct EdgeParts {
     pub workers: usize,
     /// Two random numbers for request ids.
     pub request_id_seed: (u64, u64),
+    /// Four random numbers that nobody learns: failures are counted by hashes keyed with them.
+    pub throttle_seed: [u64; 4],
     /// A private folder; pingora's own files would otherwise lie in a shared one.
     pub run_dir: PathBuf,
     /// The present second.
@@ -131,6 +134,7 @@ pub fn serve(parts: EdgeParts) {
             token_lifetime: parts.token_lifetime,
             revocations: parts.revocations,
             usage: Arc::clone(&parts.usage),
+            throttle: Mutex::new(ClientThrottle::new(parts.throttle_seed)),
         },
         usage: parts.usage,
         clock: parts.clock,
