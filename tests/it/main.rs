@@ -23,6 +23,7 @@ mod process;
 mod prometheus;
 mod readme;
 mod restart;
+mod rules;
 mod start;
 mod store;
 mod tidy;
