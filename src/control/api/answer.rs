@@ -138,6 +138,11 @@ impl Refusal {
         Self::new(Code::UnsupportedMediaType, detail)
     }
 
+    #[cfg(test)]
+    pub(super) fn errors(&self) -> &[FieldError] {
+        self.errors.as_deref().unwrap_or_default()
+    }
+
     fn status(&self) -> StatusCode {
         self.code.status()
     }
