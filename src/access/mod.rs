@@ -41,7 +41,7 @@ impl Permit {
     }
 
     /// What it does, as the catalogue names it.
-    pub fn operation(&self) -> &str {
+    pub fn operation(&self) -> &Arc<str> {
         &self.operation
     }
 

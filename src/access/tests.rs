@@ -87,7 +87,7 @@ fn nothing_known_nothing_allowed() {
 fn a_key_that_holds_the_permission_is_allowed_and_named() {
     let permit = decided(Some(&key()), &token(), "203.0.113.9", &[&operation(&[0])]).unwrap();
     assert_eq!(permit.client_id().unwrap().as_str(), "pcull_a");
-    assert_eq!((permit.operation(), permit.environment().to_string().as_str()), ("op", "acme/production"));
+    assert_eq!((permit.operation().as_ref(), permit.environment().to_string().as_str()), ("op", "acme/production"));
 }
 
 #[test]

@@ -3,14 +3,21 @@
 //! Store, control API and probes live on a runtime of our own that outlives everything else; the edge runs on
 //! pingora's, started last and with loaded tables in hand.
 
+mod actions;
+mod chores;
 mod demo;
+mod matching;
 mod node;
+mod offline;
 mod probes;
 mod reload;
 mod revocations;
 mod secrets;
+mod signing;
 
 pub use demo::{DemoOptions, demo};
+pub use matching::{Matched, match_operation};
+pub use offline::{Progress, StoreCopy, backup, make_operator_token, restore};
 
 use crate::config::{self, Config, Problems};
 use crate::{clock, tables::Snapshot, token};

@@ -8,13 +8,15 @@ use super::gate::Arrived;
 use super::revocation::{RevocationSink, TokenRevocation};
 use crate::model::{AccessTokenClaims, LiveKey, Timestamp};
 use crate::oauth::{
-    self, AskedToken, ClientContext, ClientCredentials, Grant, GrantContext, OAuthError, ProvenClient, TokenQuestion,
-    TokenRequest, WireRequest,
+    self, AskedToken, ClientContext, ClientCredentials, ClientThrottle, Grant, GrantContext, OAuthError, ProvenClient,
+    TokenQuestion, TokenRequest, WireRequest,
 };
 use crate::tables::{EnvironmentTable, Snapshot, Tables};
+use crate::telemetry::UsageRecorder;
 use crate::token;
 use http::header::{PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method};
+use parking_lot::Mutex;
 use pingora_core::protocols::http::ServerSession;
 use serde_json::json;
 use std::net::IpAddr;
@@ -52,6 +54,9 @@ pub(super) struct Endpoints {
     pub(super) control_url: Arc<str>,
     pub(super) token_lifetime: Duration,
     pub(super) revocations: Arc<dyn RevocationSink>,
+    pub(super) usage: Arc<UsageRecorder>,
+    /// Touched by failures alone.
+    pub(super) throttle: Mutex<ClientThrottle>,
 }
 
 impl std::fmt::Debug for Endpoints {
@@ -132,7 +137,10 @@ impl Place<'_> {
         };
         let grant = self.proven(&request.client, |client| oauth::grant(client, request, &context, self.asked.now))?;
         Ok(match token::sign(&grant.claims, self.tables.signing()) {
-            Ok(token) => Outcome::Answer(issued(&token, &grant), "issued"),
+            Ok(token) => {
+                self.endpoints.usage.record_issue(&grant.claims.client_id, self.asked.address, self.asked.now);
+                Outcome::Answer(issued(&token, &grant), "issued")
+            }
             Err(error) => {
                 tracing::error!(%error, "a token could not be signed");
                 let body = json!({"error": "server_error", "error_description": "the token could not be signed"});
@@ -179,8 +187,19 @@ impl Place<'_> {
     ) -> Result<R, OAuthError> {
         self.own_key(&credentials.client_id, |key| {
             let context = ClientContext { environment: &self.environment.policy, key, address: self.asked.address };
-            ask(&oauth::authenticate(credentials, &context, self.asked.now)?)
+            let client = oauth::authenticate(credentials, &context, self.asked.now);
+            ask(&client.map_err(|error| self.slowed_down(credentials, error))?)
         })
+    }
+
+    /// Whoever failed to prove a client too often is told to wait instead. A proven one never gets here.
+    fn slowed_down(&self, credentials: &ClientCredentials, error: OAuthError) -> OAuthError {
+        if !matches!(error, OAuthError::InvalidClient { .. }) {
+            return error;
+        }
+        let mut throttle = self.endpoints.throttle.lock();
+        let wait = throttle.failed(&credentials.client_id, self.asked.address, self.asked.now);
+        wait.map_or(error, |retry_after| OAuthError::RateLimited { retry_after })
     }
 
     /// Asks something of a key, if there is one of that id in this environment.

@@ -10,7 +10,7 @@ use super::upstreams::Upstreams;
 use crate::access::Denial;
 use crate::model::{Timestamp, UpstreamHost, UpstreamUrl};
 use crate::tables::{EnvironmentTable, Tables};
-use crate::telemetry::{AccessLine, AccessLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome};
+use crate::telemetry::{AccessLine, AccessLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome, UsageRecorder};
 use async_trait::async_trait;
 use http::header::HOST;
 use http::request::Parts as RequestParts;
@@ -37,6 +37,7 @@ pub(super) struct Forward {
     pub(super) access_log: Arc<AccessLog>,
     pub(super) request_ids: Arc<RequestIds>,
     pub(super) endpoints: Endpoints,
+    pub(super) usage: Arc<UsageRecorder>,
     pub(super) clock: fn() -> Timestamp,
 }
 
@@ -46,7 +47,8 @@ impl Forward {
         let header = session.req_header();
         let arrived = arrived(header, session);
         let mut seen = Seen::default();
-        let verdict = self.gate.check(&self.tables.load(), &arrived, (self.clock)(), &mut seen);
+        let now = (self.clock)();
+        let verdict = self.gate.check(&self.tables.load(), &arrived, now, &mut seen);
         match seen.token_known {
             Some(true) => self.metrics.token_cache_hits.inc(),
             Some(false) => self.metrics.token_cache_misses.inc(),
@@ -57,6 +59,11 @@ impl Forward {
         context.environment = seen.environment;
         context.address = seen.address;
         context.client_id = seen.client_id;
+        if let (Ok(Verdict::Forward(permit)), Some(address)) = (&verdict, seen.address)
+            && let Some(client_id) = permit.client_id()
+        {
+            self.usage.record(client_id, permit.operation(), address, now);
+        }
         let decided = Instant::now();
         self.metrics.overhead.observe(decided.duration_since(context.started).as_secs_f64());
         context.upstream_since = verdict.as_ref().is_ok_and(Verdict::forwards).then_some(decided);
@@ -118,7 +125,7 @@ impl Forward {
             address: context.address,
             method: header.method.as_str(),
             path: &path,
-            operation: context.permit.as_ref().map(|permit| permit.operation()),
+            operation: context.permit.as_ref().map(|permit| permit.operation().as_ref()),
             status,
             outcome: context.outcome.as_str(),
             code: context.code,

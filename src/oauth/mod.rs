@@ -10,6 +10,7 @@ mod grant;
 mod metadata;
 mod question;
 mod request;
+mod throttle;
 
 pub use client::{ClientContext, ProvenClient, authenticate};
 pub use error::OAuthError;
@@ -17,3 +18,4 @@ pub use grant::{Grant, GrantContext, grant};
 pub use metadata::metadata;
 pub use question::{AskedToken, introspection, revocation};
 pub use request::{ClientCredentials, TokenQuestion, TokenRequest, WireRequest};
+pub use throttle::{ClientThrottle, Failures, Limit, SignInThrottle, Site};

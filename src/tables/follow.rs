@@ -43,6 +43,13 @@ pub async fn load_revoked(tables: &Tables, store: &dyn Store, now: Timestamp) ->
     Ok(())
 }
 
+/// What changed besides keys and revoked tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// The set of signing keys: it is sealed, and only the node can open it.
+    pub signing_keys: bool,
+}
+
 /// A place in the change feed.
 #[derive(Debug)]
 pub struct Follower {
@@ -55,11 +62,12 @@ impl Follower {
         Self { seen }
     }
 
-    /// Applies every change since the last call, in order. Signing keys are read at start alone, so far.
-    pub async fn catch_up(&mut self, tables: &Tables, store: &dyn Store) -> Result<(), FollowError> {
+    /// Applies every change since the last call, in order, and tells what the caller must look after by itself.
+    pub async fn catch_up(&mut self, tables: &Tables, store: &dyn Store) -> Result<Followed, FollowError> {
+        let mut followed = Followed::default();
         loop {
             let changes = store.changes(self.seen, BATCH).await?;
-            let Some(last) = changes.last().map(|change| change.revision) else { return Ok(()) };
+            let Some(last) = changes.last().map(|change| change.revision) else { return Ok(followed) };
             for change in changes {
                 match change.subject {
                     Subject::ApiKey(id) => {
@@ -72,9 +80,12 @@ impl Follower {
                             tables.revoked().insert(token.token_id.into(), token.expires_at);
                         }
                     }
-                    Subject::Member(_) | Subject::Organization(_) | Subject::Other | Subject::SigningKeys => {}
+                    Subject::SigningKeys => followed.signing_keys = true,
+                    // Read from the store wherever they count.
+                    Subject::Member(_) | Subject::Organization(_) | Subject::Other => {}
                 }
             }
+            tables.saw(last);
             self.seen = last;
         }
     }

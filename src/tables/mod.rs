@@ -15,7 +15,7 @@ use proof::Proof;
 
 pub use build::BuildError;
 pub use environment::{EnvironmentTable, Reserved, is_well_known};
-pub use follow::{FollowError, Follower, load_keys, load_revoked};
+pub use follow::{FollowError, Followed, Follower, load_keys, load_revoked};
 pub use revoked::RevokedTokens;
 
 use crate::access::{Denial, Issuer, ManagementCaller, ManagementRequest, judge_management};
@@ -86,6 +86,12 @@ impl Tables {
         let _turn = self.writers.lock();
         self.current.load().apply(key);
         self.revision.fetch_max(key.revision.0, Ordering::AcqRel);
+    }
+
+    /// Every change up to `revision` is applied, those that tables do not show included.
+    pub fn saw(&self, revision: Revision) {
+        let _turn = self.writers.lock();
+        self.revision.fetch_max(revision.0, Ordering::AcqRel);
     }
 
     /// Swaps environments and keys. `snapshot` holds every change up to `loaded`; should a newer one have been applied in

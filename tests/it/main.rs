@@ -7,7 +7,9 @@
     reason = "tests fail by panicking"
 )]
 
+mod bad_input;
 mod cli;
+mod cli_examples;
 mod clients;
 mod config;
 mod control;
