@@ -6,6 +6,7 @@
 //! them (`edge`).
 
 mod api;
+mod audit;
 mod authenticate;
 pub mod bootstrap;
 mod caller;
@@ -13,11 +14,13 @@ mod draft;
 mod field;
 mod keys;
 mod listing;
+mod node;
 mod organizations;
 mod problem;
 mod refusals;
 
-pub use api::router;
+pub use api::{openapi_document, router};
+pub use audit::{AuditRows, AuditVerdict, Chain};
 pub use authenticate::Unproven;
 pub use bootstrap::{BootstrapError, ensure_bootstrap_token};
 pub use caller::{Asking, Caller, KeyCaller, MemberCaller, Right};
@@ -25,11 +28,12 @@ pub use draft::{AllowlistDraft, EditDraft, KeyDraft, RotationDraft};
 pub use field::{FieldError, FieldErrors};
 pub use keys::IssuedKey;
 pub use listing::{KeyListing, KeyQuery, ListPlace};
+pub use node::{NodeActions, NodeProblem, SigningKeyFacts};
 pub use organizations::{OrganizationDraft, OrganizationFacts, Policies, lifetime_text};
 pub use problem::ControlProblem;
 pub use refusals::Attempt;
 
-use crate::model::{NetworkSet, SecretDigest, Timestamp};
+use crate::model::{BaseUrl, NetworkSet, SecretDigest, Timestamp};
 use crate::store::Store;
 use crate::tables::Tables;
 use parking_lot::Mutex;
@@ -42,8 +46,10 @@ pub struct ControlParts {
     pub store: Arc<dyn Store>,
     /// What the request path reads.
     pub tables: Arc<Tables>,
-    /// What callers call this control plane: the audience of access tokens for it. No slash at its end.
-    pub control_url: String,
+    /// What the node can be told to do.
+    pub node: Arc<dyn NodeActions>,
+    /// What callers call this control plane: the audience of access tokens for it.
+    pub control_url: BaseUrl,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: NetworkSet,
     /// The version that `status` tells.
@@ -58,7 +64,8 @@ pub struct ControlParts {
 pub struct Control {
     store: Arc<dyn Store>,
     tables: Arc<Tables>,
-    control_url: String,
+    node: Arc<dyn NodeActions>,
+    control_url: BaseUrl,
     trusted_proxies: NetworkSet,
     version: &'static str,
     started_at: Timestamp,
@@ -71,9 +78,9 @@ pub struct Control {
 impl Control {
     /// A control plane of these parts.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { store, tables, control_url, trusted_proxies, version, started_at, clock } = parts;
+        let ControlParts { store, tables, node, control_url, trusted_proxies, version, started_at, clock } = parts;
         let (last_operator, refusals) = (Mutex::new(None), Refusals::default());
-        Self { store, tables, control_url, trusted_proxies, version, started_at, clock, last_operator, refusals }
+        Self { store, tables, node, control_url, trusted_proxies, version, started_at, clock, last_operator, refusals }
     }
 
     fn now(&self) -> Timestamp {

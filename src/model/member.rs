@@ -46,7 +46,8 @@ impl Serialize for MemberId {
 }
 
 /// What a member may do in one organization. Ordered by power.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MemberRole {
     /// Nothing at all.
     None,

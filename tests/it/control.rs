@@ -9,7 +9,7 @@ mod listing;
 mod places;
 
 use flaky::FlakyStore;
-use portcullis::control::{Control, ControlParts, ensure_bootstrap_token, router};
+use portcullis::control::{Control, ControlParts, NodeActions, NodeProblem, ensure_bootstrap_token, router};
 use portcullis::model::{
     Act, Actor, ApiKey, BaseUrl, ClientId, Environment, EnvironmentId, Identifier, KeyKind, KeyName, ManagedBy,
     Network, NetworkSet, Operation, OperationPattern, Organization, PathRules, Permission, PermissionName,
@@ -127,6 +127,20 @@ fn strict_acme() -> Organization {
     Organization { block_legacy_keys: Some(true), max_key_lifetime: lifetime, ..acme() }
 }
 
+/// A node that does what it is told, which is nothing.
+struct Deaf;
+
+#[async_trait::async_trait]
+impl NodeActions for Deaf {
+    async fn reload(&self) -> Result<(), NodeProblem> {
+        Err(NodeProblem::Files(vec!["acme.toml:3: no".to_owned()]))
+    }
+    fn drain(&self) {}
+    async fn rotate_signing_key(&self, _: bool, _: &Act) -> Result<(), NodeProblem> {
+        Ok(())
+    }
+}
+
 /// A control API on a port of its own.
 struct Node {
     runtime: tokio::runtime::Runtime,
@@ -206,7 +220,8 @@ impl Node {
         let control = Arc::new(Control::new(ControlParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             tables: Arc::clone(&tables),
-            control_url: CONTROL_URL.to_owned(),
+            node: Arc::new(Deaf),
+            control_url: BaseUrl::parse(CONTROL_URL).unwrap(),
             trusted_proxies: NetworkSet::default(),
             version: "1.2.3",
             started_at: NOON,

@@ -122,6 +122,14 @@ impl Body {
         Ok((draft, fields.finish(&IMMUTABLE)))
     }
 
+    /// Whether a signing key shall sign at once.
+    pub(super) fn immediately(self) -> Result<bool, Refusal> {
+        let mut fields = Fields::new(self.members.unwrap_or_default());
+        let immediately = fields.boolean("immediately").unwrap_or_default();
+        let errors = fields.finish(&[]);
+        if errors.is_empty() { Ok(immediately) } else { Err(Refusal::invalid(errors.into_vec())) }
+    }
+
     /// Nothing, or an object without members.
     pub(super) fn nothing(self) -> Result<(), Refusal> {
         let errors = Fields::new(self.members.unwrap_or_default()).finish(&[]);

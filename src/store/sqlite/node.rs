@@ -9,6 +9,9 @@ use crate::store::{NodeStore, RevokedToken, StoreError, StoredSigningKey, Subjec
 use async_trait::async_trait;
 use serde_json::json;
 
+/// Revoked tokens are kept this long beyond their end, so that a clock set back opens nothing.
+const MARGIN_SECONDS: i64 = 300;
+
 const SIGNING_KEYS: &str =
     "SELECT id, algorithm, sealed, created_at, COALESCE(signs_from, created_at) AS signs_from, ends_at
      FROM signing_keys ORDER BY created_at, revision";
@@ -154,7 +157,7 @@ impl NodeStore for SqliteStore {
 
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<RevokedToken>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{REVOKED} WHERE expires_at > ?1")))
-            .bind(now.as_unix())
+            .bind(now.plus_seconds(-MARGIN_SECONDS).as_unix())
             .fetch_all(&self.readers)
             .await
             .map_err(fault)?;
@@ -164,7 +167,7 @@ impl NodeStore for SqliteStore {
     async fn forget_ended(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut change = self.write().await?;
         sqlx::query("DELETE FROM revoked_tokens WHERE expires_at <= ?1")
-            .bind(now.as_unix())
+            .bind(now.plus_seconds(-MARGIN_SECONDS).as_unix())
             .execute(&mut *change)
             .await
             .map_err(fault)?;
