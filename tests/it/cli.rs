@@ -321,6 +321,8 @@ fn usage_errors_exit_2() {
         &["explain", "--client-id", "pcull_a", "--method", "GET", "--path", "/"],
         &["explain", "--client-id", "pcull_a", "--method", "GET", "--path", "/", "--ip", "here"],
         &["audit", "list", "--node", "--org", "acme"],
+        &["audit", "verify", "--head", "00"],
+        &["audit", "verify", "--file", "x", "--node"],
         &["catalogue", "match", "GET"],
         &["drain"],
         &["backup", "x"],

@@ -42,6 +42,11 @@ struct Context {
 
 impl Audit {
     pub(super) fn run(&self) -> Result<(), Failure> {
+        if let Command::Verify(command) = &self.command
+            && let Some(file) = command.file()
+        {
+            return command.run_offline(file, self.options.is_json());
+        }
         let client = Client::new(&self.options)?;
         let path = if self.node {
             "/v1/audit".to_owned()

@@ -88,3 +88,54 @@ fn an_export_that_breaks_off_is_told() {
     let ran = refused.run(&["audit", "export", "--org=acme"]).exited(5).says("not you (not_allowed)");
     assert!(ran.stdout.is_empty());
 }
+
+/// A log of three rows, as `audit export` writes it, and its hashes.
+fn log() -> (Vec<String>, Vec<String>) {
+    use portcullis::model::{Act, Actor, AuditEntry, ChainHead, Timestamp};
+    let mut head = ChainHead::default();
+    let rows = (1..=3).map(|count| {
+        let entry = AuditEntry {
+            organization: None,
+            environment: None,
+            action: "key.create",
+            target: None,
+            before: None,
+            after: None,
+            code: None,
+            count,
+        };
+        let row = head.seal(&entry, &Act::of(Actor::Operator, Timestamp::from_unix(1_900_000_000)));
+        head = ChainHead { number: row.number, hash: row.hash.clone() };
+        (row.text, row.hash)
+    });
+    rows.unzip()
+}
+
+fn verified(rows: &[&str], flags: &[&str]) -> super::Ran {
+    let args = [&["audit", "verify", "--file=-", "--json"], flags].concat();
+    let text: String = rows.iter().flat_map(|row| [row, "\n"]).collect();
+    super::fed(super::portcullis(&args), &text)
+}
+
+#[test]
+fn an_exported_log_is_verified_without_a_node() {
+    let (rows, hashes) = log();
+    let [first, second, third] = [0, 1, 2].map(|at| rows[at].as_str());
+    let whole = verified(&[first, second, third], &["--head", &hashes[1]]).exited(0).json();
+    assert_eq!(whole, json!({"ok": true, "rows": 3, "head": hashes[2], "problem": null}));
+    let changed = second.replace("\"count\":2", "\"count\":7");
+    let broken: [(&[&str], u64); 4] = [
+        (&[first, &changed, third], 2),
+        (&[first, third], 2),
+        (&[second, first, third], 1),
+        (&[first, second, third, "{}"], 4),
+    ];
+    for (rows, number) in broken {
+        let ran = verified(rows, &[]).exited(9).says(&format!("broken at row {number}"));
+        assert_eq!((&ran.json()["ok"], &ran.json()["rows"]), (&json!(false), &json!(number - 1)));
+    }
+    // Rows taken off the end leave a whole chain; only a head that was kept tells.
+    verified(&[first, second], &[]).exited(0);
+    verified(&[first, second], &["--head", &hashes[2]]).exited(9).says("head that was kept");
+    super::Run::ran(&mut super::portcullis(&["audit", "verify", "--file=absent.jsonl"])).exited(1).says("absent.jsonl");
+}
