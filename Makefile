@@ -7,6 +7,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 CARGO_TARGET_DIR ?= target
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+SOAK_ARGS ?=
 TEST_ARGS ?=
 
 .PHONY: help
@@ -43,6 +44,11 @@ test: ## run every test (TEST_ARGS=name for some)
 bench: ## compare with peers on this machine (BENCH_ARGS="--help" for its options)
 	@scripts/install-missing build bench
 	@PATH="$$PATH:/usr/sbin:/sbin" python3 benches/peers/run.py $(BENCH_ARGS)
+
+.PHONY: soak
+soak: ## how it keeps up with a million keys (SOAK_ARGS="--help" for its options)
+	@scripts/install-missing build soak
+	@python3 benches/soak/million_keys.py $(SOAK_ARGS)
 
 .PHONY: lint
 lint: ## formatting, lints, licences and advisories
