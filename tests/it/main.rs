@@ -22,6 +22,7 @@ mod process;
 mod prometheus;
 mod readme;
 mod restart;
+mod schemathesis;
 mod start;
 mod store;
 mod tidy;
