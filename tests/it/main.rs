@@ -24,6 +24,7 @@ mod prometheus;
 mod readme;
 mod restart;
 mod rules;
+mod schemathesis;
 mod start;
 mod store;
 mod tidy;
