@@ -6,13 +6,10 @@ use super::reader::{At, Reader, Value, did_you_mean};
 use super::sheet::Sheet;
 use super::tenant::Policies;
 use crate::model::{
-    Allowlist, ApiKey, ClientId, EnvironmentId, KeyKind, KeyName, ManagedBy, Network, Revision, Role, SecretDigest,
-    SecretVersion, Timestamp,
+    Allowlist, ApiKey, ClientId, EnvironmentId, KeyKind, KeyName, ManagedBy, ManagementPermission, Network, Revision,
+    Role, SecretDigest, SecretVersion, Timestamp,
 };
 use std::collections::HashMap;
-
-/// Permissions of Portcullis itself that a declared key may hold.
-const OWN_PERMISSIONS: [&str; 1] = ["portcullis:tokens:introspect"];
 
 /// Reads the keys of an environment, and the places of all client ids, those of unsound keys too.
 pub(super) fn read(
@@ -120,7 +117,7 @@ fn fine_grained(sheet: &Sheet, value: &Value<'_>, known: &Known) -> Option<KeyKi
         value.problem("a key needs at least one permission");
         return None;
     }
-    let permissions = known.names(sheet, names, &OWN_PERMISSIONS);
+    let permissions = known.names(sheet, names, &ManagementPermission::ALL.map(ManagementPermission::as_str));
     (!permissions.is_empty()).then_some(KeyKind::FineGrained { permissions })
 }
 

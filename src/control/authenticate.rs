@@ -3,11 +3,13 @@
 //! What the store must say is read at every request: a token that ended has ended everywhere at once. While the store
 //! is away the operator's digest as it was last told still proves an operator, who can look at the status.
 
-use super::caller::{Caller, MemberCaller};
+use super::caller::{Caller, KeyCaller, MemberCaller};
 use super::{Control, ControlProblem};
-use crate::model::{SecretDigest, Timestamp, TokenKind};
+use crate::access::{Denial, ManagementCaller};
+use crate::model::{ApiKey, KeyKind, PermissionName, SecretDigest, Timestamp, TokenKind};
 use crate::store::USE_NOTED_SECONDS;
-use std::net::IpAddr;
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 /// Who could not be told, and why.
@@ -17,6 +19,8 @@ pub enum Unproven {
     Nobody,
     /// It cannot be told at the moment.
     Problem(ControlProblem),
+    /// A genuine access token that opens nothing here, and why.
+    Refused(Denial),
 }
 
 impl From<ControlProblem> for Unproven {
@@ -30,7 +34,7 @@ impl Control {
     pub async fn authenticate(
         &self,
         token: &str,
-        _address: Option<IpAddr>,
+        address: Option<IpAddr>,
         now: Timestamp,
         may_remember: bool,
     ) -> Result<Caller, Unproven> {
@@ -38,7 +42,8 @@ impl Control {
             Some(TokenKind::Member) => self.authenticate_member(token, now).await,
             Some(TokenKind::Operator) => self.authenticate_operator(token, may_remember).await,
             Some(TokenKind::Session) => self.authenticate_session(token, now).await,
-            Some(TokenKind::Invitation) | None => Err(Unproven::Nobody),
+            Some(TokenKind::Invitation) => Err(Unproven::Nobody),
+            None => self.authenticate_key(token, address, now).await,
         }
     }
 
@@ -72,6 +77,28 @@ impl Control {
         });
     }
 
+    /// A management key, by an access token for this control plane. Its allowlist binds here too: where nobody can say
+    /// from where a request comes, a key with an allowlist may not be used.
+    async fn authenticate_key(&self, token: &str, address: Option<IpAddr>, now: Timestamp) -> Result<Caller, Unproven> {
+        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let judged = self.tables.load().management_caller(token, self.control_url.as_str(), address, now);
+        let ManagementCaller { client_id, environment, management } = judged.map_err(|denial| match denial {
+            Denial::TokenInvalid => Unproven::Nobody,
+            told => Unproven::Refused(told),
+        })?;
+        let declared = self.tables.load().declared_key(&environment, &client_id).cloned();
+        let key = match declared {
+            Some(key) => key,
+            None => self.store.key(&environment, &client_id).await.map_err(ControlProblem::from)?,
+        };
+        Ok(Caller::Key(KeyCaller {
+            client_id,
+            environment: (*environment).clone(),
+            management,
+            grantable: grantable(key),
+        }))
+    }
+
     async fn authenticate_operator(&self, token: &str, may_remember: bool) -> Result<Caller, Unproven> {
         let digest = self.operator_digest(may_remember).await?;
         let genuine = digest.is_some_and(|digest| digest.matches(token.as_bytes()));
@@ -91,4 +118,13 @@ impl Control {
             }
         }
     }
+}
+
+/// What keys of a management key may hold: what it holds itself, and what it may give beyond that.
+fn grantable(key: ApiKey) -> HashSet<PermissionName> {
+    let own = match key.kind {
+        KeyKind::FineGrained { permissions } => permissions,
+        KeyKind::Legacy { .. } => vec![],
+    };
+    own.into_iter().chain(key.may_grant).filter(|name| !name.is_reserved()).collect()
 }

@@ -245,8 +245,8 @@ impl Control {
         Ok(self.store.member_token(organization, id, token).await?)
     }
 
-    /// Makes a token for scripts. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `Invalid`, `RevisionMismatch`,
-    /// `TooManyTokens`, `Unavailable`, `Fault`.
+    /// Makes a token for scripts. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `Invalid`, `TooManyTokens`,
+    /// `Unavailable`, `Fault`.
     pub async fn add_member_token(
         &self,
         asking: &Asking,
@@ -255,7 +255,7 @@ impl Control {
         draft: MemberTokenDraft,
         found: FieldErrors,
     ) -> Result<IssuedMemberToken, ControlProblem> {
-        let expected = self.require_change_of_tokens(asking, organization, id).await?;
+        self.require_change_of_tokens(asking, organization, id).await?;
         self.store.look_back(&asking.act).await?;
         let (name, expires_at) = judge_token(draft, found, asking.act.at)?;
         let secret = OpaqueToken::from_entropy(TokenKind::Member, draw()?);
@@ -265,8 +265,14 @@ impl Control {
             name: name.as_str().to_owned(),
             expires_at,
         };
-        let token = self.store.add_member_token(organization, id, &new, expected, &asking.act).await?;
-        Ok(IssuedMemberToken { token, secret })
+        for _ in 0..ATTEMPTS {
+            let expected = self.require_change_of_tokens(asking, organization, id).await?;
+            match self.store.add_member_token(organization, id, &new, Some(expected), &asking.act).await {
+                Err(StoreError::RevisionMismatch { .. }) => {}
+                token => return Ok(IssuedMemberToken { token: token?, secret }),
+            }
+        }
+        Err(ControlProblem::Unavailable)
     }
 
     /// Ends a token. Errors: `NotFound`, `NotAllowed`, `Unavailable`, `Fault`.
@@ -321,13 +327,13 @@ impl Control {
         asking: &Asking,
         organization: &Identifier,
         id: &MemberId,
-    ) -> Result<Option<Revision>, ControlProblem> {
+    ) -> Result<Revision, ControlProblem> {
         self.require_tokens_of(asking, organization, id).await?;
         let current = self.store.member(organization, id).await?;
         if !is_oneself(&asking.caller, id) {
             require_over(&asking.caller, organization, current.role)?;
         }
-        Ok(Some(current.revision))
+        Ok(current.revision)
     }
 }
 

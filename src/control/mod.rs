@@ -6,6 +6,7 @@
 //! them (`edge`).
 
 mod api;
+mod audit;
 mod authenticate;
 pub mod bootstrap;
 mod caller;
@@ -14,13 +15,15 @@ mod field;
 mod keys;
 mod listing;
 mod members;
+mod node;
 mod organizations;
 mod passwords;
 mod problem;
 mod refusals;
 mod sessions;
 
-pub use api::router;
+pub use api::{openapi_document, router};
+pub use audit::{AuditRows, AuditVerdict, Chain};
 pub use authenticate::Unproven;
 pub use bootstrap::{BootstrapError, ensure_bootstrap_token, make_operator_token};
 pub use caller::{Asking, Caller, KeyCaller, MemberCaller, Right};
@@ -29,12 +32,14 @@ pub use field::{FieldError, FieldErrors};
 pub use keys::IssuedKey;
 pub use listing::{KeyListing, KeyQuery, ListPlace};
 pub use members::{InvitedMember, IssuedMemberToken, MemberDraft, MemberEditDraft, MemberTokenDraft};
+pub use node::{NodeActions, NodeProblem, SigningKeyFacts};
 pub use organizations::{OrganizationDraft, OrganizationFacts, Policies, lifetime_text};
 pub use problem::ControlProblem;
 pub use refusals::Attempt;
 pub use sessions::{SignInDraft, SignedIn};
 
-use crate::model::{NetworkSet, SecretDigest, Timestamp};
+use crate::model::{BaseUrl, NetworkSet, SecretDigest, Timestamp};
+use crate::oauth::SignInThrottle;
 use crate::store::Store;
 use crate::tables::Tables;
 use parking_lot::Mutex;
@@ -49,8 +54,10 @@ pub struct ControlParts {
     pub store: Arc<dyn Store>,
     /// What the request path reads.
     pub tables: Arc<Tables>,
-    /// What callers call this control plane: the audience of access tokens for it. No slash at its end.
-    pub control_url: String,
+    /// What the node can be told to do.
+    pub node: Arc<dyn NodeActions>,
+    /// What callers call this control plane: the audience of access tokens for it.
+    pub control_url: BaseUrl,
     /// Where the bootstrap token was left; it is removed when the token ends.
     pub bootstrap_file: PathBuf,
     /// Whose forwarding headers are believed.
@@ -67,7 +74,8 @@ pub struct ControlParts {
 pub struct Control {
     store: Arc<dyn Store>,
     tables: Arc<Tables>,
-    control_url: String,
+    node: Arc<dyn NodeActions>,
+    control_url: BaseUrl,
     bootstrap_file: PathBuf,
     trusted_proxies: NetworkSet,
     version: &'static str,
@@ -77,17 +85,18 @@ pub struct Control {
     last_operator: Arc<Mutex<Option<SecretDigest>>>,
     refusals: Refusals,
     passwords: Passwords,
-    sign_ins: Throttle,
+    sign_ins: Mutex<SignInThrottle>,
 }
 
 impl Control {
     /// A control plane of these parts.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { store, tables, control_url, bootstrap_file, trusted_proxies, version, started_at, clock } =
-            parts;
+        let ControlParts { store, tables, node, control_url, bootstrap_file, .. } = parts;
+        let ControlParts { trusted_proxies, version, started_at, clock, .. } = parts;
         Self {
             store,
             tables,
+            node,
             control_url,
             bootstrap_file,
             trusted_proxies,
@@ -97,13 +106,18 @@ impl Control {
             last_operator: Arc::default(),
             refusals: Refusals::default(),
             passwords: Passwords::default(),
-            sign_ins: Throttle::default(),
+            sign_ins: Mutex::new(SignInThrottle::new(seed())),
         }
     }
 
     fn now(&self) -> Timestamp {
         (self.clock)()
     }
+}
+
+/// A system without random bytes opens no session either; a seed that is known makes counters easy to fill, no more.
+fn seed() -> [u64; 4] {
+    [(); 4].map(|()| keys::draw().map_or(0, u64::from_ne_bytes))
 }
 
 impl std::fmt::Debug for Control {

@@ -5,10 +5,10 @@
 use super::caller::Asking;
 use super::field::FieldErrors;
 use super::keys::draw;
-use super::throttle::Admission;
 use super::{Control, ControlProblem, bootstrap, passwords};
 use crate::model::{Act, Actor, Email, OpaqueToken, SecretDigest, Timestamp, TokenKind};
 use crate::store::{NewSession, OpenedSession, Person, SessionProof};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -78,10 +78,9 @@ impl Control {
         email: &Email,
         password: Zeroizing<String>,
     ) -> Result<SignedIn, ControlProblem> {
-        match self.sign_ins.admit(email, act.address, act.at) {
-            Admission::Refuse(retry_after) => return Err(ControlProblem::RateLimited { retry_after }),
-            Admission::After(pause) => tokio::time::sleep(pause).await,
-        }
+        let (folded, address) = (email.folded(), act.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+        let admitted = self.sign_ins.lock().attempt(&folded, address, act.at);
+        admitted.map_err(|seconds| ControlProblem::RateLimited { retry_after: seconds.into() })?;
         let known = self.store.person_by_email(email).await?;
         let hash = known.as_ref().and_then(|(_, hash)| hash.as_ref());
         let genuine = self.passwords.matches(password, hash).await?;
@@ -89,7 +88,7 @@ impl Control {
         let proof = SessionProof::Password { person: person.id.clone(), hash };
         let opened = self.open(act, actor(&person), proof).await;
         let signed_in = opened.map_err(|problem| instead(problem, WRONG_PASSWORD))?;
-        self.sign_ins.succeeded(email, act.address);
+        self.sign_ins.lock().succeeded(&folded, address);
         Ok(signed_in)
     }
 

@@ -1,12 +1,13 @@
 //! The API key as it is kept: everything about it but its secret.
 
 use super::{Allowlist, ClientId, EnvironmentId, KeyName, PermissionName, SecretDigest, Timestamp, hex};
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
 /// The number of a change to the store; it only grows. An object's revision is the number of its last change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Revision(pub u64);
 
 /// How often the key's secret has been made anew, starting at 1. Tokens carry it; rotation alone changes it.
@@ -29,7 +30,8 @@ pub enum KeyKind {
 }
 
 /// Who looks after a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ManagedBy {
     /// The control API.
     Api,
@@ -38,7 +40,8 @@ pub enum ManagedBy {
 }
 
 /// What can be said of a key at an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KeyStatus {
     /// It opens what it holds.
     Active,

@@ -14,7 +14,7 @@ mod sessions;
 mod sqlite;
 mod usage;
 
-pub use audit::{AuditFilter, AuditPage, AuditStore, Refused};
+pub use audit::{AuditFilter, AuditPage, AuditStore, Noted};
 pub use keys::{KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, Rotation};
 pub use node::{NodeStore, RevokedToken, StoredSigningKey};
 pub use organizations::{Exceeding, OrganizationChange, OrganizationStore, StoredOrganization};
@@ -26,7 +26,7 @@ pub use sessions::{
     MAX_SESSIONS, NewSession, OpenedSession, SESSION_IDLE_SECONDS, Session, SessionProof, SessionStore, TokenHolder,
     USE_NOTED_SECONDS,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{CopyProgress, SqliteStore, StoreFile, backup, restore};
 pub use usage::{KeyUse, OperationUse, UsageStore};
 
 use crate::model::{Act, ClientId, Identifier, MemberId, Revision};

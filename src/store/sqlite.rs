@@ -8,6 +8,7 @@
 
 mod audit;
 mod change;
+mod copy;
 mod fault;
 mod keys;
 mod node;
@@ -18,6 +19,8 @@ mod row;
 mod sessions;
 mod usage;
 mod write;
+
+pub use copy::{CopyProgress, StoreFile, backup, restore};
 
 use super::{Change, Feed, StoreError, async_trait};
 use crate::model::{Act, Revision};

@@ -1,5 +1,6 @@
 //! Signing keys: making, sealing for the store, opening, and the public half of them.
 
+use crate::model::Timestamp;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::KeySize;
@@ -63,6 +64,9 @@ pub enum SigningKeyError {
     /// Stored bytes are not a key of the algorithm.
     #[error("stored bytes are not a {} key", .0.as_str())]
     Malformed(Algorithm),
+    /// No key of the set signs.
+    #[error("none of the signing keys signs")]
+    NoneSigns,
     /// The claims could not be signed.
     #[error("the token could not be signed")]
     Sign,
@@ -206,24 +210,51 @@ fn key_id(algorithm: Algorithm, public: Option<&Value>, private: &[u8]) -> Strin
     URL_SAFE_NO_PAD.encode(context.finish().as_ref().get(..16).unwrap_or_default())
 }
 
-/// The signing keys of a node: one signs, all prove.
+/// A key with its place in the schedule.
+#[derive(Debug)]
+pub struct ScheduledKey {
+    /// The key.
+    pub key: SigningKey,
+    /// From when on it signs, until another one does. It is published and proves before that already. `None`: it only
+    /// proves (an algorithm that is not configured any more).
+    pub signs_from: Option<Timestamp>,
+}
+
+/// The signing keys of a node: at each instant one signs, all prove and are published.
 #[derive(Debug)]
 pub struct SigningKeySet {
-    current: Arc<SigningKey>,
+    /// INVARIANT: not empty; by the instant from which each signs.
+    signers: Vec<(Timestamp, Arc<SigningKey>)>,
     keys: HashMap<Arc<str>, Arc<SigningKey>>,
 }
 
 impl SigningKeySet {
-    /// A set that signs with `current` and proves with it and `others`.
+    /// A set that signs with `current` for good and proves with it and `others`.
     pub fn new(current: SigningKey, others: impl IntoIterator<Item = SigningKey>) -> Self {
         let current = Arc::new(current);
         let all = others.into_iter().map(Arc::new).chain([Arc::clone(&current)]);
-        Self { current, keys: all.map(|key| (Arc::clone(&key.id), key)).collect() }
+        let keys = all.map(|key| (Arc::clone(&key.id), key)).collect();
+        Self { signers: vec![(Timestamp::from_unix(i64::MIN), current)], keys }
     }
 
-    /// The key that signs.
-    pub fn current(&self) -> &SigningKey {
-        &self.current
+    /// A set by a schedule. Errors: `NoneSigns` where every key only proves.
+    pub fn scheduled(keys: impl IntoIterator<Item = ScheduledKey>) -> Result<Self, SigningKeyError> {
+        let (mut signers, mut all) = (Vec::new(), HashMap::new());
+        for ScheduledKey { key, signs_from } in keys {
+            let key = Arc::new(key);
+            signers.extend(signs_from.map(|from| (from, Arc::clone(&key))));
+            all.insert(Arc::clone(&key.id), key);
+        }
+        // Two that begin at the same instant: every node must choose the same one.
+        signers.sort_by(|(a, one), (b, other)| (a, one.id()).cmp(&(b, other.id())));
+        if signers.is_empty() { Err(SigningKeyError::NoneSigns) } else { Ok(Self { signers, keys: all }) }
+    }
+
+    /// The key that signs at `now`: the last one whose time has come. Before the first one's time, by a clock that was
+    /// set back, the first one.
+    pub fn signer(&self, now: Timestamp) -> Option<&SigningKey> {
+        let begun = self.signers.iter().rev().find(|(from, _)| *from <= now);
+        begun.or_else(|| self.signers.first()).map(|(_, key)| key.as_ref())
     }
 
     /// The key of that id.

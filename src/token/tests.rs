@@ -42,6 +42,12 @@ impl SigningKey {
     }
 }
 
+impl SigningKeySet {
+    fn current(&self) -> &SigningKey {
+        self.signer(claims().issued_at).unwrap()
+    }
+}
+
 fn set(algorithm: Algorithm) -> SigningKeySet {
     SigningKeySet::new(SigningKey::generate(algorithm).unwrap(), [])
 }
@@ -240,4 +246,47 @@ fn keys_do_not_print() {
     let key = SigningKey::generate(Algorithm::Hs256).unwrap();
     let printed = format!("{key:?} {:?}", SealingKey::new(&[9; 32]).unwrap());
     assert!(printed.contains("redacted") && !printed.contains("private"));
+}
+
+fn scheduled(keys: [(Algorithm, Option<i64>); 4]) -> (SigningKeySet, Vec<String>) {
+    let keys = keys.map(|(algorithm, from)| ScheduledKey {
+        key: SigningKey::generate(algorithm).unwrap(),
+        signs_from: from.map(Timestamp::from_unix),
+    });
+    let ids = keys.iter().map(|scheduled| scheduled.key.id().to_owned()).collect();
+    (SigningKeySet::scheduled(keys).unwrap(), ids)
+}
+
+#[test]
+fn each_key_signs_in_its_time() {
+    let plan = [
+        (Algorithm::EdDsa, Some(200)),
+        (Algorithm::Rs256, None),
+        (Algorithm::EdDsa, Some(100)),
+        (Algorithm::EdDsa, Some(300)),
+    ];
+    let (keys, ids) = scheduled(plan);
+    for (now, at) in [(0, 2), (99, 2), (100, 2), (199, 2), (200, 0), (299, 0), (300, 3), (9999, 3)] {
+        assert_eq!(keys.signer(Timestamp::from_unix(now)).unwrap().id(), ids[at], "{now}");
+        let claims = AccessTokenClaims { issued_at: Timestamp::from_unix(now), ..claims() };
+        let token = sign(&claims, &keys).unwrap();
+        let header = jsonwebtoken::decode_header(&token).unwrap();
+        assert_eq!(header.kid.as_deref(), Some(ids[at].as_str()));
+        assert_eq!(verify(&token, &keys).unwrap(), claims);
+    }
+    // Published before it signs, and after.
+    let published = keys.jwks();
+    let mut listed: Vec<&str> =
+        published["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap()).collect();
+    let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    ids.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(listed, ids);
+}
+
+#[test]
+fn a_set_that_cannot_sign_is_none() {
+    let only = ScheduledKey { key: SigningKey::generate(Algorithm::EdDsa).unwrap(), signs_from: None };
+    assert!(matches!(SigningKeySet::scheduled([only]), Err(SigningKeyError::NoneSigns)));
+    assert!(matches!(SigningKeySet::scheduled([]), Err(SigningKeyError::NoneSigns)));
 }

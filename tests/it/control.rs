@@ -3,13 +3,15 @@
 mod access;
 mod bootstrap;
 mod changes;
+mod contract;
 mod fields;
 mod flaky;
 mod listing;
 mod places;
 
+use contract::Contract;
 use flaky::FlakyStore;
-use portcullis::control::{Control, ControlParts, ensure_bootstrap_token, router};
+use portcullis::control::{Control, ControlParts, NodeActions, NodeProblem, ensure_bootstrap_token, router};
 use portcullis::model::{
     Act, Actor, ApiKey, BaseUrl, ClientId, Environment, EnvironmentId, Identifier, KeyKind, KeyName, ManagedBy,
     Network, NetworkSet, Operation, OperationPattern, Organization, PathRules, Permission, PermissionName,
@@ -127,6 +129,20 @@ fn strict_acme() -> Organization {
     Organization { block_legacy_keys: Some(true), max_key_lifetime: lifetime, ..acme() }
 }
 
+/// A node that does what it is told, which is nothing.
+struct Deaf;
+
+#[async_trait::async_trait]
+impl NodeActions for Deaf {
+    async fn reload(&self) -> Result<(), NodeProblem> {
+        Err(NodeProblem::Files(vec!["acme.toml:3: no".to_owned()]))
+    }
+    fn drain(&self) {}
+    async fn rotate_signing_key(&self, _: bool, _: &Act) -> Result<(), NodeProblem> {
+        Ok(())
+    }
+}
+
 /// A control API on a port of its own.
 struct Node {
     runtime: tokio::runtime::Runtime,
@@ -135,6 +151,7 @@ struct Node {
     tables: Arc<Tables>,
     control: Arc<Control>,
     token: String,
+    contract: Contract,
     _folder: tempfile::TempDir,
 }
 
@@ -206,7 +223,9 @@ impl Node {
         let control = Arc::new(Control::new(ControlParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             tables: Arc::clone(&tables),
-            control_url: CONTROL_URL.to_owned(),
+            node: Arc::new(Deaf),
+            control_url: BaseUrl::parse(CONTROL_URL).unwrap(),
+            bootstrap_file: folder.path().join("bootstrap-token"),
             trusted_proxies: NetworkSet::default(),
             version: "1.2.3",
             started_at: NOON,
@@ -217,7 +236,7 @@ impl Node {
         let app = router(Arc::clone(&control));
         let service = app.into_make_service_with_connect_info::<SocketAddr>();
         runtime.spawn(async move { axum::serve(listener, service).await });
-        Self { runtime, address, store, tables, control, token, _folder: folder }
+        Self { runtime, address, store, tables, control, token, contract: Contract::new(), _folder: folder }
     }
 
     fn url(&self, path: &str) -> String {
@@ -270,6 +289,7 @@ impl Node {
         let answer = Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text };
         assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
         assert_eq!(answer.header("x-request-id").len(), 32, "{answer:?}");
+        self.contract.check(method, path, &answer);
         answer
     }
 }

@@ -7,7 +7,9 @@
     reason = "tests fail by panicking"
 )]
 
+mod bad_input;
 mod cli;
+mod cli_examples;
 mod clients;
 mod config;
 mod control;
@@ -21,6 +23,8 @@ mod process;
 mod prometheus;
 mod readme;
 mod restart;
+mod rules;
+mod schemathesis;
 mod start;
 mod store;
 mod tidy;

@@ -2,7 +2,7 @@
 //! kill, what a start says, what a demo prints, and what ten thousand rotations do.
 
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -216,6 +216,10 @@ impl Node {
         Self { process, edge, control, metrics, start_took, bootstrap_token }
     }
 
+    pub(crate) fn operator_token(&self) -> &str {
+        &self.bootstrap_token
+    }
+
     /// A connection to the edge.
     pub(crate) fn edge(&self) -> Wire {
         Wire::new(self.edge, HOST)
@@ -258,8 +262,13 @@ impl Control {
     }
 
     pub(crate) fn send(&mut self, method: &str, target: &str, body: &Value) -> std::io::Result<Answer> {
+        self.send_bytes(method, target, body.to_string().as_bytes())
+    }
+
+    /// A body that calls itself JSON.
+    pub(crate) fn send_bytes(&mut self, method: &str, target: &str, body: &[u8]) -> std::io::Result<Answer> {
         let fields = [("Authorization", self.authorization.as_str()), ("Content-Type", "application/json")];
-        self.wire.send(method, target, &fields, body.to_string().as_bytes())
+        self.wire.send(method, target, &fields, body)
     }
 
     /// A new key; the error is a connection that broke before the answer was whole.
@@ -327,7 +336,13 @@ impl Wire {
             request.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
         request.push_str("\r\n");
-        stream.get_mut().write_all(&[request.as_bytes(), body].concat())?;
+        match stream.get_mut().write_all(&[request.as_bytes(), body].concat()) {
+            // Whoever has answered already need not read the rest.
+            Err(error) if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                return Err(error);
+            }
+            Ok(()) | Err(_) => (),
+        }
         let answer = Answer::read(&mut stream, method)?;
         if !answer.closes {
             self.stream = Some(stream);

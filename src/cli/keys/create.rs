@@ -4,10 +4,11 @@ use super::Context;
 use super::allowlist::AllowlistArguments;
 use super::expiry::ExpiryArguments;
 use super::object::print_key_with_secret;
+use crate::cli::body::{list, said, text};
 use crate::cli::client::keys_path;
 use crate::cli::failure::Failure;
 use crate::model::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Create a key and print its secret, once
 #[derive(clap::Args)]
@@ -36,6 +37,10 @@ pub(super) struct Create {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["permissions", "preset"])]
     role: Option<String>,
 
+    /// A permission that it may give to other keys beyond its own, if it manages keys; may be repeated
+    #[arg(long = "may-grant", value_name = "NAME")]
+    may_grant: Vec<String>,
+
     #[command(flatten)]
     expiry: ExpiryArguments,
 
@@ -58,24 +63,21 @@ impl Create {
         print_key_with_secret(&created, context.json)
     }
 
-    /// Only what was said: what was not is the control API's to decide.
     fn body(&self, now: Timestamp) -> Value {
         let kind = match (self.kind, &self.role) {
             (Some(Kind::Legacy), _) | (None, Some(_)) => "legacy",
             (Some(Kind::FineGrained), _) | (None, None) => "fine_grained",
         };
-        let permissions = (!self.permissions.is_empty()).then(|| json!(self.permissions));
-        let fields = [
+        said([
             ("name", Some(json!(self.name))),
             ("type", Some(json!(kind))),
-            ("description", self.description.as_ref().map(|text| json!(text))),
-            ("permissions", permissions),
-            ("preset", self.preset.as_ref().map(|text| json!(text))),
-            ("role", self.role.as_ref().map(|text| json!(text))),
+            ("description", text(self.description.as_deref())),
+            ("permissions", list(&self.permissions)),
+            ("preset", text(self.preset.as_deref())),
+            ("role", text(self.role.as_deref())),
+            ("may_grant", list(&self.may_grant)),
             ("expires_at", self.expiry.instant(now).map(|instant| json!(instant))),
             ("allowlist", self.allowlist.field()),
-        ];
-        let said = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        Value::Object(said.collect::<Map<_, _>>())
+        ])
     }
 }

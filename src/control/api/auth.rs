@@ -99,6 +99,7 @@ async fn prove(
     control.authenticate(&token, address, control.now(), is_status).await.map_err(|unproven| match unproven {
         Unproven::Nobody => Refusal::not_authenticated(),
         Unproven::Problem(problem) => problem.into(),
+        Unproven::Refused(denial) => Refusal::denied(&denial),
     })
 }
 

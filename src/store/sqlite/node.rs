@@ -10,6 +10,9 @@ use crate::store::{NodeStore, RevokedToken, StoreError, StoredSigningKey, Subjec
 use async_trait::async_trait;
 use serde_json::json;
 
+/// Revoked tokens are kept this long beyond their end, so that a clock set back opens nothing.
+const MARGIN_SECONDS: i64 = 300;
+
 const SIGNING_KEYS: &str =
     "SELECT id, algorithm, sealed, created_at, COALESCE(signs_from, created_at) AS signs_from, ends_at
      FROM signing_keys ORDER BY created_at, revision";
@@ -19,8 +22,7 @@ const ADD_SIGNING_KEY: &str =
 const REVOKED: &str = "SELECT token_id, client_id, organization, environment, expires_at FROM revoked_tokens";
 
 /// What is over at ?1. A session that was idle for too long goes at its last end.
-const ENDED: [&str; 4] = [
-    "DELETE FROM revoked_tokens WHERE expires_at <= ?1",
+const ENDED: [&str; 3] = [
     "DELETE FROM invitations WHERE expires_at <= ?1",
     "DELETE FROM sessions WHERE ends_at <= ?1",
     "DELETE FROM member_tokens WHERE expires_at <= ?1",
@@ -164,7 +166,7 @@ impl NodeStore for SqliteStore {
 
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<RevokedToken>, StoreError> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{REVOKED} WHERE expires_at > ?1")))
-            .bind(now.as_unix())
+            .bind(now.plus_seconds(-MARGIN_SECONDS).as_unix())
             .fetch_all(&self.readers)
             .await
             .map_err(fault)?;
@@ -176,6 +178,11 @@ impl NodeStore for SqliteStore {
         for statement in ENDED {
             sqlx::query(statement).bind(now.as_unix()).execute(&mut *change).await.map_err(fault)?;
         }
+        sqlx::query("DELETE FROM revoked_tokens WHERE expires_at <= ?1")
+            .bind(now.plus_seconds(-MARGIN_SECONDS).as_unix())
+            .execute(&mut *change)
+            .await
+            .map_err(fault)?;
         sqlx::query("DELETE FROM idempotency WHERE at <= ?1")
             .bind(now.plus_seconds(-REMEMBERED_SECONDS).as_unix())
             .execute(&mut *change)

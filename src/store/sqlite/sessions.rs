@@ -262,15 +262,16 @@ impl SessionStore for SqliteStore {
 
     async fn note_use(&self, digest: &SecretDigest, now: Timestamp) -> Result<(), StoreError> {
         let noted = now.plus_seconds(-USE_NOTED_SECONDS);
+        let mut change = self.write().await?;
         for statement in [NOTE_SESSION, NOTE_TOKEN] {
             sqlx::query(statement)
                 .bind(digest.to_text())
                 .bind(now.as_unix())
                 .bind(noted.as_unix())
-                .execute(&self.writer)
+                .execute(&mut *change)
                 .await
                 .map_err(fault)?;
         }
-        Ok(())
+        change.commit().await.map_err(fault)
     }
 }

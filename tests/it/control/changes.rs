@@ -34,7 +34,7 @@ fn a_key_comes_back_whole() {
             "permissions": ["files:read", "cards:read"], "role": null,
             "allowlist": {"networks": ["203.0.113.42", "198.51.100.0/24"], "platform": true}, "status": "active",
             "expires_at": "2030-04-01T00:00:00Z", "created_at": "2030-03-17T17:46:40Z", "created_by": "operator",
-            "rotated_at": null, "revoked_at": null, "last_used_at": null, "secret_version": 1,
+            "rotated_at": null, "revoked_at": null, "last_used_at": null, "last_address": null, "may_grant": null, "secret_version": 1,
             "secret_last_four": &secret.as_str().unwrap()[52..], "revision": 1, "managed_by": "api"})
     );
     let shown = node.get(&format!("{KEYS}/{id}"));

@@ -198,6 +198,14 @@ fn wrong_credentials() {
     assert_eq!(challenge(endpoint(&gateway).form(GRANT)), None);
 }
 
+/// Everything of an answer but what is its own.
+fn comparable(response: &RawResponse) -> String {
+    let own =
+        |line: &&str| !line.to_lowercase().starts_with("x-request-id:") && !line.to_lowercase().starts_with("date:");
+    let head: Vec<&str> = response.head.lines().filter(own).collect();
+    format!("{}\n{}", head.join("\n"), response.text())
+}
+
 #[test]
 fn unknown_id_and_wrong_secret_answer_the_same_bytes() {
     let gateway = Gateway::start();
@@ -205,16 +213,60 @@ fn unknown_id_and_wrong_secret_answer_the_same_bytes() {
         let request = endpoint(&gateway);
         let request =
             if basic { request.basic(id, "wrong").form(GRANT) } else { request.form(&token_form(id, "wrong")) };
-        let response = request.send();
-        let own = |line: &&str| {
-            !line.to_lowercase().starts_with("x-request-id:") && !line.to_lowercase().starts_with("date:")
-        };
-        let head: Vec<&str> = response.head.lines().filter(own).collect();
-        format!("{}\n{}", head.join("\n"), response.text())
+        comparable(&request.send())
     };
     for basic in [true, false] {
         assert_eq!(bytes("reader", basic), bytes("nobodi", basic));
     }
+}
+
+#[track_caller]
+fn assert_rate_limited(gateway: &Gateway, request: &Request<'_>) -> (u32, RawResponse) {
+    let response = without_upstream(gateway, || request.send());
+    assert_error(&response, 429, "rate_limited", "rate_limited");
+    assert_eq!(response.header("www-authenticate"), None);
+    (response.header("retry-after").and_then(|seconds| seconds.parse().ok()).expect("Retry-After"), response)
+}
+
+/// Ten failures of an id are free, at whichever endpoint; then they are told to wait, longer each time. Known and unknown
+/// ids get the same bytes all along, and whoever proves a secret is never told to wait.
+#[test]
+fn failures_slow_down_and_proven_clients_do_not() {
+    let gateway = Gateway::start();
+    let wrong = |id: &str, at: usize| {
+        let form = format!("{}&token=x", token_form(id, "wrong"));
+        gateway.post(["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"][at % 3]).form(&form)
+    };
+    for at in 0..10 {
+        let [known, unknown] = ["reader", "nobodi"].map(|id| assert_error_of(&wrong(id, at), 401, "invalid_client"));
+        assert_eq!(comparable(&known), comparable(&unknown));
+    }
+    for (at, wait) in [1, 2, 4].into_iter().enumerate() {
+        let [known, unknown] = ["reader", "nobodi"].map(|id| assert_rate_limited(&gateway, &wrong(id, at)));
+        assert_eq!((known.0, comparable(&known.1)), (wait, comparable(&unknown.1)));
+    }
+    assert_rate_limited(&gateway, &wrong("reader", 0).from("127.0.0.2"));
+    assert_error_of(&wrong("writer", 0).from("127.0.0.2"), 401, "invalid_client");
+    let reader = token(&gateway, &reader().id, &reader().secret);
+    gateway.get("/cards").bearer(&reader).send().expect(200);
+    let line = "portcullis_token_requests_total{environment=\"acme/production\",result=\"rate_limited\"} 3";
+    assert!(gateway.metrics().contains(line), "{}", gateway.metrics());
+}
+
+#[test]
+fn failures_from_one_address_slow_down_whatever_the_id() {
+    let gateway = Gateway::start();
+    let wrong = |at: usize| endpoint(&gateway).form(&token_form(&format!("id{at}"), "wrong")).from("127.0.0.3");
+    for at in 0..30 {
+        assert_error_of(&wrong(at), 401, "invalid_client");
+    }
+    assert_eq!(assert_rate_limited(&gateway, &wrong(30)).0, 1);
+    assert_eq!(assert_rate_limited(&gateway, &wrong(31)).0, 2);
+    assert_error_of(&wrong(32).from("127.0.0.4"), 401, "invalid_client");
+    // Requests without credentials are no guesses: clients that try Basic first are told to authenticate.
+    assert_error_of(&endpoint(&gateway).form(GRANT).from("127.0.0.3"), 401, "invalid_client");
+    let proven = endpoint(&gateway).form(&token_form(&reader().id, &reader().secret)).from("127.0.0.3");
+    assert_token(&proven.send());
 }
 
 /// Whoever proves the secret is told why the key opens nothing; whoever does not is not.
