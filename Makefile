@@ -7,6 +7,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 CARGO_TARGET_DIR ?= target
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+SOAK_ARGS ?=
 TEST_ARGS ?=
 
 .PHONY: help
@@ -30,7 +31,7 @@ demo: ## run the gateway before a sample API (DEMO_ARGS="--upstream URL" for you
 .PHONY: test
 test: ## run every test (TEST_ARGS=name for some)
 	@scripts/install-missing build test
-	@scripts/install-test-tools oauth-node oauth-python || [ $$? -eq 3 ]
+	@scripts/install-test-tools oauth-node oauth-python schemathesis || [ $$? -eq 3 ]
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		set -x; cargo nextest run --locked --lib --bins --test it $${CI:+--profile ci} $(TEST_ARGS); \
 	else \
@@ -43,6 +44,11 @@ test: ## run every test (TEST_ARGS=name for some)
 bench: ## compare with peers on this machine (BENCH_ARGS="--help" for its options)
 	@scripts/install-missing build bench
 	@PATH="$$PATH:/usr/sbin:/sbin" python3 benches/peers/run.py $(BENCH_ARGS)
+
+.PHONY: soak
+soak: ## how it keeps up with a million keys (SOAK_ARGS="--help" for its options)
+	@scripts/install-missing build soak
+	@python3 benches/soak/million_keys.py $(SOAK_ARGS)
 
 .PHONY: lint
 lint: ## formatting, lints, licences and advisories

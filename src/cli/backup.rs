@@ -47,10 +47,12 @@ impl Backup {
 
 /// Prints what a copy holds in the form asked for.
 pub(super) fn print_copy(file: &Path, copy: &StoreCopy, json: bool) -> Result<(), Failure> {
-    let StoreCopy { bytes, revision } = *copy;
+    let StoreCopy { bytes, revision, before } = copy;
     let file = file.display().to_string();
     if json {
-        return print_json(&json!({"file": file, "bytes": bytes, "revision": revision}));
+        return print_json(&json!({"file": file, "bytes": bytes, "revision": revision, "before": before}));
     }
-    print(&facts(&[("file", file), ("bytes", bytes.to_string()), ("revision", revision.to_string())]))
+    let mut rows = vec![("file", file), ("bytes", bytes.to_string()), ("revision", revision.to_string())];
+    rows.extend(before.as_ref().map(|before| ("store before", before.display().to_string())));
+    print(&facts(&rows))
 }

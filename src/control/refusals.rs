@@ -2,7 +2,7 @@
 
 use super::Control;
 use crate::model::{Act, Actor, AuditEntry, Identifier, Timestamp};
-use crate::store::Refused;
+use crate::store::Noted;
 use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::HashMap;
@@ -50,7 +50,7 @@ impl Refusals {
         entry.count = entry.count.saturating_add(1);
     }
 
-    fn take(&self) -> Vec<Refused> {
+    fn take(&self) -> Vec<Noted> {
         let mut taken: Vec<(Attempt, Counted)> = std::mem::take(&mut *self.0.lock()).into_iter().collect();
         taken.sort_by_key(|(_, counted)| counted.first);
         taken.into_iter().map(|(attempt, counted)| row(attempt, counted)).collect()
@@ -62,7 +62,7 @@ fn other(attempt: Attempt) -> Attempt {
     Attempt { organization: None, actor: Actor::Anonymous, address: None, route: "*".to_owned(), code: attempt.code }
 }
 
-fn row(attempt: Attempt, counted: Counted) -> Refused {
+fn row(attempt: Attempt, counted: Counted) -> Noted {
     let Attempt { organization, actor, address, route, code } = attempt;
     let act = Act { address, request_id: counted.request_id, ..Act::of(actor, counted.first) };
     let entry = AuditEntry {
@@ -75,7 +75,7 @@ fn row(attempt: Attempt, counted: Counted) -> Refused {
         code: Some(code.to_owned()),
         count: counted.count,
     };
-    Refused { act, entry }
+    Noted { act, entry }
 }
 
 impl Control {
@@ -91,7 +91,7 @@ impl Control {
             return;
         }
         let rows = taken.len();
-        if let Err(error) = self.store.record_refused(&taken).await {
+        if let Err(error) = self.store.note(&taken).await {
             tracing::warn!("control: {rows} rows about refused attempts could not be written: {error}");
         }
     }

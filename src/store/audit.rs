@@ -29,9 +29,9 @@ pub struct AuditPage {
     pub more: bool,
 }
 
-/// Attempts that were refused, counted over a minute.
+/// Something to be logged that changes nothing else: attempts that were refused, counted over a minute, and the like.
 #[derive(Clone, Debug)]
-pub struct Refused {
+pub struct Noted {
     /// Who, from where, in which request first, and when first.
     pub act: Act,
     /// What was attempted, with its code and count.
@@ -61,6 +61,6 @@ pub trait AuditStore: Send + Sync {
     /// Where the chain ends.
     async fn audit_head(&self, chain: Option<&Identifier>) -> Result<ChainHead, StoreError>;
 
-    /// Adds rows for refused attempts, in one transaction. No revision: nobody follows them.
-    async fn record_refused(&self, refused: &[Refused]) -> Result<(), StoreError>;
+    /// Adds rows, in one transaction. No revision: nobody follows them.
+    async fn note(&self, noted: &[Noted]) -> Result<(), StoreError>;
 }

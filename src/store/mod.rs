@@ -12,11 +12,11 @@ mod organizations;
 mod sqlite;
 mod usage;
 
-pub use audit::{AuditFilter, AuditPage, AuditStore, Refused};
+pub use audit::{AuditFilter, AuditPage, AuditStore, Noted};
 pub use keys::{KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, Rotation};
 pub use node::{NodeStore, RevokedToken, StoredSigningKey};
 pub use organizations::{Exceeding, OrganizationChange, OrganizationStore, StoredOrganization};
-pub use sqlite::SqliteStore;
+pub use sqlite::{CopyProgress, SqliteStore, StoreFile, backup, restore};
 pub use usage::{KeyUse, OperationUse, UsageStore};
 
 use crate::model::{Act, ClientId, Identifier, MemberId, Revision};

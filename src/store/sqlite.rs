@@ -8,6 +8,7 @@
 
 mod audit;
 mod change;
+mod copy;
 mod fault;
 mod keys;
 mod node;
@@ -16,6 +17,8 @@ mod organizations;
 mod row;
 mod usage;
 mod write;
+
+pub use copy::{CopyProgress, StoreFile, backup, restore};
 
 use super::{Change, Feed, StoreError, async_trait};
 use crate::model::{Act, Revision};

@@ -3,11 +3,13 @@
 mod access;
 mod bootstrap;
 mod changes;
+mod contract;
 mod fields;
 mod flaky;
 mod listing;
 mod places;
 
+use contract::Contract;
 use flaky::FlakyStore;
 use portcullis::control::{Control, ControlParts, NodeActions, NodeProblem, ensure_bootstrap_token, router};
 use portcullis::model::{
@@ -149,6 +151,7 @@ struct Node {
     tables: Arc<Tables>,
     control: Arc<Control>,
     token: String,
+    contract: Contract,
     _folder: tempfile::TempDir,
 }
 
@@ -232,7 +235,7 @@ impl Node {
         let app = router(Arc::clone(&control));
         let service = app.into_make_service_with_connect_info::<SocketAddr>();
         runtime.spawn(async move { axum::serve(listener, service).await });
-        Self { runtime, address, store, tables, control, token, _folder: folder }
+        Self { runtime, address, store, tables, control, token, contract: Contract::new(), _folder: folder }
     }
 
     fn url(&self, path: &str) -> String {
@@ -285,6 +288,7 @@ impl Node {
         let answer = Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text };
         assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
         assert_eq!(answer.header("x-request-id").len(), 32, "{answer:?}");
+        self.contract.check(method, path, &answer);
         answer
     }
 }

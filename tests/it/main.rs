@@ -23,6 +23,8 @@ mod process;
 mod prometheus;
 mod readme;
 mod restart;
+mod rules;
+mod schemathesis;
 mod start;
 mod store;
 mod tidy;

@@ -216,6 +216,10 @@ impl Node {
         Self { process, edge, control, metrics, start_took, bootstrap_token }
     }
 
+    pub(crate) fn operator_token(&self) -> &str {
+        &self.bootstrap_token
+    }
+
     /// A connection to the edge.
     pub(crate) fn edge(&self) -> Wire {
         Wire::new(self.edge, HOST)

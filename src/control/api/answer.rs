@@ -12,7 +12,10 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use utoipa::ToSchema;
+use std::borrow::Cow;
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{Array, ObjectBuilder, Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -138,6 +141,11 @@ impl Refusal {
         Self::new(Code::UnsupportedMediaType, detail)
     }
 
+    #[cfg(test)]
+    pub(super) fn errors(&self) -> &[FieldError] {
+        self.errors.as_deref().unwrap_or_default()
+    }
+
     fn status(&self) -> StatusCode {
         self.code.status()
     }
@@ -200,13 +208,34 @@ fn written(status: StatusCode, media_type: &'static str, body: &impl Serialize) 
     }
 }
 
-/// One page of a list.
-#[derive(Serialize, ToSchema)]
+/// One page of a list. In the document it goes by an alias for each kind of object, such as `KeyPage`.
+#[derive(Serialize)]
 pub(super) struct Page<T> {
-    /// The objects of this page.
     data: Vec<T>,
-    /// Where the list goes on: the `cursor` of the next request. Null at its end.
     next_cursor: Option<String>,
+}
+
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let objects = Array::new(Ref::from_schema_name(T::name()));
+        let cursor = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some("Where the list goes on: the `cursor` of the next request. Null at its end."));
+        let page = ObjectBuilder::new().description(Some("One page of a list."));
+        let page = page.property("data", objects).required("data").property("next_cursor", cursor);
+        page.required("next_cursor").into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into(), T::schema()));
+        T::schemas(schemas);
+    }
 }
 
 /// One page of a list, and where it goes on.

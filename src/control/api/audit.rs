@@ -18,6 +18,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+type AuditRowPage = Page<AuditRow>;
+
 refusals! {
     /// What everybody but an operator is told.
     Operators: NotAllowed
@@ -30,7 +32,7 @@ refusals! {
 #[utoipa::path(get, context_path = ORGANIZATION, path = "/audit", operation_id = "read_audit", tag = tag::AUDIT,
     params(AuditParameters),
     responses((status = 200, description = "One page of rows, or with `format=jsonl` all of them", content(
-        (Page<AuditRow> = "application/json"), (String = "application/jsonl")))))]
+        (AuditRowPage = "application/json"), (String = "application/jsonl")))))]
 pub(super) async fn of_organization(
     State(control): State<Shared>,
     asked: Asked,
@@ -45,7 +47,7 @@ pub(super) async fn of_organization(
 /// What concerns no organization, newest first. For operators.
 #[utoipa::path(get, path = "/v1/audit", operation_id = "read_node_audit", tag = tag::AUDIT, params(AuditParameters),
     responses((status = 200, description = "One page of rows, or with `format=jsonl` all of them", content(
-        (Page<AuditRow> = "application/json"), (String = "application/jsonl"))), Operators))]
+        (AuditRowPage = "application/json"), (String = "application/jsonl"))), Operators))]
 pub(super) async fn of_node(
     State(control): State<Shared>,
     asked: Asked,

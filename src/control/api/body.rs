@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// A body that is one JSON object, or nothing at all.
 pub(super) struct Body {
@@ -48,6 +49,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 impl Body {
+    #[cfg(test)]
+    pub(super) fn of(members: Map<String, Value>, bytes: Bytes) -> Self {
+        Self { members: Some(members), bytes }
+    }
+
     /// A key to be made.
     pub(super) fn key_draft(self) -> Result<(KeyDraft, FieldErrors), Refusal> {
         let mut fields = Fields::new(self.required()?);
@@ -146,21 +152,28 @@ struct Fields {
     /// A JSON pointer to the object.
     at: String,
     members: Map<String, Value>,
+    /// The members that were asked for: all that the object takes.
+    known: BTreeSet<&'static str>,
     errors: FieldErrors,
 }
 
 impl Fields {
     fn new(members: Map<String, Value>) -> Self {
-        Self { at: String::new(), members, errors: FieldErrors::default() }
+        Self { at: String::new(), members, known: BTreeSet::new(), errors: FieldErrors::default() }
     }
 
-    fn has(&self, name: &str) -> bool {
+    fn has(&mut self, name: &'static str) -> bool {
+        self.known.insert(name);
         self.members.contains_key(name)
     }
 
     /// A member that may be left out, but not taken away: null is an error.
-    fn settable<T>(&mut self, name: &str, read: impl FnOnce(&mut Self, &str) -> Option<T>) -> Option<T> {
-        if self.members.get(name).is_some_and(Value::is_null) {
+    fn settable<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Self, &'static str) -> Option<T>,
+    ) -> Option<T> {
+        if self.has(name) && self.members.get(name).is_some_and(Value::is_null) {
             self.members.remove(name);
             return self.mistyped(name, "something to set; leave it out to keep what is there");
         }
@@ -174,13 +187,14 @@ impl Fields {
             return;
         };
         let errors = std::mem::take(&mut self.errors);
-        let mut inner = Self { at: format!("{}/{name}", self.at), members, errors };
+        let mut inner = Self { at: format!("{}/{name}", self.at), errors, ..Self::new(members) };
         read(&mut inner);
         self.errors = inner.finish(&[]);
     }
 
     /// The member, where it is there and not null.
-    fn take(&mut self, name: &str) -> Option<Value> {
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.has(name);
         self.members.remove(name).filter(|value| !value.is_null())
     }
 
@@ -189,14 +203,14 @@ impl Fields {
         None
     }
 
-    fn text(&mut self, name: &str) -> Option<String> {
+    fn text(&mut self, name: &'static str) -> Option<String> {
         match self.take(name)? {
             Value::String(text) => Some(text),
             _ => self.mistyped(name, "a string"),
         }
     }
 
-    fn boolean(&mut self, name: &str) -> Option<bool> {
+    fn boolean(&mut self, name: &'static str) -> Option<bool> {
         match self.take(name)? {
             Value::Bool(value) => Some(value),
             _ => self.mistyped(name, "true or false"),
@@ -204,7 +218,7 @@ impl Fields {
     }
 
     /// A list of strings. What is no string keeps its place, so that later errors point to the right one.
-    fn texts(&mut self, name: &str) -> Option<Vec<String>> {
+    fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
         let Value::Array(items) = self.take(name)? else { return self.mistyped(name, "a list of strings") };
         let mut texts = Vec::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
@@ -228,7 +242,7 @@ impl Fields {
     }
 
     fn allowlist(&mut self) -> Option<AllowlistDraft> {
-        if self.members.get("allowlist").is_none_or(Value::is_null) {
+        if !self.has("allowlist") || self.members.get("allowlist").is_none_or(Value::is_null) {
             self.members.remove("allowlist");
             return None;
         }
@@ -243,12 +257,15 @@ impl Fields {
 
     /// Whatever was not read has no business here.
     fn finish(mut self, immutable: &[&str]) -> FieldErrors {
+        let known: Vec<String> = self.known.iter().map(|name| format!("`{name}`")).collect();
+        let known = if known.is_empty() { "no fields".to_owned() } else { known.join(", ") };
         for name in self.members.keys() {
             let pointer = format!("{}/{}", self.at, escape(name));
             if immutable.contains(&name.as_str()) {
                 self.errors.add(pointer, "field_immutable", "this cannot be changed here");
             } else {
-                self.errors.add(pointer, "field_unknown", "there is no such field here");
+                let message = format!("there is no such field; this takes {known}");
+                self.errors.add(pointer, "field_unknown", message);
             }
         }
         self.errors

@@ -4,7 +4,7 @@
 
 use super::answer::Problem;
 use super::code::Code;
-use super::schema::RequestIdText;
+use super::schema::{ETag, RequestIdText};
 use crate::model::{ClientId, Identifier};
 use axum::Extension;
 use axum::http::header;
@@ -42,7 +42,7 @@ pub(super) mod tag {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Portcullis control API", description = INTRODUCTION),
-    components(schemas(Problem, Identifier, ClientId, RequestIdText)),
+    components(schemas(ClientId, ETag, Identifier, Problem, RequestIdText)),
     tags(
         (name = "Organizations", description = "Organizations, and the policies that bind their keys"),
         (name = "Environments", description = "Base URLs, and what keys can hold there"),

@@ -22,6 +22,8 @@ use serde::Serialize;
 use std::net::IpAddr;
 use utoipa::ToSchema;
 
+type KeyPage<'a> = Page<KeyObject<'a>>;
+
 refusals! {
     /// What making a key can be refused for.
     Creating: NameTaken
@@ -48,7 +50,7 @@ refusals! {
 /// are combined; one that is misspelt is refused, so that it never answers with everything.
 #[utoipa::path(get, context_path = ENVIRONMENT, path = "/keys", operation_id = "list_keys", tag = tag::KEYS,
     params(KeyParameters),
-    responses((status = 200, description = "One page of keys", body = Page<KeyObject>)))]
+    responses((status = 200, description = "One page of keys", body = KeyPage)))]
 pub(super) async fn list(
     State(control): State<Shared>,
     asked: Asked,

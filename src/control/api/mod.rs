@@ -96,3 +96,6 @@ fn guarded() -> OpenApiRouter<Shared> {
 fn open() -> OpenApiRouter<Shared> {
     OpenApiRouter::default().routes(routes!(document::show))
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+type SigningKeyPage<'a> = Page<SigningKeyObject<'a>>;
+
 refusals! {
     /// What everybody but an operator is told.
     Operators: NotAllowed
@@ -52,7 +54,7 @@ pub(super) async fn drain(State(control): State<Shared>, asked: Asked, body: Bod
 ///
 /// Those that prove access tokens, oldest first. For operators.
 #[utoipa::path(get, path = "/v1/signing-keys", operation_id = "list_signing_keys", tag = tag::NODE,
-    responses((status = 200, description = "The keys, on one page", body = Page<SigningKeyObject>), Operators))]
+    responses((status = 200, description = "The keys, on one page", body = SigningKeyPage), Operators))]
 pub(super) async fn signing_keys(State(control): State<Shared>, asked: Asked) -> Result<Response, Refusal> {
     let keys = control.signing_keys(&asked.asking()).await?;
     Ok(list(keys.iter().map(SigningKeyObject::new)))
@@ -64,7 +66,7 @@ pub(super) async fn signing_keys(State(control): State<Shared>, asked: Asked) ->
 /// tokens until the last one it signed has ended. For operators.
 #[utoipa::path(post, path = "/v1/signing-keys/rotate", operation_id = "rotate_signing_key", tag = tag::NODE,
     request_body = Option<RotateSigningKey>,
-    responses((status = 200, description = "The keys, on one page", body = Page<SigningKeyObject>), Operators))]
+    responses((status = 200, description = "The keys, on one page", body = SigningKeyPage), Operators))]
 pub(super) async fn rotate_signing_key(
     State(control): State<Shared>,
     asked: Asked,

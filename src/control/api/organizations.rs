@@ -18,6 +18,8 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+type OrganizationPage<'a> = Page<OrganizationObject<'a>>;
+
 refusals! {
     /// What a change of an organization can be refused for, beside what is wrong with it.
     Changing: ManagedByFile
@@ -27,7 +29,7 @@ refusals! {
 ///
 /// Those that you have a part in, with your role there. Operators see all.
 #[utoipa::path(get, path = "/v1/organizations", operation_id = "list_organizations", tag = tag::ORGANIZATIONS,
-    responses((status = 200, description = "The organizations, on one page", body = Page<OrganizationObject>)))]
+    responses((status = 200, description = "The organizations, on one page", body = OrganizationPage)))]
 pub(super) async fn list_all(State(control): State<Shared>, asked: Asked) -> Result<Response, Refusal> {
     let asking = asked.asking();
     let organizations = control.list_organizations(&asking.caller).await?;

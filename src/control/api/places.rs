@@ -17,6 +17,10 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+type EnvironmentPage<'a> = Page<EnvironmentObject<'a>>;
+type PermissionPage<'a> = Page<PermissionObject<'a>>;
+type NamedPermissionsPage = Page<NamedObject>;
+
 refusals! {
     /// What everybody but an operator is told.
     Operators: NotAllowed
@@ -109,7 +113,7 @@ impl StatusObject {
 /// With the addresses that integrating developers need: base URL, token endpoint, issuer.
 #[utoipa::path(get, context_path = ORGANIZATION, path = "/environments", operation_id = "list_environments",
     tag = tag::ENVIRONMENTS,
-    responses((status = 200, description = "The environments, on one page", body = Page<EnvironmentObject>)))]
+    responses((status = 200, description = "The environments, on one page", body = EnvironmentPage)))]
 pub(super) async fn environments(
     State(control): State<Shared>,
     asked: Asked,
@@ -142,7 +146,7 @@ pub(super) async fn environment(
 /// Everything that a key of the environment can hold, in the order of the API's own description.
 #[utoipa::path(get, context_path = ENVIRONMENT, path = "/permissions", operation_id = "list_permissions",
     tag = tag::ENVIRONMENTS,
-    responses((status = 200, description = "The permissions, on one page", body = Page<PermissionObject>)))]
+    responses((status = 200, description = "The permissions, on one page", body = PermissionPage)))]
 pub(super) async fn permissions(
     State(control): State<Shared>,
     asked: Asked,
@@ -160,7 +164,7 @@ pub(super) async fn permissions(
 /// no key.
 #[utoipa::path(get, context_path = ENVIRONMENT, path = "/presets", operation_id = "list_presets",
     tag = tag::ENVIRONMENTS,
-    responses((status = 200, description = "The presets, on one page", body = Page<NamedObject>)))]
+    responses((status = 200, description = "The presets, on one page", body = NamedPermissionsPage)))]
 pub(super) async fn presets(State(control): State<Shared>, asked: Asked, place: Place) -> Result<Response, Refusal> {
     selections(&control, &asked.asking(), &place).map(|known| list(known.presets.into_iter()))
 }
@@ -176,7 +180,7 @@ pub(super) async fn preset(State(control): State<Shared>, asked: Asked, place: P
 ///
 /// Named sets of permissions for legacy keys. Such a key may do whatever its role opens at the moment.
 #[utoipa::path(get, context_path = ENVIRONMENT, path = "/roles", operation_id = "list_roles", tag = tag::ENVIRONMENTS,
-    responses((status = 200, description = "The roles, on one page", body = Page<NamedObject>)))]
+    responses((status = 200, description = "The roles, on one page", body = NamedPermissionsPage)))]
 pub(super) async fn roles(State(control): State<Shared>, asked: Asked, place: Place) -> Result<Response, Refusal> {
     selections(&control, &asked.asking(), &place).map(|known| list(known.roles.into_iter()))
 }

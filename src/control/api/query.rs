@@ -15,6 +15,11 @@ use utoipa::{IntoParams, ToSchema};
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 100;
 
+pub(super) const KEY_PARAMETERS: [&str; 7] =
+    ["limit", "cursor", "status", "type", "q", "expires_before", "unused_since"];
+pub(super) const AUDIT_PARAMETERS: [&str; 8] =
+    ["limit", "cursor", "action", "actor", "target", "since", "until", "format"];
+
 /// What a list of keys can be asked for, for the document; a test compares it with what is read.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -53,7 +58,7 @@ pub(super) fn key_query(query: &str) -> Result<KeyQuery, Refusal> {
         expires_before: None,
         unused_since: None,
     };
-    each(query, |name, value| {
+    each(query, &KEY_PARAMETERS, |name, value| {
         if name == "cursor" {
             asked.after = Some(read_cursor(value).ok_or_else(Wrong::cursor)?);
             return Ok(());
@@ -114,7 +119,7 @@ pub(super) enum AuditQuery {
 pub(super) fn audit_query(query: &str) -> Result<AuditQuery, Refusal> {
     let (mut filter, mut before, mut limit) = (AuditFilter::default(), None, DEFAULT_LIMIT);
     let (mut whole, mut others) = (false, 0);
-    each(query, |name, value| {
+    each(query, &AUDIT_PARAMETERS, |name, value| {
         others += usize::from(name != "format");
         match name {
             "format" if value == "jsonl" => whole = true,
@@ -126,7 +131,7 @@ pub(super) fn audit_query(query: &str) -> Result<AuditQuery, Refusal> {
             "target" => filter.target = Some(value.to_owned()),
             "since" => filter.since = Some(instant(value)?),
             "until" => filter.until = Some(instant(value)?),
-            _ => return Err(Wrong::unknown()),
+            _ => return Err(Wrong::unknown(&AUDIT_PARAMETERS)),
         }
         Ok(())
     })?;
@@ -152,13 +157,14 @@ impl Wrong {
         Self::Field("parameter_invalid", message.into())
     }
 
-    fn unknown() -> Self {
-        Self::Field("parameter_unknown", "there is no such parameter here".to_owned())
+    fn unknown(known: &[&str]) -> Self {
+        let known = known.join("`, `");
+        Self::Field("parameter_unknown", format!("there is no such parameter; this takes `{known}`"))
     }
 }
 
 /// Hands out each parameter once; every mistake is told at once.
-fn each(query: &str, mut read: impl FnMut(&str, &str) -> Result<(), Wrong>) -> Result<(), Refusal> {
+fn each(query: &str, known: &[&str], mut read: impl FnMut(&str, &str) -> Result<(), Wrong>) -> Result<(), Refusal> {
     let mut errors = FieldErrors::default();
     let mut seen = HashSet::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -167,7 +173,8 @@ fn each(query: &str, mut read: impl FnMut(&str, &str) -> Result<(), Wrong>) -> R
             errors.add(pointer, "parameter_repeated", format!("`{}` comes twice", quote(&name)));
             continue;
         }
-        match read(&name, &value) {
+        let read = if known.contains(&&*name) { read(&name, &value) } else { Err(Wrong::unknown(known)) };
+        match read {
             Ok(()) => {}
             Err(Wrong::Cursor) => return Err(Refusal::malformed("the cursor is not one of ours")),
             Err(Wrong::Field(code, message)) => errors.add(pointer, code, message),
@@ -203,7 +210,7 @@ fn read(asked: &mut KeyQuery, name: &str, value: &str) -> Result<(), Wrong> {
         "q" => asked.query = Some(value.to_owned()).filter(|text| !text.is_empty()),
         "expires_before" => asked.expires_before = Some(instant(value)?),
         "unused_since" => asked.unused_since = Some(instant(value)?),
-        _ => return Err(Wrong::unknown()),
+        _ => return Err(Wrong::unknown(&KEY_PARAMETERS)),
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::SqliteStore;
 use super::fault::fault;
 use super::row;
 use crate::model::{Act, AuditEntry, ChainHead, Identifier, Timestamp};
-use crate::store::{AuditFilter, AuditPage, AuditStore, Refused, StoreError};
+use crate::store::{AuditFilter, AuditPage, AuditStore, Noted, StoreError};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
@@ -115,9 +115,9 @@ impl AuditStore for SqliteStore {
         head(&mut reader, name(chain)).await
     }
 
-    async fn record_refused(&self, refused: &[Refused]) -> Result<(), StoreError> {
+    async fn note(&self, noted: &[Noted]) -> Result<(), StoreError> {
         let mut change = self.write().await?;
-        for Refused { act, entry } in refused {
+        for Noted { act, entry } in noted {
             append(&mut change, entry, act).await?;
         }
         change.commit().await.map_err(fault)

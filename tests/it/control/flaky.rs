@@ -5,7 +5,7 @@ use portcullis::model::{
 };
 use portcullis::store::{
     AuditFilter, AuditPage, AuditStore, Change, Exceeding, Feed, KeyEdit, KeyFilter, KeyPage, KeyStore, KeyUse, NewKey,
-    NodeStore, OperationUse, OrganizationChange, OrganizationStore, Page, Refused, RevokedToken, Rotation, SqliteStore,
+    NodeStore, Noted, OperationUse, OrganizationChange, OrganizationStore, Page, RevokedToken, Rotation, SqliteStore,
     StoreError, StoredOrganization, StoredSigningKey, UsageStore,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -63,7 +63,7 @@ flaky! {
         read audit_page(chain: Option<&Identifier>, filter: &AuditFilter, before: Option<u64>, limit: u32) -> AuditPage;
         read audit_rows(chain: Option<&Identifier>, after: u64, limit: u32) -> Vec<(u64, String)>;
         read audit_head(chain: Option<&Identifier>) -> ChainHead;
-        change record_refused(refused: &[Refused]) -> ();
+        change note(noted: &[Noted]) -> ();
     }
     Feed {
         read revision() -> Revision;

@@ -1,0 +1,335 @@
+#!/usr/bin/env python3
+"""`make soak`: how the control API keeps up with a million keys in the store, on the machine this runs on.
+
+Starts a node, makes one key by the API, multiplies its row in the store file until there are a million, starts the node
+again and times, from outside and one after the other over one connection: creating, rotating, revoking, and listing 50
+keys in several ways. Prints percentiles beside the bars of the project (99 % of changes under 20 ms, a list under 10 ms,
+a start under 5 s). Figures include this program's own share, a fraction of a millisecond.
+
+Exit status: 0 with the table, bars met or missed; 1 when something did not work; 2 for a bad argument.
+Needs Python 3 with SQLite 3.37 or newer.
+"""
+
+import argparse
+import ctypes
+import http.client
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+KEYS = "/v1/organizations/soak/environments/production/keys"
+HOST = "gate.soak"
+PERMISSIONS = ["cards:read", "cards:write"]
+BATCH = 50_000
+# Of 64 characters: what a digest is made of.
+HEX = "'sha256:' || lower(hex(randomblob(32)))"
+
+
+class Failed(Exception):
+    """Told in one line, without a trace."""
+
+
+def say(words: str):
+    print(words, file=sys.stderr, flush=True)
+
+
+# --- The node ---------------------------------------------------------------------------------------------------
+
+
+class Node:
+    """A node on ports of its own; ends with this program."""
+
+    def __init__(self, binary: Path, folder: Path, patience: float):
+        self.ports = dict(zip(("edge", "control", "metrics"), free_ports(3), strict=True))
+        write_config(folder, self.ports)
+        self.log = folder / "node.log"
+        began = time.monotonic()
+        with self.log.open("ab") as log:
+            command = [binary, "serve", "--config", folder / "portcullis.toml"]
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=end_with_parent
+            )
+        self.await_ready(began + patience)
+        self.start_took = time.monotonic() - began
+        self.token = (folder / "data" / "bootstrap-token").read_text().strip()
+        self.control = http.client.HTTPConnection("127.0.0.1", self.ports["control"], timeout=60)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.control.close()
+        self.process.terminate()
+        self.process.wait(60)
+
+    def await_ready(self, deadline: float):
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise Failed(f"the node ended by itself:\n{self.log.read_text(errors='replace')[-2000:]}")
+            try:
+                if send(self.ports["metrics"], "GET", "/readyz")[0] == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.01)
+        raise Failed("the node was not ready in time")
+
+    def ask(self, method: str, target: str, body=None) -> tuple[float, dict]:
+        """Seconds, and the answer; anything but a success ends the program."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(body)
+        began = time.perf_counter()
+        self.control.request(method, target, body, headers)
+        response = self.control.getresponse()
+        text = response.read()
+        took = time.perf_counter() - began
+        if response.status not in (200, 201):
+            raise Failed(f"{method} {target} answered {response.status}: {text[:500]!r}")
+        return took, json.loads(text)
+
+    def create(self, name: str) -> tuple[float, dict]:
+        return self.ask("POST", KEYS, {"name": name, "permissions": PERMISSIONS})
+
+    def resident_mib(self) -> int:
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) // 1024
+        return 0
+
+
+def end_with_parent():
+    """In the child before it starts: end with this program even when that is killed (prctl PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free just now; held together so that they differ."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def send(port: int, method: str, target: str, headers=None, body=None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, target, body, headers or {})
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def write_config(folder: Path, ports: dict):
+    (folder / "tenants").mkdir(exist_ok=True)
+    listeners = "".join(f'[listeners.{name}]\nbind = ["127.0.0.1:{port}"]\n' for name, port in ports.items())
+    (folder / "portcullis.toml").write_text(f'{listeners}[log]\naccess = "off"\n')
+    (folder / "tenants" / "soak.toml").write_text(f"""\
+[organization]
+id = "soak"
+name = "Soak"
+[environments.production]
+base_url = "http://{HOST}/v1"
+upstream = "http://127.0.0.1:9"
+[environments.production.permissions]
+"cards:read" = "GET /cards"
+"cards:write" = "POST /cards"
+[environments.production.roles]
+events = ["cards:read"]
+""")
+
+
+# --- The store --------------------------------------------------------------------------------------------------
+
+
+def fill(file: Path, wanted: int):
+    """Multiplies the one key that is there. Columns that this program does not know are copied as they are."""
+    own = {
+        "client_id": "'pcull_' || printf('%022d', n)",
+        "name": "'key ' || n",
+        "name_folded": "'key ' || n",
+        "secret_digest": HEX,
+        "created_at": "created_at - n",
+        # A tenth each is revoked, has ended, or ends one day.
+        "revoked_at": "CASE WHEN n % 10 = 0 THEN created_at END",
+        "expires_at": "CASE n % 10 WHEN 1 THEN created_at - 1 WHEN 2 THEN created_at + 86400 * (n % 365) END",
+        "revision": "revision + n",
+    }
+    with sqlite3.connect(file) as store:
+        store.execute("PRAGMA cache_size = -262144")
+        # Generated columns are not written.
+        columns = [row[1] for row in store.execute("PRAGMA table_xinfo(api_keys)") if row[6] == 0]
+        missing = own.keys() - set(columns)
+        if missing:
+            raise Failed(f"the store's keys have no {', '.join(sorted(missing))}: this program needs to follow")
+        copy = ", ".join(own.get(name, name) for name in columns)
+        for first in range(1, wanted, BATCH):
+            numbers = range(first, min(first + BATCH, wanted))
+            store.execute(
+                f"WITH RECURSIVE counter(n) AS (VALUES (?) UNION ALL SELECT n + 1 FROM counter WHERE n < ?) "
+                f"INSERT INTO api_keys ({', '.join(columns)}) SELECT {copy} FROM api_keys, counter "
+                f"WHERE client_id = (SELECT client_id FROM api_keys WHERE name = 'first')",
+                (numbers[0], numbers[-1]),
+            )
+            store.commit()
+        # The feed has a row for every revision that a key names.
+        feed = [row[1] for row in store.execute("PRAGMA table_xinfo(feed)") if row[1] != "revision" and row[6] == 0]
+        copy = ", ".join({"client_id": "k.client_id"}.get(name, f"f.{name}") for name in feed)
+        store.execute(
+            f"INSERT INTO feed (revision, {', '.join(feed)}) SELECT k.revision, {copy} FROM api_keys k, feed f "
+            f"WHERE k.name <> 'first' AND f.client_id = (SELECT client_id FROM api_keys WHERE name = 'first')"
+        )
+        store.commit()
+        store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.close()
+
+
+# --- The figures ------------------------------------------------------------------------------------------------
+
+
+def percentile(sorted_times: list[float], share: float) -> float:
+    return sorted_times[min(len(sorted_times) - 1, int(len(sorted_times) * share))]
+
+
+def row(name: str, times: list[float], bar: float | None) -> str:
+    times = sorted(time * 1000 for time in times)
+    p50, p99 = percentile(times, 0.5), percentile(times, 0.99)
+    verdict = "" if bar is None else f"bar {bar:g} ms: " + ("met" if p99 < bar else "MISSED")
+    return f"{name:<34}{len(times):>7}{p50:>10.2f}{p99:>10.2f}{times[-1]:>10.2f}   {verdict}"
+
+
+def changes(node: Node, count: int) -> list[str]:
+    created, rotated, revoked, made = [], [], [], []
+    for number in range(count):
+        took, key = node.create(f"soak {number}")
+        created.append(took)
+        made.append(key["client_id"])
+    for key in made:
+        rotated.append(node.ask("POST", f"{KEYS}/{key}/rotate", {"expires_at": None})[0])
+    for key in made:
+        revoked.append(node.ask("POST", f"{KEYS}/{key}/revoke", {})[0])
+    shown = [node.ask("GET", f"{KEYS}/{key}")[0] for key in made]
+    return [
+        row("create", created, 20),
+        row("rotate", rotated, 20),
+        row("revoke", revoked, 20),
+        row("show", shown, None),
+    ]
+
+
+def lists(node: Node, count: int, keys: int) -> list[str]:
+    tomorrow = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86400))
+    ways = {
+        "newest": "",
+        "active": "&status=active",
+        "revoked": "&status=revoked",
+        "expired": "&status=expired",
+        "ending by tomorrow": f"&expires_before={tomorrow}",
+        "fine-grained": "&type=fine_grained",
+        "legacy (there is none)": "&type=legacy",
+        "search, many found": "&q=key%2099",
+        "search, the oldest found": f"&q=key%20{keys - 1}",
+        "search, nothing found": "&q=nowhere",
+    }
+    rows = []
+    for name, filters in ways.items():
+        times, deadline = [], time.monotonic() + 20
+        while len(times) < count and (time.monotonic() < deadline or len(times) < 3):
+            times.append(node.ask("GET", f"{KEYS}?limit=50{filters}")[0])
+        rows.append(row(f"list 50, {name}", times, 10))
+    return rows + [pages(node, count)]
+
+
+def pages(node: Node, count: int) -> str:
+    """One page after the other."""
+    times, cursor = [], ""
+    while len(times) < count:
+        took, page = node.ask("GET", f"{KEYS}?limit=50{cursor}")
+        times.append(took)
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    return row("list 50, page after page", times, 10)
+
+
+# --- The program ------------------------------------------------------------------------------------------------
+
+
+def build(given: str | None) -> Path:
+    if given:
+        return Path(given).resolve()
+    command = ["cargo", "build", "--locked", "--profile", "bench", "--bin", "portcullis"]
+    say("building: " + " ".join(command))
+    command += ["--message-format", "json-render-diagnostics"]
+    built = subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, check=False)
+    if built.returncode != 0:
+        raise Failed(f"cargo ended with status {built.returncode}")
+    for line in built.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("reason") == "compiler-artifact" and message.get("executable"):
+            return Path(message["executable"])
+    raise Failed("cargo built no program")
+
+
+def measure(arguments: argparse.Namespace, folder: Path):
+    binary = build(arguments.portcullis)
+    with Node(binary, folder, patience=60) as node:
+        _, first = node.create("first")
+        credentials = first["client_id"], first["client_secret"]
+    say(f"filling the store with {arguments.keys:,} keys")
+    began = time.monotonic()
+    store = folder / "data" / "portcullis.db"
+    fill(store, arguments.keys)
+    print(f"{arguments.keys:,} keys, {store.stat().st_size // 2**20} MiB, filled in {time.monotonic() - began:.0f} s")
+    with Node(binary, folder, patience=600) as node:
+        first_token(node, *credentials)
+        print(f"start to ready {node.start_took:.2f} s   bar 5 s: {'met' if node.start_took < 5 else 'MISSED'}")
+        print(f"resident after the start {node.resident_mib()} MiB\n")
+        print(f"{'milliseconds':<34}{'count':>7}{'p50':>10}{'p99':>10}{'max':>10}")
+        for line in changes(node, arguments.count) + lists(node, arguments.count, arguments.keys):
+            print(line, flush=True)
+
+
+def first_token(node: Node, client_id: str, secret: str):
+    """The key that all others were made from gets a token: what was loaded is what was there."""
+    form = f"grant_type=client_credentials&client_id={client_id}&client_secret={secret}"
+    headers = {"Host": HOST, "Content-Type": "application/x-www-form-urlencoded"}
+    status, body = send(node.ports["edge"], "POST", "/v1/oauth2/token", headers, form)
+    if status != 200:
+        raise Failed(f"the token endpoint answered {status}: {body[:500]!r}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keys", type=int, default=1_000_000, help="keys in the store (default 1000000)")
+    parser.add_argument("--count", type=int, default=2000, help="requests of each kind (default 2000)")
+    parser.add_argument("--portcullis", metavar="FILE", help="a binary that is built already")
+    parser.add_argument("--dir", metavar="FOLDER", help="where the store is made: the disk to measure (default: temporary)")
+    arguments = parser.parse_args()
+    if arguments.keys < 1 or arguments.count < 1:
+        parser.error("--keys and --count are 1 at least")
+    try:
+        with tempfile.TemporaryDirectory(prefix="portcullis-soak-", dir=arguments.dir) as folder:
+            measure(arguments, Path(folder))
+    except (Failed, OSError, sqlite3.Error) as error:
+        say(f"error: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    # Ctrl-C ends the node too, without a trace.
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    os.umask(0o077)
+    sys.exit(main())
