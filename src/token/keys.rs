@@ -90,7 +90,7 @@ pub struct SigningKey {
 enum Signer {
     EdDsa(Ed25519KeyPair),
     Es256(EcdsaKeyPair),
-    Hs256(hmac::Key),
+    Hs256(Box<hmac::Key>),
     Rs256(RsaKeyPair),
 }
 
@@ -182,7 +182,7 @@ impl SigningKey {
             }
             Algorithm::Hs256 if private.len() < 32 => return Err(malformed()),
             Algorithm::Hs256 => {
-                let signer = Signer::Hs256(hmac::Key::new(hmac::HMAC_SHA256, &private));
+                let signer = Signer::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &private)));
                 (signer, DecodingKey::from_secret(&private), None)
             }
         };
