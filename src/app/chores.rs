@@ -9,6 +9,7 @@ use crate::control::Control;
 use crate::model::Timestamp;
 use crate::store::KeyUse;
 use crate::tables::Follower;
+use crate::telemetry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ const FOLLOW: Duration = Duration::from_secs(1);
 const RESOLVE: Duration = Duration::from_secs(30);
 /// How often usage is written: what a crash loses.
 const USAGE: Duration = Duration::from_secs(5);
+/// So many keys' usage is written in one transaction: changes wait no longer than one takes.
+const USAGE_BATCH: usize = 500;
 /// How often refused attempts are written.
 const REFUSALS: Duration = Duration::from_secs(60);
 /// How often signing keys are looked after.
@@ -88,23 +91,15 @@ impl Chores {
         }
     }
 
+    /// Batch by batch: what was written is not put back with what was not.
     async fn write_usage(&self) {
         let drained = self.shared.usage.drain();
-        if drained.is_empty() {
-            return;
-        }
-        let uses: Vec<KeyUse> = drained
-            .iter()
-            .map(|used| KeyUse {
-                client_id: used.client_id.clone(),
-                last_used_at: used.last_used_at,
-                last_address: Some(used.last_address),
-                operations: used.operations.iter().map(|(name, count)| (name.to_string(), *count)).collect(),
-            })
-            .collect();
-        if let Err(error) = self.shared.store.record_usage(&uses).await {
-            self.shared.usage.restore(&drained);
-            self.failed("usage", &error);
+        for (at, batch) in drained.chunks(USAGE_BATCH).enumerate() {
+            let uses: Vec<KeyUse> = batch.iter().map(key_use).collect();
+            if let Err(error) = self.shared.store.record_usage(&uses).await {
+                self.shared.usage.restore(drained.get(at * USAGE_BATCH..).unwrap_or_default());
+                return self.failed("usage", &error);
+            }
         }
     }
 
@@ -118,5 +113,15 @@ impl Chores {
     fn failed(&self, chore: &'static str, error: &dyn std::fmt::Display) {
         self.shared.metrics.count_store_error(chore);
         tracing::warn!("{chore}: {error:#}; it is tried again");
+    }
+}
+
+/// What was gathered, as the store takes it.
+fn key_use(used: &telemetry::KeyUse) -> KeyUse {
+    KeyUse {
+        client_id: used.client_id.clone(),
+        last_used_at: used.last_used_at,
+        last_address: Some(used.last_address),
+        operations: used.operations.iter().map(|(name, count)| (name.to_string(), *count)).collect(),
     }
 }

@@ -49,7 +49,8 @@ impl SigningKeys {
         let kept = self.store.signing_keys().await?;
         // Opened first: a new key beside ones that cannot be opened would hide that the wrong key file is here.
         self.set(&kept, now)?;
-        if !kept.iter().any(|key| self.signs(key) && !is_over(key, now)) {
+        // One that has an end was replaced: what it signed now would outlive it.
+        if !kept.iter().any(|key| self.signs(key) && key.ends_at.is_none()) {
             self.make(now, &Act::of(Actor::Node, now)).await?;
         }
         let kept = self.store.signing_keys().await?;
@@ -69,7 +70,8 @@ impl SigningKeys {
         let _turn = self.turn.lock().await;
         let act = Act::of(Actor::Node, now);
         let kept = self.store.signing_keys().await?;
-        let newest = kept.iter().filter(|key| self.signs(key)).map(|key| key.created_at).max();
+        let lasting = kept.iter().filter(|key| self.signs(key) && key.ends_at.is_none());
+        let newest = lasting.map(|key| key.created_at).max();
         let mut changed = false;
         if let (Some(newest), Some(rotation)) = (newest, self.rotation)
             && newest.plus_seconds(i64::try_from(rotation.as_secs()).unwrap_or(i64::MAX)) <= now

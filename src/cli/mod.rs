@@ -24,6 +24,7 @@ mod login;
 mod logout;
 mod man;
 mod members;
+mod openapi;
 mod options;
 mod orgs;
 mod output;
@@ -75,6 +76,7 @@ enum Command {
     Logout(logout::Logout),
     Man(man::ManPages),
     Members(members::Members),
+    Openapi(openapi::Openapi),
     Orgs(orgs::Orgs),
     Reload(reload::Reload),
     Restore(restore::Restore),
@@ -127,6 +129,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Logout(command) => command.run(),
         Command::Man(command) => command.run(),
         Command::Members(command) => command.run(),
+        Command::Openapi(command) => command.run(),
         Command::Orgs(command) => command.run(),
         Command::Reload(command) => command.run(),
         Command::Restore(command) => command.run(),

@@ -33,7 +33,7 @@ pub struct OperationUse {
 /// Usage of keys.
 #[async_trait]
 pub trait UsageStore: Send + Sync {
-    /// Adds a batch. An older instant never replaces a newer one; keys that are not there are passed over.
+    /// Adds a batch, all of it or nothing. An older instant never replaces a newer one; keys that are not there are passed over.
     async fn record_usage(&self, uses: &[KeyUse]) -> Result<(), StoreError>;
 
     /// What a key has done, most often done first.

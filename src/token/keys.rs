@@ -4,11 +4,13 @@ use crate::model::Timestamp;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use aws_lc_rs::{digest, hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{DecodingKey, EncodingKey, Header};
+use jsonwebtoken::DecodingKey;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -77,9 +79,39 @@ pub struct SigningKey {
     id: Arc<str>,
     algorithm: Algorithm,
     private: Zeroizing<Vec<u8>>,
-    encoding: EncodingKey,
+    signer: Signer,
+    /// The header of every token it signs, in base64url, with the dot behind it.
+    header: String,
     decoding: DecodingKey,
     public: Option<Value>,
+}
+
+/// A key ready to sign: reading it anew for each token would cost more than signing.
+enum Signer {
+    EdDsa(Ed25519KeyPair),
+    Es256(EcdsaKeyPair),
+    Hs256(Box<hmac::Key>),
+    Rs256(RsaKeyPair),
+}
+
+impl Signer {
+    /// The signature as JWS writes it (RFC 7518 section 3, RFC 8037 section 3.1).
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningKeyError> {
+        let random = rand::SystemRandom::new();
+        match self {
+            Self::EdDsa(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+            Self::Es256(pair) => pair
+                .sign(&random, message)
+                .map(|signature| signature.as_ref().to_vec())
+                .map_err(|_| SigningKeyError::Sign),
+            Self::Hs256(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
+            Self::Rs256(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                let signed = pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature);
+                signed.map(|()| signature).map_err(|_| SigningKeyError::Sign)
+            }
+        }
+    }
 }
 
 /// What stands before the PKCS#1 key in the PKCS#8 of a 2048-bit RSA key (RFC 5208 section 5): two outer lengths of
@@ -120,12 +152,12 @@ impl SigningKey {
     pub fn from_private(algorithm: Algorithm, private: Zeroizing<Vec<u8>>) -> Result<Self, SigningKeyError> {
         let malformed = || SigningKeyError::Malformed(algorithm);
         let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let (encoding, decoding, mut public) = match algorithm {
+        let (signer, decoding, mut public) = match algorithm {
             Algorithm::EdDsa => {
                 let pair = Ed25519KeyPair::from_pkcs8(&private).map_err(|_| malformed())?;
                 let x = b64(pair.public_key().as_ref());
                 let decoding = DecodingKey::from_ed_components(&x).map_err(|_| malformed())?;
-                (EncodingKey::from_ed_der(&private), decoding, Some(json!({"kty": "OKP", "crv": "Ed25519", "x": x})))
+                (Signer::EdDsa(pair), decoding, Some(json!({"kty": "OKP", "crv": "Ed25519", "x": x})))
             }
             Algorithm::Es256 => {
                 let pair =
@@ -138,7 +170,7 @@ impl SigningKey {
                 let (x, y) = (b64(x), b64(y));
                 let decoding = DecodingKey::from_ec_components(&x, &y).map_err(|_| malformed())?;
                 let public = json!({"kty": "EC", "crv": "P-256", "x": x, "y": y});
-                (EncodingKey::from_ec_der(&private), decoding, Some(public))
+                (Signer::Es256(pair), decoding, Some(public))
             }
             Algorithm::Rs256 => {
                 let pair = RsaKeyPair::from_der(&private).map_err(|_| malformed())?;
@@ -146,10 +178,13 @@ impl SigningKey {
                 let (n, e) = (n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero());
                 let decoding = DecodingKey::from_rsa_raw_components(n, e);
                 let public = json!({"kty": "RSA", "n": b64(n), "e": b64(e)});
-                (EncodingKey::from_rsa_der(&private), decoding, Some(public))
+                (Signer::Rs256(pair), decoding, Some(public))
             }
             Algorithm::Hs256 if private.len() < 32 => return Err(malformed()),
-            Algorithm::Hs256 => (EncodingKey::from_secret(&private), DecodingKey::from_secret(&private), None),
+            Algorithm::Hs256 => {
+                let signer = Signer::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &private)));
+                (signer, DecodingKey::from_secret(&private), None)
+            }
         };
         let id = key_id(algorithm, public.as_ref(), &private);
         if let Some(Value::Object(jwk)) = &mut public {
@@ -157,7 +192,9 @@ impl SigningKey {
             jwk.insert("alg".into(), json!(algorithm.as_str()));
             jwk.insert("use".into(), json!("sig"));
         }
-        Ok(Self { id: id.into(), algorithm, private, encoding, decoding, public })
+        let header = json!({"typ": "at+jwt", "alg": algorithm.as_str(), "kid": id}).to_string();
+        let header = format!("{}.", URL_SAFE_NO_PAD.encode(header));
+        Ok(Self { id: id.into(), algorithm, private, signer, header, decoding, public })
     }
 
     /// Its `kid`.
@@ -179,16 +216,20 @@ impl SigningKey {
         &self.decoding
     }
 
-    #[cfg(test)]
-    pub(super) const fn encoding_for_tests(&self) -> &EncodingKey {
-        &self.encoding
+    /// The claims as a JWS compact serialization (RFC 7515 section 7.1).
+    pub(super) fn sign<T: Serialize>(&self, claims: &T) -> Result<String, SigningKeyError> {
+        let payload = serde_json::to_vec(claims).map_err(|_| SigningKeyError::Sign)?;
+        let mut token = self.header.clone();
+        URL_SAFE_NO_PAD.encode_string(payload, &mut token);
+        let signature = self.sign_bytes(token.as_bytes())?;
+        token.push('.');
+        token.push_str(&signature);
+        Ok(token)
     }
 
-    pub(super) fn sign<T: Serialize>(&self, claims: &T) -> Result<String, SigningKeyError> {
-        let mut header = Header::new(self.algorithm.jose());
-        header.typ = Some("at+jwt".to_owned());
-        header.kid = Some(self.id.to_string());
-        jsonwebtoken::encode(&header, claims, &self.encoding).map_err(|_| SigningKeyError::Sign)
+    /// The signature of any bytes, in base64url.
+    pub(super) fn sign_bytes(&self, message: &[u8]) -> Result<String, SigningKeyError> {
+        Ok(URL_SAFE_NO_PAD.encode(self.signer.sign(message)?))
     }
 }
 

@@ -156,6 +156,9 @@ fn happy(asked: &Asked) -> (u16, Value) {
     match asked.operation().as_str() {
         "GET /v1/organizations" => (200, json!({"data": [{"id": "acme", "name": "Acme"}], "next_cursor": null})),
         "GET /v1/organizations/acme/environments" => (200, json!({"data": [{"id": "production"}]})),
+        "GET /v1/organizations/acme/environments/production/presets" => {
+            (200, json!({"data": [{"name": "Read only", "permissions": ["cards:read", "files:read"]}]}))
+        }
         "GET /v1/status" => (200, json!({"version": "0.1.0", "tables": {"revision": 7}})),
         operation if operation == format!("POST {KEYS}") => (201, with_secret(key())),
         operation if operation == format!("POST {KEYS}/pcull_a/rotate") => (200, with_secret(key())),
@@ -294,7 +297,9 @@ fn usage_errors_exit_2() {
         &["keys", "rotate", "pcull_a", "--yes", "--no-expiry", "--expires-in", "1d"],
         &["keys", "rotate", "pcull_a", "--yes", "--no-expiry", "--allow-any", "--allow", "10.0.0.1"],
         &["keys", "show", "../../status"],
+        &["keys", "create", "--name", "x", "--without", "a"],
         &["keys", "edit", "pcull_a"],
+        &["keys", "edit", "pcull_a", "--permission", "a", "--add-permission", "b"],
         &["keys", "edit", "pcull_a", "--allow-any", "--allow", "10.0.0.1"],
         &["keys", "edit", "pcull_a", "--no-may-grant", "--may-grant", "a"],
         &["keys", "list", "--unused-since", "yesterday"],
@@ -432,7 +437,9 @@ fn create_sends_what_was_said_and_nothing_else() {
     let stub = Stub::content();
     stub.run(&["keys", "create", "--name", "x", "--preset", "Read only", "--permission", "a", "--permission", "b"]);
     let body = stub.only(&format!("POST {KEYS}")).json();
-    assert_eq!(body, json!({"name": "x", "type": "fine_grained", "preset": "Read only", "permissions": ["a", "b"]}));
+    // Where a preset is adjusted, what came out is sent.
+    let came_out = ["cards:read", "files:read", "a", "b"];
+    assert_eq!(body, json!({"name": "x", "type": "fine_grained", "preset": "Read only", "permissions": came_out}));
 
     let stub = Stub::content();
     stub.run(&[

@@ -1,11 +1,13 @@
 //! The control API over real sockets: an axum server above a SQLite store that can be told to fail, asked by ureq.
 
 mod access;
+mod audit;
 mod bootstrap;
 mod changes;
 mod contract;
 mod fields;
 mod flaky;
+mod life;
 mod listing;
 mod places;
 
@@ -152,7 +154,7 @@ struct Node {
     control: Arc<Control>,
     token: String,
     contract: Contract,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// An answer, read whole.
@@ -236,7 +238,7 @@ impl Node {
         let app = router(Arc::clone(&control));
         let service = app.into_make_service_with_connect_info::<SocketAddr>();
         runtime.spawn(async move { axum::serve(listener, service).await });
-        Self { runtime, address, store, tables, control, token, contract: Contract::new(), _folder: folder }
+        Self { runtime, address, store, tables, control, token, contract: Contract::new(), folder }
     }
 
     fn url(&self, path: &str) -> String {

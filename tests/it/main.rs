@@ -13,6 +13,7 @@ mod cli_examples;
 mod clients;
 mod config;
 mod control;
+mod copies;
 mod demo;
 mod edge;
 mod faults;

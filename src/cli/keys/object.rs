@@ -18,7 +18,7 @@ pub(super) struct KeyObject {
     #[serde(default, rename = "type")]
     pub(super) kind: String,
     #[serde(default)]
-    permissions: Option<Vec<String>>,
+    pub(super) permissions: Option<Vec<String>>,
     #[serde(default)]
     role: Option<String>,
     #[serde(default)]

@@ -92,9 +92,14 @@ async fn prove(copy: &Path, named: &Path) -> Result<Revision, StoreError> {
     let mut connection = connect(copy).await.map_err(|error| open_error(named)(&open::sql_reason(&error)))?;
     let sound: Result<String, sqlx::Error> =
         sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&mut connection).await;
+    let owner: Result<i64, sqlx::Error> = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await;
     let _ = connection.close().await;
     if sound.as_deref().ok() != Some("ok") {
         return Err(open_error(named)("it is not a database or is damaged"));
+    }
+    // An empty file is a sound database, and would be made into an empty store.
+    if owner.ok() != Some(open::APPLICATION_ID) {
+        return Err(open_error(named)("it is no store of Portcullis"));
     }
     let store = SqliteStore::open(copy).await.map_err(renamed)?;
     let revision = store.revision().await;

@@ -8,9 +8,6 @@ use crate::store::{KeyUse, OperationUse, StoreError, UsageStore};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
-/// The most keys of one transaction: changes wait no longer than one takes.
-const BATCH: usize = 500;
-
 const SEEN: &str = "UPDATE api_keys SET last_used_at = ?2, last_address = ?3
      WHERE client_id = ?1 AND (last_used_at IS NULL OR last_used_at <= ?2)";
 const COUNT: &str = "INSERT INTO operation_usage (client_id, operation, count, last_used_at)
@@ -45,14 +42,11 @@ async fn record(change: &mut SqliteConnection, used: &KeyUse) -> Result<(), Stor
 #[async_trait]
 impl UsageStore for SqliteStore {
     async fn record_usage(&self, uses: &[KeyUse]) -> Result<(), StoreError> {
-        for batch in uses.chunks(BATCH) {
-            let mut change = self.write().await?;
-            for used in batch {
-                record(&mut change, used).await?;
-            }
-            change.commit().await.map_err(fault)?;
+        let mut change = self.write().await?;
+        for used in uses {
+            record(&mut change, used).await?;
         }
-        Ok(())
+        change.commit().await.map_err(fault)
     }
 
     async fn operations_used(&self, id: &ClientId) -> Result<Vec<OperationUse>, StoreError> {

@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn edit_sends_what_was_said_under_the_revision_it_saw() {
-    let cases: [(&[&str], Value); 5] = [
+    let adjusted = ["--add-permission=a", "--add-permission=cards.list", "--remove-permission=cards.show"];
+    let cases: [(&[&str], Value); 6] = [
+        (&adjusted, json!({"permissions": ["cards.list", "a"]})),
         (&["--name", "y", "--description", ""], json!({"name": "y", "description": ""})),
         (&["--permission", "a", "--permission", "b"], json!({"permissions": ["a", "b"]})),
         (&["--allow", "10.0.0.1/8"], json!({"allowlist": {"networks": ["10.0.0.1/8"], "platform": false}})),
@@ -23,6 +25,24 @@ fn edit_sends_what_was_said_under_the_revision_it_saw() {
         sent.has_header("if-match: \"7\"");
         stub.only(&format!("GET {KEYS}/pcull_a"));
     }
+}
+
+#[test]
+fn a_preset_is_adjusted_and_what_came_out_is_sent() {
+    let sent = |flags: &[&str]| {
+        let stub = Stub::content();
+        stub.run(&[&["keys", "create", "--name=x", "--preset=Read only"], flags].concat()).exited(0);
+        stub.only(&format!("POST {KEYS}")).json()
+    };
+    assert_eq!(sent(&[]), json!({"name": "x", "type": "fine_grained", "preset": "Read only"}));
+    let adjusted = sent(&["--permission=cards:write", "--permission=cards:read", "--without=files:read"]);
+    assert_eq!(adjusted["permissions"], json!(["cards:read", "cards:write"]));
+    let stub = Stub::content();
+    let create = |flags: &[&str]| stub.run(&[&["keys", "create", "--name=x"], flags].concat());
+    create(&["--preset=Read only", "--without=a"]).exited(7).says("has no permission `a`");
+    create(&["--preset=Write only", "--permission=a"]).exited(7).says("no preset `Write only`");
+    stub.run(&["keys", "edit", "pcull_a", "--remove-permission=a"]).exited(7).says("the key has no permission `a`");
+    assert!(stub.asked().iter().all(|asked| asked.method == "GET"));
 }
 
 #[test]

@@ -82,3 +82,10 @@ fn the_offline_commands_have_json_too() {
     let checked = portcullis(&["check", "--config", &config, "--json"]).ran().exited(9).json();
     assert!(checked["problems"][0].as_str().unwrap().contains("portcullis.toml:1: "), "{checked}");
 }
+
+#[test]
+fn the_document_of_the_control_api_is_printed() {
+    let ran = portcullis(&["openapi"]).ran().exited(0);
+    assert!(ran.json()["openapi"].as_str().unwrap().starts_with("3.1."));
+    assert_eq!(ran.stdout.trim_end(), portcullis::control::openapi_document().trim_end());
+}

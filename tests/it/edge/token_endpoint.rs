@@ -84,6 +84,72 @@ fn the_ways_to_ask() {
     }
 }
 
+/// Some clients try Basic first and the body once that failed, some the other way round; on one connection.
+#[test]
+fn a_second_way_after_a_401() {
+    let gateway = Gateway::start();
+    let (id, secret) = (reader().id, reader().secret);
+    let basic = |secret: &str| endpoint(&gateway).basic(&id, secret).form(GRANT);
+    let body = |secret: &str| endpoint(&gateway).form(&token_form(&id, secret));
+    let mut connection = gateway.connect();
+    for (first, second) in [(basic("wrong"), body(&secret)), (body("wrong"), basic(&secret))] {
+        let response = first.send_on(&mut connection);
+        assert_error(&response, 401, "invalid_client", "invalid_client");
+        assert!(!response.closed(), "{}", response.head);
+        assert_token(&second.send_on(&mut connection));
+    }
+    // The one that begins without any credential, to see what the challenge is.
+    assert_error(&endpoint(&gateway).form(GRANT).send_on(&mut connection), 401, "invalid_client", "invalid_client");
+    assert_token(&basic(&secret).send_on(&mut connection));
+}
+
+/// Clients that escape every character that is not a letter or digit, or spaces by `+`, in Basic as in the body.
+#[test]
+fn secrets_that_need_escaping() {
+    let mut odd = Key::new("odd", &["cards:read"]);
+    odd.secret = "a-b.c~d+e f%g&h=i:j/k".to_owned();
+    let gateway = Gateway::builder().key(&odd).start();
+    let letters = |byte: u8| byte.is_ascii_alphanumeric();
+    let escaped = |plain: &dyn Fn(u8) -> bool, space: &str| -> String {
+        let byte = |byte: u8| match byte {
+            b' ' => space.to_owned(),
+            byte if plain(byte) => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        };
+        odd.secret.bytes().map(byte).collect()
+    };
+    for secret in [
+        escaped(&letters, "%20"),
+        escaped(&letters, "+"),
+        escaped(&|byte| letters(byte) || b"-._~".contains(&byte), "+"),
+        escaped(&letters, "%20").to_lowercase().replace("%3a", "%3A"),
+    ] {
+        assert_token(&endpoint(&gateway).basic("odd", &secret).form(GRANT).send());
+        assert_token(&endpoint(&gateway).form(&token_form("odd", &secret)).send());
+    }
+    // Raw, where nothing of it means something in a form: the ids and secrets that we make.
+    let mut raw = Key::new("raw", &["cards:read"]);
+    raw.secret = "pculls_0123456789ABCxyz-._~".to_owned();
+    let gateway = Gateway::builder().key(&raw).start();
+    assert_token(&endpoint(&gateway).basic("raw", &raw.secret).form(GRANT).send());
+}
+
+/// Whatever a caller accepts, and however it fails, it is told in `application/json` with the RFC's members.
+#[test]
+fn one_media_type_whatever_is_accepted() {
+    let gateway = Gateway::start();
+    let good = token_form(&reader().id, &reader().secret);
+    for accept in ["application/json", "*/*", "text/html", "application/problem+json", "application/xml;q=1"] {
+        let with = |form: &str| endpoint(&gateway).header("Accept", accept).form(form);
+        // 200, never 201: some clients take no other success.
+        assert_token(&with(&good).send());
+        assert_error_of(&with("grant_type=password"), 400, "unsupported_grant_type");
+        assert_error_of(&with(GRANT), 401, "invalid_client");
+        let response = gateway.get("/oauth2/token").header("Accept", accept).send();
+        assert_error(&response, 405, "invalid_request", "invalid_request");
+    }
+}
+
 #[test]
 fn a_chunked_body() {
     let gateway = Gateway::start();
