@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 100;
 
+pub(super) const PAGE_PARAMETERS: [&str; 2] = ["limit", "cursor"];
 pub(super) const KEY_PARAMETERS: [&str; 7] =
     ["limit", "cursor", "status", "type", "q", "expires_before", "unused_since"];
 pub(super) const AUDIT_PARAMETERS: [&str; 8] =
@@ -105,6 +106,40 @@ pub(super) struct AuditParameters {
 #[expect(dead_code, reason = "describes")]
 enum AuditFormat {
     Jsonl,
+}
+
+/// What a list without filters can be asked for, for the document; a test compares it with what is read.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct PageParameters {
+    /// At most this many.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// Go on here: the `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+}
+
+/// Which page of a list without filters.
+pub(super) struct PageQuery {
+    pub(super) limit: usize,
+    /// Go on after the object of this name.
+    pub(super) after: Option<String>,
+}
+
+/// Reads the query of a list without filters.
+pub(super) fn page_query(query: &str) -> Result<PageQuery, Refusal> {
+    let mut asked = PageQuery { limit: DEFAULT_LIMIT as usize, after: None };
+    each(query, &PAGE_PARAMETERS, |name, value| {
+        match name {
+            "limit" => asked.limit = read_limit(value)? as usize,
+            "cursor" => asked.after = Some(read_name_cursor(value).ok_or_else(Wrong::cursor)?),
+            _ => return Err(Wrong::unknown(&PAGE_PARAMETERS)),
+        }
+        Ok(())
+    })?;
+    Ok(asked)
 }
 
 /// What a reader of the audit log asks for.
@@ -213,6 +248,16 @@ fn read(asked: &mut KeyQuery, name: &str, value: &str) -> Result<(), Wrong> {
         _ => return Err(Wrong::unknown(&KEY_PARAMETERS)),
     }
     Ok(())
+}
+
+/// The cursor for what comes after the object of a name.
+pub(super) fn write_name_cursor(name: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("n:{name}"))
+}
+
+fn read_name_cursor(cursor: &str) -> Option<String> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    text.strip_prefix("n:").map(str::to_owned)
 }
 
 /// The cursor for what comes before a row of the audit log.

@@ -39,6 +39,7 @@ const BODIES: &[(&str, &str, Reader)] = &[
     ("AllowlistBody", "/allowlist", |body| found(body.rotation_draft())),
     ("ChangeOrganization", "", |body| found(body.organization_draft())),
     ("ChangePolicies", "/policies", |body| found(body.organization_draft())),
+    ("Explain", "", |body| found(body.explain_draft())),
     ("Nothing", "", |body| body.nothing().map(|()| json!([]))),
     ("RotateSigningKey", "", |body| body.immediately().map(|_| json!([]))),
 ];
@@ -81,8 +82,9 @@ fn bodies_are_described_as_they_are_read() {
 fn queries_are_described_as_they_are_read() {
     let document = document();
     let operations = operations(&document);
-    let readers: [(&str, &[&str]); 2] = [
+    let readers: [(&str, &[&str]); 3] = [
         ("get /v1/organizations/{org}/environments/{env}/keys", &query::KEY_PARAMETERS),
+        ("get /v1/organizations/{org}/environments/{env}/catalogue", &query::PAGE_PARAMETERS),
         ("get /v1/organizations/{org}/audit", &query::AUDIT_PARAMETERS),
     ];
     for (operation, known) in readers {
