@@ -174,6 +174,7 @@ impl Shared {
             tables: Arc::clone(&self.tables),
             node: actions,
             control_url,
+            bootstrap_file: node.data_dir.join(crate::control::bootstrap::FILE),
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
             version: VERSION,
             started_at,

@@ -1,9 +1,9 @@
 //! What commands do on a node's files, without asking the node: copies of the store, and a lost operator token.
 
-use crate::clock;
 use crate::config::StoreUrl;
 use crate::model::{Act, Actor, AuditEntry};
 use crate::store::{self, AuditStore, Noted, SqliteStore};
+use crate::{clock, control};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -55,10 +55,18 @@ pub fn restore(config: &Path, file: &Path, progress: Progress<'_>) -> anyhow::Re
 }
 
 /// Makes a new bootstrap token in the store of this configuration, in place of the one before, and leaves it in its
-/// file as well. Nobody needs to be signed in; the right to write the node's data is what it takes.
+/// file as well. Nobody needs to be signed in; the right to write the node's data is what it takes. It ends
+/// as the first one does: when an owner signs in.
 pub fn make_operator_token(config: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let _ = config;
-    anyhow::bail!("this build cannot make an operator token yet")
+    let node = super::load(config)?.node;
+    let StoreUrl::Sqlite(file) = &node.store;
+    anyhow::ensure!(file.exists(), "the store `{}` is not there: no node has been started yet", file.display());
+    runtime()?.block_on(async {
+        let store = SqliteStore::open(file).await?;
+        let token = control::make_operator_token(&store, &node.data_dir, clock::now()).await?;
+        store.close().await;
+        Ok(Zeroizing::new(token.expose().to_owned()))
+    })
 }
 
 fn store_file(config: &Path) -> anyhow::Result<PathBuf> {

@@ -3,12 +3,14 @@
 //! What the store must say is read at every request: a token that ended has ended everywhere at once. While the store
 //! is away the operator's digest as it was last told still proves an operator, who can look at the status.
 
-use super::caller::{Caller, KeyCaller};
-use super::{Control, ControlProblem, bootstrap};
+use super::caller::{Caller, KeyCaller, MemberCaller};
+use super::{Control, ControlProblem};
 use crate::access::{Denial, ManagementCaller};
-use crate::model::{ApiKey, KeyKind, PermissionName, SecretDigest, Timestamp};
+use crate::model::{ApiKey, KeyKind, PermissionName, SecretDigest, Timestamp, TokenKind};
+use crate::store::USE_NOTED_SECONDS;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 /// Who could not be told, and why.
 #[derive(Debug)]
@@ -36,10 +38,43 @@ impl Control {
         now: Timestamp,
         may_remember: bool,
     ) -> Result<Caller, Unproven> {
-        if token.starts_with(bootstrap::PREFIX) {
-            return self.authenticate_operator(token, may_remember).await;
+        match TokenKind::of(token) {
+            Some(TokenKind::Member) => self.authenticate_member(token, now).await,
+            Some(TokenKind::Operator) => self.authenticate_operator(token, may_remember).await,
+            Some(TokenKind::Session) => self.authenticate_session(token, now).await,
+            Some(TokenKind::Invitation) => Err(Unproven::Nobody),
+            None => self.authenticate_key(token, address, now).await,
         }
-        self.authenticate_key(token, address, now).await
+    }
+
+    async fn authenticate_session(&self, token: &str, now: Timestamp) -> Result<Caller, Unproven> {
+        let digest = SecretDigest::of(token.as_bytes());
+        let session = self.store.session(&digest, now).await.map_err(ControlProblem::from)?;
+        let session = session.ok_or(Unproven::Nobody)?;
+        self.note_use(digest, Some(session.last_seen_at), now);
+        Ok(session.person.map_or(Caller::Operator, |person| Caller::Member(person.into())))
+    }
+
+    /// A token opens one organization and has no power over the node, whoever holds it.
+    async fn authenticate_member(&self, token: &str, now: Timestamp) -> Result<Caller, Unproven> {
+        let digest = SecretDigest::of(token.as_bytes());
+        let holder = self.store.token_holder(&digest, now).await.map_err(ControlProblem::from)?;
+        let holder = holder.ok_or(Unproven::Nobody)?;
+        self.note_use(digest, holder.last_used_at, now);
+        Ok(Caller::Member(MemberCaller { operator: false, ..holder.person.into() }))
+    }
+
+    /// Notes that a token is in use, once a minute and beside the request, which does not wait for it.
+    fn note_use(&self, digest: SecretDigest, last: Option<Timestamp>, now: Timestamp) {
+        if last.is_some_and(|last| last.plus_seconds(USE_NOTED_SECONDS) > now) {
+            return;
+        }
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            if let Err(error) = store.note_use(&digest, now).await {
+                tracing::warn!("control: the use of a token could not be noted: {error}");
+            }
+        });
     }
 
     /// A management key, by an access token for this control plane. Its allowlist binds here too: where nobody can say

@@ -1,10 +1,11 @@
-//! The first operator token: made at the first start, left in a file that only the node's user can read.
+//! The first operator token: made at the first start, left in a file that only the node's user can read; and a new one
+//! where it is lost.
 //!
 //! The file is on disk before its digest is stored, so that a crash between the two leaves a token that the next
 //! start takes up, never a digest whose token nobody has.
 
 use super::keys::draw;
-use crate::model::{Act, Actor, ClientSecret, SecretDigest, Timestamp};
+use crate::model::{Act, Actor, OpaqueToken, SecretDigest, Timestamp, TokenKind};
 use crate::store::{Store, StoreError};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -14,11 +15,6 @@ use zeroize::Zeroizing;
 
 /// The name of the bootstrap token's file in the data folder.
 pub const FILE: &str = "bootstrap-token";
-/// What a bootstrap token starts with.
-pub(super) const PREFIX: &str = "pcullo_";
-/// Base62 characters of 256 random bits.
-const BODY: usize = 43;
-
 /// Why there is no bootstrap token.
 #[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
@@ -53,23 +49,51 @@ pub async fn ensure_bootstrap_token(
     }
     let path = data_dir.join(FILE);
     let failed = |source| BootstrapError::File { path: path.clone(), source };
-    let token = match left_behind(&path).map_err(failed)? {
-        Some(token) => token,
+    let digest = match left_behind(&path).map_err(failed)? {
+        Some(token) => SecretDigest::of(token.as_bytes()),
         None => {
             let token = fresh_token()?;
-            write(data_dir, &path, &token).map_err(failed)?;
-            token
+            write(data_dir, &path, token.expose()).map_err(failed)?;
+            token.digest()
         }
     };
-    store.set_bootstrap_digest(Some(&SecretDigest::of(token.as_bytes())), &Act::of(Actor::Node, now)).await?;
+    store.set_bootstrap_digest(Some(&digest), &Act::of(Actor::Node, now)).await?;
     Ok(Some(path))
 }
 
-fn fresh_token() -> Result<Zeroizing<String>, BootstrapError> {
-    let secret = ClientSecret::from_entropy(draw().map_err(|_| BootstrapError::Random)?);
-    let drawn = secret.expose().strip_prefix("pculls_").and_then(|text| text.get(..BODY));
-    let drawn = drawn.ok_or(BootstrapError::Random)?;
-    Ok(Zeroizing::new(format!("{PREFIX}{drawn}")))
+/// Makes a new operator token in place of the one before, which ends with every session by it; for whoever may write
+/// the node's data, on the node's own machine, running or not. It is left in the same file as the first one, and ends
+/// as that one does: when an owner signs in. `data_dir` must exist.
+pub async fn make_operator_token(
+    store: &dyn Store,
+    data_dir: &Path,
+    now: Timestamp,
+) -> Result<OpaqueToken, BootstrapError> {
+    let path = data_dir.join(FILE);
+    let failed = |source| BootstrapError::File { path: path.clone(), source };
+    let token = fresh_token()?;
+    // Beside the old file until the store has taken it: a store that fails leaves both as they were.
+    let beside = data_dir.join(format!(".{FILE}-new"));
+    remove(&beside).map_err(failed)?;
+    write(data_dir, &beside, token.expose()).map_err(failed)?;
+    if let Err(error) = store.set_bootstrap_digest(Some(&token.digest()), &Act::of(Actor::Operator, now)).await {
+        remove(&beside).map_err(failed)?;
+        return Err(error.into());
+    }
+    std::fs::rename(&beside, &path).map_err(failed)?;
+    Ok(token)
+}
+
+/// Takes the file of a token that has ended away; that there is none is no error.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn fresh_token() -> Result<OpaqueToken, BootstrapError> {
+    Ok(OpaqueToken::from_entropy(TokenKind::Operator, draw().map_err(|_| BootstrapError::Random)?))
 }
 
 /// The token of a start that crashed before its digest was stored. A file that is not ours alone, or not whole, is
@@ -83,16 +107,14 @@ fn left_behind(path: &Path) -> io::Result<Option<Zeroizing<String>>> {
     if facts.is_file() && facts.mode() & 0o077 == 0 {
         let mut text = Zeroizing::new(String::new());
         // Text that is no UTF-8 is no token of ours either.
-        if File::open(path)?.take(1024).read_to_string(&mut text).is_ok() && is_well_formed(text.trim_end()) {
+        if File::open(path)?.take(1024).read_to_string(&mut text).is_ok()
+            && TokenKind::of(text.trim_end()) == Some(TokenKind::Operator)
+        {
             return Ok(Some(Zeroizing::new(text.trim_end().to_owned())));
         }
     }
     std::fs::remove_file(path)?;
     Ok(None)
-}
-
-fn is_well_formed(token: &str) -> bool {
-    token.strip_prefix(PREFIX).is_some_and(|body| body.len() == BODY && body.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
 fn write(data_dir: &Path, path: &Path, token: &str) -> io::Result<()> {

@@ -15,31 +15,39 @@ mod explain;
 mod field;
 mod keys;
 mod listing;
+mod members;
 mod node;
 mod organizations;
+mod passwords;
 mod problem;
 mod refusals;
+mod sessions;
 
 pub use api::{openapi_document, router};
 pub use audit::{AuditRows, AuditVerdict, Chain};
 pub use authenticate::Unproven;
-pub use bootstrap::{BootstrapError, ensure_bootstrap_token};
+pub use bootstrap::{BootstrapError, ensure_bootstrap_token, make_operator_token};
 pub use caller::{Asking, Caller, KeyCaller, MemberCaller, Right};
 pub use draft::{AllowlistDraft, EditDraft, KeyDraft, RotationDraft};
 pub use explain::{Check, ExplainDraft, ExplainedStep, ExplainedVerdict, Explanation};
 pub use field::{FieldError, FieldErrors};
 pub use keys::IssuedKey;
 pub use listing::{KeyListing, KeyQuery, ListPlace};
+pub use members::{InvitedMember, IssuedMemberToken, MemberDraft, MemberEditDraft, MemberTokenDraft};
 pub use node::{NodeActions, NodeProblem, SigningKeyFacts};
 pub use organizations::{OrganizationDraft, OrganizationFacts, Policies, lifetime_text};
 pub use problem::ControlProblem;
 pub use refusals::Attempt;
+pub use sessions::{SignInDraft, SignedIn};
 
 use crate::model::{BaseUrl, NetworkSet, SecretDigest, Timestamp};
+use crate::oauth::SignInThrottle;
 use crate::store::Store;
 use crate::tables::Tables;
 use parking_lot::Mutex;
+use passwords::Passwords;
 use refusals::Refusals;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a control plane is made of.
@@ -52,6 +60,8 @@ pub struct ControlParts {
     pub node: Arc<dyn NodeActions>,
     /// What callers call this control plane: the audience of access tokens for it.
     pub control_url: BaseUrl,
+    /// Where the bootstrap token was left; it is removed when the token ends.
+    pub bootstrap_file: PathBuf,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: NetworkSet,
     /// The version that `status` tells.
@@ -68,26 +78,48 @@ pub struct Control {
     tables: Arc<Tables>,
     node: Arc<dyn NodeActions>,
     control_url: BaseUrl,
+    bootstrap_file: PathBuf,
     trusted_proxies: NetworkSet,
     version: &'static str,
     started_at: Timestamp,
     clock: fn() -> Timestamp,
     /// The operator token's digest as the store last told it; opens `status` alone while the store is away.
-    last_operator: Mutex<Option<SecretDigest>>,
+    last_operator: Arc<Mutex<Option<SecretDigest>>>,
     refusals: Refusals,
+    passwords: Passwords,
+    sign_ins: Mutex<SignInThrottle>,
 }
 
 impl Control {
     /// A control plane of these parts.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { store, tables, node, control_url, trusted_proxies, version, started_at, clock } = parts;
-        let (last_operator, refusals) = (Mutex::new(None), Refusals::default());
-        Self { store, tables, node, control_url, trusted_proxies, version, started_at, clock, last_operator, refusals }
+        let ControlParts { store, tables, node, control_url, bootstrap_file, .. } = parts;
+        let ControlParts { trusted_proxies, version, started_at, clock, .. } = parts;
+        Self {
+            store,
+            tables,
+            node,
+            control_url,
+            bootstrap_file,
+            trusted_proxies,
+            version,
+            started_at,
+            clock,
+            last_operator: Arc::default(),
+            refusals: Refusals::default(),
+            passwords: Passwords::default(),
+            sign_ins: Mutex::new(SignInThrottle::new(seed())),
+        }
     }
 
     fn now(&self) -> Timestamp {
         (self.clock)()
     }
+}
+
+/// A system without random bytes opens no session either; a seed that is known makes counters easy to fill, no more.
+fn seed() -> [u64; 4] {
+    [(); 4].map(|()| keys::draw().map_or(0, u64::from_ne_bytes))
 }
 
 impl std::fmt::Debug for Control {

@@ -2,7 +2,7 @@
 
 use super::field::FieldErrors;
 use crate::model::Revision;
-use crate::store::StoreError;
+use crate::store::{MAX_MEMBER_TOKENS, StoreError};
 
 /// Why something was not done. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum ControlProblem {
     /// The listing does not hold the place to go on from.
     #[error("the cursor does not belong to this listing")]
     CursorUnknown,
+    /// A member of the organization has the address, or somebody has it whom the caller may not add.
+    #[error("{0}")]
+    EmailTaken(&'static str),
     /// Something of ours does not work; the log says what.
     #[error("internal error")]
     Fault,
@@ -22,6 +25,9 @@ pub enum ControlProblem {
     /// Fields are wrong.
     #[error("some fields are not valid")]
     Invalid(FieldErrors),
+    /// The organization would be left without an owner.
+    #[error("an organization keeps at least one owner; make somebody else an owner first")]
+    LastOwner,
     /// A tenant file sets it: it changes there.
     #[error("a tenant file sets this, and it changes only there")]
     ManagedByFile,
@@ -31,9 +37,21 @@ pub enum ControlProblem {
     /// The caller may see that it is there, but not do this.
     #[error("{0}")]
     NotAllowed(&'static str),
+    /// What was shown proves nothing, or no longer.
+    #[error("{0}")]
+    NotAuthenticated(&'static str),
     /// No such environment, or no such object in it.
     #[error("there is nothing of that name")]
     NotFound,
+    /// The member has a password, which a new invitation would take away.
+    #[error("this member has a password; a node's operator can invite them to set another one")]
+    PasswordSet,
+    /// Too many attempts.
+    #[error("too many attempts; try again in {retry_after} seconds")]
+    RateLimited {
+        /// In how many seconds to try again, at least 1.
+        retry_after: u64,
+    },
     /// It has changed since the caller looked.
     #[error("it has changed since: it is at revision {}", current.0)]
     RevisionMismatch {
@@ -43,6 +61,9 @@ pub enum ControlProblem {
     /// The key is revoked, which is final.
     #[error("the key is revoked, which is final")]
     Revoked,
+    /// The member has as many tokens as one may have.
+    #[error("a member has at most {MAX_MEMBER_TOKENS} tokens in an organization; end one first")]
+    TooManyTokens,
     /// The store cannot be reached, or is asked by too many at once.
     #[error("the store does not answer; nothing was changed")]
     Unavailable,
@@ -52,11 +73,15 @@ impl From<StoreError> for ControlProblem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::AlreadyDone { target } => Self::AlreadyDone(target),
+            StoreError::CredentialEnded => Self::NotAuthenticated("what was shown counts no more"),
+            StoreError::EmailTaken => Self::EmailTaken("a member of this organization already has that address"),
             StoreError::IdempotencyKeyReused => Self::IdempotencyKeyReused,
-            StoreError::KeyNotFound => Self::NotFound,
+            StoreError::KeyNotFound | StoreError::MemberNotFound | StoreError::MemberTokenNotFound => Self::NotFound,
+            StoreError::LastOwner => Self::LastOwner,
             StoreError::NameTaken => Self::NameTaken,
             StoreError::Revoked => Self::Revoked,
             StoreError::RevisionMismatch { current } => Self::RevisionMismatch { current },
+            StoreError::TooManyTokens => Self::TooManyTokens,
             // Judged anew and still overtaken: the caller can try again.
             StoreError::PoliciesChanged => Self::Unavailable,
             StoreError::Open { .. } | StoreError::Unavailable(_) => {

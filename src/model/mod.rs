@@ -33,7 +33,7 @@ pub use live::{
     PermissionSet, RoleIndex,
 };
 pub use management::{ManagementPermission, ManagementSet};
-pub use member::{MemberId, MemberIdError, MemberRole};
+pub use member::{Email, EmailError, MemberId, MemberIdError, MemberRole, MemberTokenId, MemberTokenIdError};
 pub use name::{Identifier, IdentifierError, KeyName, KeyNameError};
 pub use network::{Network, NetworkError, NetworkSet};
 pub use operation::{
@@ -41,5 +41,5 @@ pub use operation::{
     RESERVED_PREFIX,
 };
 pub use percent::{hex_pair, percent_decode};
-pub use secret::{ClientId, ClientIdError, ClientSecret, DigestError, SecretDigest};
+pub use secret::{ClientId, ClientIdError, ClientSecret, DigestError, OpaqueToken, SecretDigest, TokenKind};
 pub use timestamp::{Timestamp, TimestampError};

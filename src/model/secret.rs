@@ -101,6 +101,71 @@ impl fmt::Debug for ClientSecret {
     }
 }
 
+/// What an opaque token opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    /// Sets a password, once.
+    Invitation,
+    /// A member's script.
+    Member,
+    /// The node, as its operator.
+    Operator,
+    /// A session.
+    Session,
+}
+
+impl TokenKind {
+    const ALL: [Self; 4] = [Self::Invitation, Self::Member, Self::Operator, Self::Session];
+
+    /// What its tokens start with.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Invitation => "pculli_",
+            Self::Member => "pcullm_",
+            Self::Operator => "pcullo_",
+            Self::Session => "pcullse_",
+        }
+    }
+
+    /// The kind of a token, by its form alone: text of another form was never one of ours.
+    pub fn of(token: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| {
+            let body = token.strip_prefix(kind.prefix()).unwrap_or_default();
+            body.len() == OpaqueToken::BODY && body.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
+    }
+}
+
+/// A bearer token that means nothing by itself: a prefix and 43 base62 characters made of 256 random bits. It exists
+/// once, in the answer or file that hands it over; what is kept is its digest.
+pub struct OpaqueToken(Zeroizing<String>);
+
+impl OpaqueToken {
+    /// Characters after the prefix.
+    const BODY: usize = 43;
+
+    /// A token of this kind.
+    pub fn from_entropy(kind: TokenKind, entropy: [u8; 32]) -> Self {
+        Self(Zeroizing::new(format!("{}{}", kind.prefix(), base62::<{ Self::BODY }>(&entropy))))
+    }
+
+    /// The text, for the one answer or file it is meant for.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The digest that is stored.
+    pub fn digest(&self) -> SecretDigest {
+        SecretDigest::of(self.0.as_bytes())
+    }
+}
+
+impl fmt::Debug for OpaqueToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpaqueToken(redacted)")
+    }
+}
+
 /// The SHA-256 of a client secret, written `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SecretDigest([u8; 32]);
@@ -183,6 +248,21 @@ mod tests {
         assert!(!ClientSecret::is_well_formed(&secret.expose().replace('s', "t")));
         assert!(secret.expose().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
         assert_ne!(secret.expose(), ClientSecret::from_entropy([0xfe; 32]).expose());
+    }
+
+    #[test]
+    fn tokens_tell_their_kind_and_nothing_else_has_one() {
+        for kind in TokenKind::ALL {
+            let token = OpaqueToken::from_entropy(kind, [0xff; 32]);
+            assert_eq!(TokenKind::of(token.expose()), Some(kind));
+            assert_eq!(format!("{token:?}"), "OpaqueToken(redacted)");
+            for other in [&token.expose()[1..], &format!("{}x", token.expose()), &token.expose().replacen('_', "-", 1)]
+            {
+                assert_eq!(TokenKind::of(other), None, "{kind:?}");
+            }
+        }
+        assert_eq!(TokenKind::of(ClientSecret::from_entropy([0xff; 32]).expose()), None);
+        assert_eq!(TokenKind::of(""), None);
     }
 
     #[test]

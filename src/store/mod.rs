@@ -9,6 +9,8 @@ mod audit;
 mod keys;
 mod node;
 mod organizations;
+mod people;
+mod sessions;
 mod sqlite;
 mod usage;
 
@@ -16,6 +18,14 @@ pub use audit::{AuditFilter, AuditPage, AuditStore, Noted};
 pub use keys::{KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, Rotation};
 pub use node::{NodeStore, RevokedToken, StoredSigningKey};
 pub use organizations::{Exceeding, OrganizationChange, OrganizationStore, StoredOrganization};
+pub use people::{
+    MAX_MEMBER_TOKENS, Member, MemberEdit, MemberPage, MemberToken, NewInvitation, NewMember, NewMemberToken,
+    PasswordHash, PeopleStore, Person,
+};
+pub use sessions::{
+    MAX_SESSIONS, NewSession, OpenedSession, SESSION_IDLE_SECONDS, Session, SessionProof, SessionStore, TokenHolder,
+    USE_NOTED_SECONDS,
+};
 pub use sqlite::{CopyProgress, SqliteStore, StoreFile, backup, restore};
 pub use usage::{KeyUse, OperationUse, UsageStore};
 
@@ -34,12 +44,27 @@ pub enum StoreError {
     /// The store holds something that is not what was once written.
     #[error("the store is damaged: {0}")]
     Corrupt(String),
+    /// An invitation, session, password or token that counts no more, or never did.
+    #[error("what was proven counts no more")]
+    CredentialEnded,
+    /// A member of the organization has the address, ignoring case.
+    #[error("a member of this organization already has that address")]
+    EmailTaken,
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyKeyReused,
     /// There is no such key in that environment.
     #[error("no such key")]
     KeyNotFound,
+    /// The organization would be left without an owner.
+    #[error("the last owner stays")]
+    LastOwner,
+    /// There is no such member in that organization.
+    #[error("no such member")]
+    MemberNotFound,
+    /// The member has no such token.
+    #[error("no such token")]
+    MemberTokenNotFound,
     /// Another live key of the environment has the name, ignoring case.
     #[error("a live key of this environment already has that name")]
     NameTaken,
@@ -63,6 +88,9 @@ pub enum StoreError {
     /// The key is revoked; revocation is final.
     #[error("the key is revoked")]
     Revoked,
+    /// The member has as many tokens as one may have.
+    #[error("a member has at most {MAX_MEMBER_TOKENS} tokens")]
+    TooManyTokens,
     /// The store cannot be read or written; nothing was changed.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
@@ -109,6 +137,12 @@ pub trait Feed: Send + Sync {
 }
 
 /// What every store does, with one behaviour. An `Ok` of a change means it is on disk.
-pub trait Store: AuditStore + Feed + KeyStore + NodeStore + OrganizationStore + UsageStore {}
+pub trait Store:
+    AuditStore + Feed + KeyStore + NodeStore + OrganizationStore + PeopleStore + SessionStore + UsageStore
+{
+}
 
-impl<S: AuditStore + Feed + KeyStore + NodeStore + OrganizationStore + UsageStore> Store for S {}
+impl<S> Store for S where
+    S: AuditStore + Feed + KeyStore + NodeStore + OrganizationStore + PeopleStore + SessionStore + UsageStore
+{
+}

@@ -63,7 +63,7 @@ pub trait NodeStore: Send + Sync {
     /// The digest of the bootstrap token, if one was made and still counts.
     async fn bootstrap_digest(&self) -> Result<Option<SecretDigest>, StoreError>;
 
-    /// Sets or ends the bootstrap token. No revision: nobody follows it, it is read where it is presented.
+    /// Sets or ends the bootstrap token; sessions by the one before end. No revision: nobody follows it, it is read where it is presented.
     async fn set_bootstrap_digest(&self, digest: Option<&SecretDigest>, act: &Act) -> Result<(), StoreError>;
 
     /// Revokes one access token; again changes nothing.
@@ -75,6 +75,7 @@ pub trait NodeStore: Send + Sync {
     /// Every revoked token that is not dead anyway at `now`.
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<RevokedToken>, StoreError>;
 
-    /// Forgets what is over at `now`: revoked tokens that are dead anyway, idempotency keys after a day.
+    /// Forgets what is over at `now`: revoked tokens that are dead anyway, invitations, sessions and members' tokens,
+    /// idempotency keys after a day.
     async fn forget_ended(&self, now: Timestamp) -> Result<(), StoreError>;
 }

@@ -14,7 +14,9 @@ mod keys;
 mod node;
 mod open;
 mod organizations;
+mod people;
 mod row;
+mod sessions;
 mod usage;
 mod write;
 

@@ -228,6 +228,7 @@ impl Node {
             tables: Arc::clone(&tables),
             node: Arc::new(Deaf),
             control_url: BaseUrl::parse(CONTROL_URL).unwrap(),
+            bootstrap_file: folder.path().join("bootstrap-token"),
             trusted_proxies: NetworkSet::default(),
             version: "1.2.3",
             started_at: NOON,

@@ -7,6 +7,7 @@
 mod changes;
 mod keys;
 mod listing;
+mod people;
 mod secrets;
 mod sqlite;
 mod together;
@@ -57,6 +58,22 @@ macro_rules! conformance {
             listing::filters_by_kind_and_expiry,
             listing::text_is_found_literally_and_without_case,
             listing::all_keys_come_in_batches,
+            people::a_member_comes_back_as_added,
+            people::an_address_is_one_person,
+            people::members_come_in_pages,
+            people::the_last_owner_stays,
+            people::of_two_owners_that_leave_at_once_one_stays,
+            people::who_rises_loses_what_others_made,
+            people::who_leaves_leaves_nothing_behind,
+            people::an_invitation_counts_once_and_for_a_while,
+            people::a_new_password_ends_other_sessions,
+            people::a_session_ends_by_idleness_and_by_age,
+            people::a_session_is_ended,
+            people::sessions_are_bounded,
+            people::an_owner_ends_the_bootstrap_token,
+            people::a_token_holds_one_organization,
+            people::tokens_are_bounded,
+            people::sign_ins_are_told_where_their_person_belongs,
             secrets::signing_keys_come_oldest_first,
             secrets::a_signing_key_is_added_once,
             secrets::the_bootstrap_digest_is_set_and_ended,

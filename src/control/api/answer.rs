@@ -29,6 +29,8 @@ pub(super) struct Refusal {
     code: Code,
     detail: String,
     errors: Option<Vec<FieldError>>,
+    /// Seconds after which to try again.
+    retry_after: Option<u64>,
 }
 
 /// Why a request was refused (RFC 9457).
@@ -61,7 +63,7 @@ pub(super) struct Problem<'a> {
 
 impl Refusal {
     fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: None }
+        Self { code, detail: detail.into(), errors: None, retry_after: None }
     }
 
     pub(super) fn body_too_large() -> Self {
@@ -170,15 +172,23 @@ impl From<ControlProblem> for Refusal {
         let code = match problem {
             ControlProblem::Invalid(errors) => return Self::invalid(errors.into_vec()),
             ControlProblem::NotFound => return Self::not_found(),
+            ControlProblem::RateLimited { retry_after } => {
+                return Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, detail) };
+            }
             ControlProblem::CursorUnknown => Code::Malformed,
+            ControlProblem::EmailTaken(_) => Code::EmailTaken,
             // Handlers that take an idempotency key answer a repetition by themselves.
             ControlProblem::AlreadyDone(_) | ControlProblem::Fault => Code::Internal,
             ControlProblem::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+            ControlProblem::LastOwner => Code::LastOwner,
             ControlProblem::ManagedByFile => Code::ManagedByFile,
             ControlProblem::NameTaken => Code::NameTaken,
             ControlProblem::NotAllowed(_) => Code::NotAllowed,
+            ControlProblem::NotAuthenticated(_) => Code::NotAuthenticated,
+            ControlProblem::PasswordSet => Code::PasswordSet,
             ControlProblem::RevisionMismatch { .. } => Code::RevisionMismatch,
             ControlProblem::Revoked => Code::KeyRevoked,
+            ControlProblem::TooManyTokens => Code::TooManyTokens,
             ControlProblem::Unavailable => Code::Unavailable,
         };
         Self::new(code, detail)
@@ -260,6 +270,9 @@ pub(super) async fn finish(mut request: Request, next: Next) -> Response {
         response = refusal.render(&request_id);
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
+        }
+        if let Some(seconds) = refusal.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if refusal.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -3,8 +3,8 @@
 use super::Shared;
 use super::answer::{Refusal, RequestId};
 use crate::access::client_address;
-use crate::control::{Asking, Attempt, Caller, Control, Unproven};
-use crate::model::{Act, Actor, Idempotency, Identifier, hex};
+use crate::control::{Asking, Attempt, Caller, Control, ControlProblem, Unproven};
+use crate::model::{Act, Actor, Idempotency, Identifier, Timestamp, hex};
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri, header};
@@ -19,31 +19,67 @@ const MAX_IDEMPOTENCY_KEY: usize = 255;
 
 /// Lets a request pass if it carries a token that counts.
 pub(super) async fn require(State(control): State<Shared>, mut request: Request, next: Next) -> Response {
-    let request_id = request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone());
-    let address = match address(&control, &request) {
-        Ok(address) => address,
+    let visit = match Visit::of(&control, &request) {
+        Ok(visit) => visit,
         Err(refusal) => return refusal.into_response(),
     };
-    let route = route(&request);
-    let organization = organization(request.uri());
     let token = bearer(request.headers()).map(|token| Zeroizing::new(token.to_owned()));
     let is_status = request.method() == Method::GET && request.uri().path() == "/v1/status";
-    let (actor, response) = match prove(&control, token, address, is_status).await {
+    let (actor, response) = match prove(&control, token, visit.address, is_status).await {
         Ok(caller) => {
             let actor = caller.actor();
-            let act = Act { address, request_id: request_id.clone(), ..Act::of(actor.clone(), control.now()) };
+            let act = visit.act(actor.clone(), control.now());
             request.extensions_mut().insert(Asking { caller, act });
             (actor, next.run(request).await)
         }
         Err(refusal) => (Actor::Anonymous, refusal.into_response()),
     };
-    if let Some(refusal) = response.extensions().get::<Refusal>()
-        && let Some(code) = refusal.attempt()
-    {
+    visit.note(&control, actor, &response);
+    response
+}
+
+/// Lets a request pass whoever asks: what it carries is its body's business.
+pub(super) async fn let_pass(State(control): State<Shared>, mut request: Request, next: Next) -> Response {
+    let visit = match Visit::of(&control, &request) {
+        Ok(visit) => visit,
+        Err(refusal) => return refusal.into_response(),
+    };
+    request.extensions_mut().insert(Anybody { act: visit.act(Actor::Anonymous, control.now()) });
+    let response = next.run(request).await;
+    visit.note(&control, Actor::Anonymous, &response);
+    response
+}
+
+/// What is known of a request before anybody is proven.
+struct Visit {
+    address: Option<IpAddr>,
+    request_id: String,
+    route: String,
+    organization: Option<Identifier>,
+}
+
+impl Visit {
+    fn of(control: &Control, request: &Request) -> Result<Self, Refusal> {
+        Ok(Self {
+            address: address(control, request)?,
+            request_id: request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone()),
+            route: route(request),
+            organization: organization(request.uri()),
+        })
+    }
+
+    fn act(&self, actor: Actor, now: Timestamp) -> Act {
+        Act { address: self.address, request_id: self.request_id.clone(), ..Act::of(actor, now) }
+    }
+
+    /// Counts what was refused.
+    fn note(self, control: &Control, actor: Actor, response: &Response) {
+        let Some(refusal) = response.extensions().get::<Refusal>() else { return };
+        let Some(code) = refusal.attempt() else { return };
+        let Self { address, request_id, route, organization } = self;
         let organization = organization.filter(|_| refusal.is_insiders());
         control.note_refused(Attempt { organization, actor, address, route, code }, &request_id);
     }
-    response
 }
 
 /// The caller's address: the peer's, or what a trusted proxy says. Without one nothing that asks for it is allowed.
@@ -80,12 +116,27 @@ fn organization(uri: &Uri) -> Option<Identifier> {
 }
 
 /// The token of the one `Authorization: Bearer` (RFC 6750 section 2.1; the scheme in any case).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut given = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (given.next(), given.next()) else { return None };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     let token = token.trim_matches(' ');
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Whoever asks, where nobody need say who they are.
+#[derive(Clone, Debug)]
+pub(super) struct Anybody {
+    /// From where, in which request, when; the actor is nobody.
+    pub(super) act: Act,
+}
+
+impl FromRequestParts<Shared> for Anybody {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Refusal> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(|| Refusal::from(ControlProblem::Fault))
+    }
 }
 
 /// Who asks for what. A request that repeats itself under an `Idempotency-Key` is told by [`once`](Self::once).

@@ -1,7 +1,7 @@
 //! What request bodies look like, for the document. Reading them is `body`'s; a test compares the two.
 
-use super::schema::{Address, Description, KeyType, Lifetime, OrganizationName};
-use crate::model::{ClientId, KeyName, Network, PermissionName, Timestamp};
+use super::schema::{Address, Description, KeyType, Lifetime, MemberName, OrganizationName};
+use crate::model::{ClientId, Email, KeyName, MemberRole, Network, PermissionName, Timestamp};
 use utoipa::ToSchema;
 
 /// From where a key may be used. It needs a network or the platform's addresses: an allowlist without either is
@@ -143,4 +143,66 @@ pub(super) struct Explain {
     path: String,
     /// Where it comes from.
     address: Address,
+}
+
+/// Somebody to be added to an organization.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ada@example.com", "name": "Ada Lovelace", "role": "editor"}))]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct AddMember {
+    /// By which they sign in.
+    email: Email,
+    /// What the organization calls them.
+    name: Option<MemberName>,
+    /// What they may do in this organization.
+    role: MemberRole,
+    /// Whether they are an operator of the node. Operators alone say so.
+    operator: Option<bool>,
+}
+
+/// A change to a member; what is left out stays as it is.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "admin"}))]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct ChangeMember {
+    /// What the organization calls them from now on; null is nothing.
+    name: Option<MemberName>,
+    /// What they may do from now on, with their tokens too.
+    #[schema(required = false)]
+    role: MemberRole,
+    /// Whether they are an operator of the node. Operators alone say so.
+    #[schema(required = false)]
+    operator: bool,
+}
+
+/// A token for scripts to be made.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "nightly report"}))]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct MakeMemberToken {
+    /// What it is for.
+    name: KeyName,
+    /// When it ends, at most 366 days from now. Null or left out: in 90 days.
+    expires_at: Option<Timestamp>,
+}
+
+/// What somebody shows to sign in: `email` and `password`; `invitation` and the `password` to set; or the bootstrap
+/// `token` alone.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "ada@example.com", "password": "correct horse battery staple"}))]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct SignIn {
+    /// The member's address.
+    email: Option<Email>,
+    /// An invitation, which is used up by this. Every session under an earlier password ends.
+    invitation: Option<String>,
+    /// 12 to 200 characters, and not the email address.
+    #[schema(format = Password)]
+    password: Option<String>,
+    /// The bootstrap token, for a session of the operator.
+    token: Option<String>,
 }

@@ -1,6 +1,8 @@
 //! Request bodies: bytes to drafts. What has the wrong type or no business here is found out; what values mean is
 //! judged behind it, so that an answer can name both kinds of errors.
 
+mod people;
+
 use super::Shared;
 use super::answer::Refusal;
 use super::json;

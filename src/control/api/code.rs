@@ -49,6 +49,8 @@ codes! {
         "The access token, or the key behind it, holds no permission over keys.";
     ConfigurationInvalid UNPROCESSABLE_ENTITY "configuration_invalid" "Not reloaded"
         "The files have problems; what was there before serves on. `errors` names them.";
+    EmailTaken CONFLICT "email_taken" "Address taken"
+        "A member of this organization has the address, or somebody outside of it whom only an operator can add.";
     IdempotencyKeyReused UNPROCESSABLE_ENTITY "idempotency_key_reused" "Key used before"
         "The `Idempotency-Key` was used for another request; choose a new one.";
     Internal INTERNAL_SERVER_ERROR "internal" "Internal error"
@@ -59,6 +61,8 @@ codes! {
         "The management key behind the access token may not be used from your address; `detail` names it.";
     KeyRevoked CONFLICT "key_revoked" "Key revoked"
         "The key is revoked, which is final.";
+    LastOwner CONFLICT "last_owner" "Last owner"
+        "The organization would be left without an owner.";
     Malformed BAD_REQUEST "malformed" "Malformed request"
         "The request cannot be read: a body that is not JSON, a header or a cursor that is not one of ours.";
     ManagedByFile CONFLICT "managed_by_file" "Set by file"
@@ -73,6 +77,10 @@ codes! {
         "There is no bearer token, or none that counts.";
     NotFound NOT_FOUND "not_found" "Not found"
         "There is nothing at this path, or nothing that you have a part in.";
+    PasswordSet CONFLICT "password_set" "Has a password"
+        "The member has a password; an operator can invite them to set another one.";
+    RateLimited TOO_MANY_REQUESTS "rate_limited" "Too many attempts"
+        "Too many attempts failed; `Retry-After` says when to try again.";
     RevisionMismatch PRECONDITION_FAILED "revision_mismatch" "Changed since"
         "The object is not at the revision that `If-Match` asks for.";
     SecretRotated UNAUTHORIZED "secret_rotated" "Secret rotated"
@@ -81,6 +89,8 @@ codes! {
         "The access token has expired.";
     TokenRevoked UNAUTHORIZED "token_revoked" "Token revoked"
         "The access token was revoked.";
+    TooManyTokens CONFLICT "too_many_tokens" "Too many tokens"
+        "The member has as many tokens as one may have in an organization.";
     Unavailable SERVICE_UNAVAILABLE "unavailable" "Store unavailable"
         "The store does not answer; nothing was changed. Try again.";
     UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "Not JSON"

@@ -34,8 +34,10 @@ pub(super) mod tag {
     pub(in super::super) const AUDIT: &str = "Audit";
     pub(in super::super) const ENVIRONMENTS: &str = "Environments";
     pub(in super::super) const KEYS: &str = "API keys";
+    pub(in super::super) const MEMBERS: &str = "Members";
     pub(in super::super) const NODE: &str = "Node";
     pub(in super::super) const ORGANIZATIONS: &str = "Organizations";
+    pub(in super::super) const SESSIONS: &str = "Sessions";
 }
 
 /// What is there before any route is registered.
@@ -45,6 +47,8 @@ pub(super) mod tag {
     components(schemas(ClientId, ETag, Identifier, Problem, RequestIdText)),
     tags(
         (name = "Organizations", description = "Organizations, and the policies that bind their keys"),
+        (name = "Members", description = "Who looks after an organization, their invitations and tokens for scripts"),
+        (name = "Sessions", description = "Signing in and out"),
         (name = "Environments", description = "Base URLs, and what keys can hold there"),
         (name = "API keys", description = "The whole life of a key"),
         (name = "Audit", description = "Who did what: one hash chain an organization, and one for the node"),
@@ -238,6 +242,8 @@ fn path_parameter(name: &str) -> Value {
     let (description, schema) = match name {
         "org" => ("The organization's id.", reference("Identifier")),
         "env" => ("The environment's id.", reference("Identifier")),
+        "id" => ("The member's id.", reference("MemberId")),
+        "token_id" => ("The token's id, which is not the token.", reference("MemberTokenId")),
         "client_id" => ("The key's client id.", reference("ClientId")),
         "name" => ("The name, as the list tells it.", json!({"type": "string", "minLength": 1})),
         _ => ("The id, as the list tells it.", json!({"type": "string", "minLength": 1})),

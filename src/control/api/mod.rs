@@ -17,12 +17,14 @@ mod document;
 mod explain;
 mod json;
 mod keys;
+mod members;
 mod node;
 mod organizations;
 mod places;
 mod query;
 mod revision;
 mod schema;
+mod sessions;
 
 use super::Control;
 use answer::Refusal;
@@ -39,6 +41,7 @@ use utoipa_axum::routes;
 const BODY_LIMIT: usize = 1024 * 1024;
 
 const ORGANIZATION: &str = "/v1/organizations/{org}";
+const MEMBERS: &str = "/v1/organizations/{org}/members";
 const ENVIRONMENT: &str = "/v1/organizations/{org}/environments/{env}";
 
 type Shared = Arc<Control>;
@@ -47,10 +50,16 @@ type Shared = Arc<Control>;
 pub fn router(control: Arc<Control>) -> Router {
     let document = Document(openapi_document().into());
     let (guarded, open) = (guarded().split_for_parts().0, open().split_for_parts().0);
+    let signing_in = signing_in().split_for_parts().0;
     guarded
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
         .route_layer(from_fn_with_state(Arc::clone(&control), auth::require))
         .merge(open.method_not_allowed_fallback(async || Refusal::method_not_allowed()))
+        .merge(
+            signing_in
+                .method_not_allowed_fallback(async || Refusal::method_not_allowed())
+                .route_layer(from_fn_with_state(Arc::clone(&control), auth::let_pass)),
+        )
         .fallback(async || Refusal::not_found())
         .layer(Extension(document))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -63,6 +72,7 @@ pub fn openapi_document() -> String {
     let mut api = Foundation::openapi();
     api.merge(guarded().into_openapi());
     api.merge(open().into_openapi());
+    api.merge(signing_in().into_openapi());
     document::complete(&api)
 }
 
@@ -80,6 +90,12 @@ fn guarded() -> OpenApiRouter<Shared> {
         .routes(routes!(audit::verify_organization))
         .routes(routes!(organizations::list_all))
         .routes(routes!(organizations::show, organizations::edit, organizations::put))
+        .routes(routes!(members::list_all, members::add))
+        .routes(routes!(members::show, members::edit, members::remove))
+        .routes(routes!(members::invite))
+        .routes(routes!(members::tokens, members::add_token))
+        .routes(routes!(members::remove_token))
+        .routes(routes!(sessions::show, sessions::end))
         .routes(routes!(places::environments))
         .routes(routes!(places::environment))
         .routes(routes!(places::catalogue))
@@ -94,6 +110,11 @@ fn guarded() -> OpenApiRouter<Shared> {
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::usage))
         .routes(routes!(explain::explain))
+}
+
+/// The routes that make a token: who asks comes out of the body.
+fn signing_in() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default().routes(routes!(sessions::open))
 }
 
 /// The routes that anybody may ask.

@@ -3,12 +3,12 @@
 use super::answer::{Page, Refusal, json, list, page};
 use super::auth::Asked;
 use super::document::{refusals, tag};
-use super::query::{PageParameters, PageQuery, page_query, write_name_cursor};
+use super::query::{PageParameters, PageQuery, page_query, read_name_cursor, write_name_cursor};
 use super::{ENVIRONMENT, ORGANIZATION, Shared};
 use crate::control::{Asking, Control, ControlProblem, Right};
 use crate::model::{
-    ClientId, CoveredOperation, Environment, EnvironmentId, Identifier, ManagedBy, Operation, Organization, Permission,
-    PermissionName, Revision, Timestamp,
+    ClientId, CoveredOperation, Environment, EnvironmentId, Identifier, ManagedBy, MemberId, MemberTokenId, Operation,
+    Organization, Permission, PermissionName, Revision, Timestamp,
 };
 use crate::tables::{EnvironmentTable, Snapshot};
 use axum::extract::{FromRequestParts, Path, RawQuery, State};
@@ -35,7 +35,9 @@ pub(super) struct Place {
     org: String,
     env: String,
     client_id: String,
+    id: String,
     name: String,
+    token_id: String,
 }
 
 impl FromRequestParts<Shared> for Place {
@@ -57,6 +59,16 @@ impl Place {
     pub(super) fn environment(&self) -> Result<EnvironmentId, Refusal> {
         let parse = |text: &str| Identifier::parse(text).map_err(|_| Refusal::not_found());
         Ok(EnvironmentId { organization: parse(&self.org)?, environment: parse(&self.env)? })
+    }
+
+    /// The member named.
+    pub(super) fn member_id(&self) -> Result<MemberId, Refusal> {
+        MemberId::parse(&self.id).map_err(|_| Refusal::not_found())
+    }
+
+    /// The member's token named.
+    pub(super) fn token_id(&self) -> Result<MemberTokenId, Refusal> {
+        MemberTokenId::parse(&self.token_id).map_err(|_| Refusal::not_found())
     }
 
     /// The key named.
@@ -183,7 +195,7 @@ pub(super) async fn catalogue(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
     let id = place.environment()?;
-    let PageQuery { limit, after } = page_query(query.as_deref().unwrap_or_default())?;
+    let PageQuery { limit, after } = page_query(query.as_deref().unwrap_or_default(), read_name_cursor)?;
     asked.asking().caller.require_in(Right::See, &id)?;
     let snapshot = control.tables.load();
     let environment = snapshot.environment(&id).ok_or_else(Refusal::not_found)?;
@@ -196,7 +208,7 @@ pub(super) async fn catalogue(
         }
     };
     let rest = operations.get(from..).unwrap_or_default();
-    let shown = rest.get(..limit).unwrap_or(rest);
+    let shown = rest.get(..limit as usize).unwrap_or(rest);
     let last = shown.last().filter(|_| shown.len() < rest.len());
     let next_cursor = last.map(|operation| write_name_cursor(&operation.label));
     Ok(page(shown.iter().map(|operation| CatalogueObject::new(environment, operation)), next_cursor))

@@ -15,9 +15,9 @@ use utoipa::{IntoParams, ToSchema};
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 100;
 
-pub(super) const PAGE_PARAMETERS: [&str; 2] = ["limit", "cursor"];
 pub(super) const KEY_PARAMETERS: [&str; 7] =
     ["limit", "cursor", "status", "type", "q", "expires_before", "unused_since"];
+pub(super) const PAGE_PARAMETERS: [&str; 2] = ["limit", "cursor"];
 pub(super) const AUDIT_PARAMETERS: [&str; 8] =
     ["limit", "cursor", "action", "actor", "target", "since", "until", "format"];
 
@@ -46,6 +46,42 @@ pub(super) struct KeyParameters {
     /// Only keys that were not used at or after this instant; those never used belong to them.
     #[param(nullable = false)]
     unused_since: Option<Timestamp>,
+}
+
+/// What a list without filters can be asked for, for the document; a test compares it with what is read.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct PageParameters {
+    /// At most this many.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// Go on here: the `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+}
+
+/// A stretch of a list without filters.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PageQuery<P> {
+    /// How many at most.
+    pub(super) limit: u32,
+    /// The place to go on after.
+    pub(super) after: Option<P>,
+}
+
+/// Reads the query of a list without filters; `place` reads its cursors.
+pub(super) fn page_query<P>(query: &str, place: impl Fn(&str) -> Option<P>) -> Result<PageQuery<P>, Refusal> {
+    let mut asked = PageQuery { limit: DEFAULT_LIMIT, after: None };
+    each(query, &PAGE_PARAMETERS, |name, value| {
+        match name {
+            "limit" => asked.limit = read_limit(value)?,
+            "cursor" => asked.after = Some(place(value).ok_or_else(Wrong::cursor)?),
+            _ => return Err(Wrong::unknown(&PAGE_PARAMETERS)),
+        }
+        Ok(())
+    })?;
+    Ok(asked)
 }
 
 /// Reads the query of a list of keys.
@@ -106,40 +142,6 @@ pub(super) struct AuditParameters {
 #[expect(dead_code, reason = "describes")]
 enum AuditFormat {
     Jsonl,
-}
-
-/// What a list without filters can be asked for, for the document; a test compares it with what is read.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes")]
-pub(super) struct PageParameters {
-    /// At most this many.
-    #[param(minimum = 1, maximum = 100, default = 50)]
-    limit: Option<u32>,
-    /// Go on here: the `next_cursor` of the page before.
-    #[param(pattern = "^[A-Za-z0-9_-]+$")]
-    cursor: Option<String>,
-}
-
-/// Which page of a list without filters.
-pub(super) struct PageQuery {
-    pub(super) limit: usize,
-    /// Go on after the object of this name.
-    pub(super) after: Option<String>,
-}
-
-/// Reads the query of a list without filters.
-pub(super) fn page_query(query: &str) -> Result<PageQuery, Refusal> {
-    let mut asked = PageQuery { limit: DEFAULT_LIMIT as usize, after: None };
-    each(query, &PAGE_PARAMETERS, |name, value| {
-        match name {
-            "limit" => asked.limit = read_limit(value)? as usize,
-            "cursor" => asked.after = Some(read_name_cursor(value).ok_or_else(Wrong::cursor)?),
-            _ => return Err(Wrong::unknown(&PAGE_PARAMETERS)),
-        }
-        Ok(())
-    })?;
-    Ok(asked)
 }
 
 /// What a reader of the audit log asks for.
@@ -255,7 +257,7 @@ pub(super) fn write_name_cursor(name: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("n:{name}"))
 }
 
-fn read_name_cursor(cursor: &str) -> Option<String> {
+pub(super) fn read_name_cursor(cursor: &str) -> Option<String> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     text.strip_prefix("n:").map(str::to_owned)
 }
@@ -268,6 +270,16 @@ pub(super) fn write_audit_cursor(number: u64) -> String {
 fn read_audit_cursor(cursor: &str) -> Option<u64> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     text.strip_prefix("a:")?.parse().ok()
+}
+
+/// The cursor for a place in a list that goes by numbers. Opaque to callers.
+pub(super) fn write_place(place: u64) -> String {
+    URL_SAFE_NO_PAD.encode(format!("n:{place}"))
+}
+
+pub(super) fn read_place(cursor: &str) -> Option<u64> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    text.strip_prefix("n:")?.parse().ok()
 }
 
 /// The cursor for a place. Opaque to callers.
@@ -293,6 +305,17 @@ fn read_cursor(cursor: &str) -> Option<ListPlace> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_are_asked_for_by_limit_and_cursor_alone() {
+        let cursor = write_place(u64::MAX);
+        let asked = page_query(&format!("limit=100&cursor={cursor}"), read_place);
+        assert!(asked.is_ok_and(|asked| asked == PageQuery { limit: 100, after: Some(u64::MAX) }));
+        assert!(page_query("", read_place).is_ok_and(|asked| asked == PageQuery { limit: DEFAULT_LIMIT, after: None }));
+        for query in ["limit=0", "limit=101", "limit=1&limit=1", "q=a", "cursor=czo", "cursor=", "cursor=bjoteA"] {
+            assert!(page_query(query, read_place).is_err(), "{query}");
+        }
+    }
 
     #[test]
     fn cursors_round_trip_and_nothing_else_is_one() {

@@ -3,7 +3,8 @@
 
 use super::code::Code;
 use crate::model::{
-    ClientId, Identifier, KeyName, KeyStatus, ManagedBy, MemberRole, Network, PermissionName, Revision, Timestamp,
+    ClientId, Email, Identifier, KeyName, KeyStatus, ManagedBy, MemberId, MemberRole, MemberTokenId, Network,
+    PermissionName, Revision, Timestamp,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -43,6 +44,8 @@ schemas! {
     "Description" Description => text("Free text of at most 1000 characters; of control characters it may hold line \
         breaks alone.", "Nightly export to the data warehouse").max_length(Some(1000))
         .pattern(Some(r"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*$"));
+    "Email" Email => text("An email address in ASCII. Two that differ in case alone are one. Space around it is taken \
+        off.", "ada@example.com").pattern(Some(format!("^[{SPACE}]*[!#-~]+@[!#-~]+[{SPACE}]*$")));
     "ETag" ETag => text("The object's revision as an entity tag, to be sent back in `If-Match`.", "\"7\"")
         .pattern(Some("^\"[0-9]+\"$"));
     "Hash" Hash => text("A SHA-256 as hexadecimal digits.",
@@ -58,6 +61,12 @@ schemas! {
         .pattern(Some("^[0-9]+ ?[A-Za-z]+(?: ?[0-9]+ ?[A-Za-z]+)*$"));
     "ManagedBy" ManagedBy => choice("Who looks after it: this API, or a tenant file, which then is the one place where \
         it changes.", ["api", "file"]);
+    "MemberId" MemberId => text("A member's id, the same in every organization.", "mbr_1Qx7pTz3mK9vB2nW5sLdYe")
+        .pattern(Some("^mbr_[0-9A-Za-z]{22}$"));
+    "MemberName" MemberName => text("What the organization calls a member: at most 100 characters that can be seen, or \
+        nothing. Space around it is taken off.", "Ada Lovelace").pattern(Some(format!("^(?:[{SPACE}]*|{})$", within(INVISIBLE))));
+    "MemberTokenId" MemberTokenId => text("The id of a member's token, which is not the token.",
+        "mtk_5sLdYe1Qx7pTz3mK9vB2nW").pattern(Some("^mtk_[0-9A-Za-z]{22}$"));
     "MemberRole" MemberRole => choice("Each role may do what those before it may. `none`: nothing. `viewer`: see keys. \
         `editor`: change keys. `admin`: change policies and members, and management keys. `owner`: the same, and \
         make owners.", ["none", "viewer", "editor", "admin", "owner"]);
@@ -91,6 +100,9 @@ pub(super) enum Hash {}
 /// A duration on the wire.
 pub(super) enum Lifetime {}
 
+/// What an organization calls a member.
+pub(super) enum MemberName {}
+
 /// An organization's name.
 pub(super) enum OrganizationName {}
 
@@ -123,8 +135,12 @@ fn choice(description: &str, names: impl IntoIterator<Item = &'static str>) -> O
 
 /// 1 to 100 characters without these, the first and last of them no space; space around them.
 fn trimmed(without: &str) -> String {
+    format!("^{}$", within(without))
+}
+
+fn within(without: &str) -> String {
     let inner = format!("[^{without}{SPACE}]");
-    format!("^[{SPACE}]*{inner}(?:[^{without}]{{0,98}}{inner})?[{SPACE}]*$")
+    format!("[{SPACE}]*{inner}(?:[^{without}]{{0,98}}{inner})?[{SPACE}]*")
 }
 
 /// Exact for IPv4; for IPv6 the characters and at least one colon.

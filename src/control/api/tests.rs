@@ -40,6 +40,10 @@ const BODIES: &[(&str, &str, Reader)] = &[
     ("ChangeOrganization", "", |body| found(body.organization_draft())),
     ("ChangePolicies", "/policies", |body| found(body.organization_draft())),
     ("Explain", "", |body| found(body.explain_draft())),
+    ("AddMember", "", |body| found(body.member_draft())),
+    ("ChangeMember", "", |body| found(body.member_edit_draft())),
+    ("MakeMemberToken", "", |body| found(body.member_token_draft())),
+    ("SignIn", "", |body| found(body.sign_in_draft())),
     ("Nothing", "", |body| body.nothing().map(|()| json!([]))),
     ("RotateSigningKey", "", |body| body.immediately().map(|_| json!([]))),
 ];
@@ -82,10 +86,11 @@ fn bodies_are_described_as_they_are_read() {
 fn queries_are_described_as_they_are_read() {
     let document = document();
     let operations = operations(&document);
-    let readers: [(&str, &[&str]); 3] = [
+    let readers: [(&str, &[&str]); 4] = [
         ("get /v1/organizations/{org}/environments/{env}/keys", &query::KEY_PARAMETERS),
         ("get /v1/organizations/{org}/environments/{env}/catalogue", &query::PAGE_PARAMETERS),
         ("get /v1/organizations/{org}/audit", &query::AUDIT_PARAMETERS),
+        ("get /v1/organizations/{org}/members", &query::PAGE_PARAMETERS),
     ];
     for (operation, known) in readers {
         let parameters = operations[operation]["parameters"].as_array().unwrap().iter();
@@ -98,6 +103,10 @@ fn queries_are_described_as_they_are_read() {
     for name in query::AUDIT_PARAMETERS {
         assert!(!is_unknown(query::audit_query(&format!("{name}=%00"))), "{name}");
     }
+    for name in query::PAGE_PARAMETERS {
+        assert!(!is_unknown(query::page_query(&format!("{name}=%00"), query::read_place)), "{name}");
+    }
+    assert!(is_unknown(query::page_query("q=a", query::read_place)));
     assert!(is_unknown(query::key_query("format=jsonl")) && is_unknown(query::audit_query("status=active")));
 }
 

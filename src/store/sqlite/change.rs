@@ -69,6 +69,11 @@ impl Changing<'_> {
         row::revision(revision)
     }
 
+    /// Logs the change in one more place.
+    pub(super) async fn also(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
+        audit::append(&mut self.transaction, entry, self.act).await
+    }
+
     /// Logs the change, remembers its idempotency key, and commits.
     pub(super) async fn finish(mut self, entry: &AuditEntry) -> Result<(), StoreError> {
         audit::append(&mut self.transaction, entry, self.act).await?;

@@ -4,6 +4,7 @@ use super::SqliteStore;
 use super::change::REMEMBERED_SECONDS;
 use super::fault::fault;
 use super::row;
+use super::sessions::end_operator_sessions;
 use crate::model::{Act, AuditEntry, AuditTarget, SecretDigest, Timestamp};
 use crate::store::{NodeStore, RevokedToken, StoreError, StoredSigningKey, Subject};
 use async_trait::async_trait;
@@ -20,8 +21,15 @@ const ADD_SIGNING_KEY: &str =
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const REVOKED: &str = "SELECT token_id, client_id, organization, environment, expires_at FROM revoked_tokens";
 
+/// What is over at ?1. A session that was idle for too long goes at its last end.
+const ENDED: [&str; 3] = [
+    "DELETE FROM invitations WHERE expires_at <= ?1",
+    "DELETE FROM sessions WHERE ends_at <= ?1",
+    "DELETE FROM member_tokens WHERE expires_at <= ?1",
+];
+
 /// An entry of the node's own log.
-fn entry(action: &'static str, target: Option<AuditTarget>) -> AuditEntry {
+pub(super) fn entry(action: &'static str, target: Option<AuditTarget>) -> AuditEntry {
     AuditEntry {
         organization: None,
         environment: None,
@@ -121,6 +129,7 @@ impl NodeStore for SqliteStore {
                 .await
                 .map_err(fault)?;
         }
+        end_operator_sessions(&mut change).await?;
         change.finish(&entry(if digest.is_some() { "bootstrap.make" } else { "bootstrap.end" }, None)).await
     }
 
@@ -166,6 +175,9 @@ impl NodeStore for SqliteStore {
 
     async fn forget_ended(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut change = self.write().await?;
+        for statement in ENDED {
+            sqlx::query(statement).bind(now.as_unix()).execute(&mut *change).await.map_err(fault)?;
+        }
         sqlx::query("DELETE FROM revoked_tokens WHERE expires_at <= ?1")
             .bind(now.plus_seconds(-MARGIN_SECONDS).as_unix())
             .execute(&mut *change)

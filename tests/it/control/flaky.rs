@@ -1,12 +1,15 @@
 //! A store that can be told to be slow or away.
 
 use portcullis::model::{
-    Act, ApiKey, ChainHead, ClientId, EnvironmentId, Identifier, Revision, SecretDigest, Timestamp,
+    Act, ApiKey, ChainHead, ClientId, Email, EnvironmentId, Identifier, MemberId, MemberTokenId, Revision,
+    SecretDigest, Timestamp,
 };
 use portcullis::store::{
-    AuditFilter, AuditPage, AuditStore, Change, Exceeding, Feed, KeyEdit, KeyFilter, KeyPage, KeyStore, KeyUse, NewKey,
-    NodeStore, Noted, OperationUse, OrganizationChange, OrganizationStore, Page, RevokedToken, Rotation, SqliteStore,
-    StoreError, StoredOrganization, StoredSigningKey, UsageStore,
+    AuditFilter, AuditPage, AuditStore, Change, Exceeding, Feed, KeyEdit, KeyFilter, KeyPage, KeyStore, KeyUse, Member,
+    MemberEdit, MemberPage, MemberToken, NewInvitation, NewKey, NewMember, NewMemberToken, NewSession, NodeStore,
+    Noted, OpenedSession, OperationUse, OrganizationChange, OrganizationStore, Page, PasswordHash, PeopleStore, Person,
+    RevokedToken, Rotation, Session, SessionStore, SqliteStore, StoreError, StoredOrganization, StoredSigningKey,
+    TokenHolder, UsageStore,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -102,5 +105,26 @@ flaky! {
     UsageStore {
         change record_usage(uses: &[KeyUse]) -> ();
         read operations_used(id: &ClientId) -> Vec<OperationUse>;
+    }
+    PeopleStore {
+        read members(organization: &Identifier, after: Option<u64>, limit: u32) -> MemberPage;
+        read member(organization: &Identifier, id: &MemberId) -> Member;
+        read person_by_email(email: &Email) -> Option<(Person, Option<PasswordHash>)>;
+        change add_member(new: &NewMember, act: &Act) -> Member;
+        change edit_member(o: &Identifier, id: &MemberId, edit: &MemberEdit, at: Option<Revision>, act: &Act) -> Member;
+        change remove_member(o: &Identifier, id: &MemberId, at: Option<Revision>, act: &Act) -> ();
+        change invite_member(o: &Identifier, id: &MemberId, new: &NewInvitation, at: Option<Revision>, act: &Act) -> Member;
+        read member_tokens(organization: &Identifier, id: &MemberId) -> Vec<MemberToken>;
+        read member_token(organization: &Identifier, id: &MemberId, token: &MemberTokenId) -> MemberToken;
+        change add_member_token(o: &Identifier, id: &MemberId, new: &NewMemberToken, at: Option<Revision>, act: &Act) -> MemberToken;
+        change remove_member_token(o: &Identifier, id: &MemberId, token: &MemberTokenId, act: &Act) -> ();
+    }
+    SessionStore {
+        read invited(invitation: &SecretDigest, now: Timestamp) -> Option<Person>;
+        change open_session(new: &NewSession, act: &Act) -> OpenedSession;
+        read session(digest: &SecretDigest, now: Timestamp) -> Option<Session>;
+        change end_session(digest: &SecretDigest, act: &Act) -> ();
+        read token_holder(digest: &SecretDigest, now: Timestamp) -> Option<TokenHolder>;
+        change note_use(digest: &SecretDigest, now: Timestamp) -> ();
     }
 }

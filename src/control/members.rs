@@ -1,0 +1,459 @@
+//! The members of an organization: adding, showing, changing, removing and inviting them, and their tokens for scripts.
+//!
+//! Owners answer to owners alone (and to the node's operators); operators to operators. Nobody gets at somebody's
+//! other organizations through their own: who is a stranger here is added by a member of both, or by an operator.
+
+use super::caller::{Asking, Caller, MemberCaller, Right};
+use super::field::FieldErrors;
+use super::keys::draw;
+use super::sessions::judge_email;
+use super::{Control, ControlProblem};
+use crate::model::{
+    Email, Identifier, KeyName, MemberId, MemberRole, MemberTokenId, OpaqueToken, Revision, Timestamp, TokenKind,
+};
+use crate::store::{
+    Member, MemberEdit, MemberPage, MemberToken, NewInvitation, NewMember, NewMemberToken, Person, StoreError,
+};
+
+/// How long an invitation counts, in seconds.
+const INVITATION_SECONDS: i64 = 7 * 86_400;
+/// How long a token lives of which nobody says how long, in seconds.
+const TOKEN_SECONDS: i64 = 90 * 86_400;
+/// The longest life of a token, in seconds.
+const MAX_TOKEN_SECONDS: i64 = 366 * 86_400;
+/// How often an addition is judged anew when somebody else changes the same person.
+const ATTEMPTS: usize = 4;
+
+const OWNERS_ONLY: ControlProblem = ControlProblem::NotAllowed("owners are made, changed and removed by owners alone");
+const OPERATORS_ONLY: ControlProblem =
+    ControlProblem::NotAllowed("operators are made, changed and invited by the node's operators alone");
+
+/// Somebody to be added, as it was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct MemberDraft {
+    /// The email address.
+    pub email: Option<String>,
+    /// What the organization calls them.
+    pub name: Option<String>,
+    /// The name of a role.
+    pub role: Option<String>,
+    /// Whether they are an operator of the node.
+    pub operator: Option<bool>,
+}
+
+/// A change to a member, as it was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct MemberEditDraft {
+    /// What the organization calls them; empty takes the name away.
+    pub name: Option<String>,
+    /// The name of a role.
+    pub role: Option<String>,
+    /// Whether they are an operator of the node.
+    pub operator: Option<bool>,
+}
+
+/// A token to be made, as it was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct MemberTokenDraft {
+    /// What it is for.
+    pub name: Option<String>,
+    /// When it ends (RFC 3339); 90 days from now where nothing is said.
+    pub expires_at: Option<String>,
+}
+
+/// A member, and an invitation where one was made.
+#[derive(Debug)]
+pub struct InvitedMember {
+    /// The member.
+    pub member: Member,
+    /// For the one who asked, once; and the first second at which it counts no more.
+    pub invitation: Option<(OpaqueToken, Timestamp)>,
+}
+
+/// A token for scripts as it is handed over.
+#[derive(Debug)]
+pub struct IssuedMemberToken {
+    /// What is kept of it.
+    pub token: MemberToken,
+    /// For the one who asked, once.
+    pub secret: OpaqueToken,
+}
+
+impl From<Person> for MemberCaller {
+    fn from(person: Person) -> Self {
+        let Person { id, email, operator, roles, .. } = person;
+        Self { id, email: email.to_string(), operator, roles }
+    }
+}
+
+impl Control {
+    /// A page of members. Errors: `NotFound`, `NotAllowed`, `Unavailable`, `Fault`.
+    pub async fn list_members(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<MemberPage, ControlProblem> {
+        self.require_members(asking, organization).await?;
+        Ok(self.store.members(organization, after, limit).await?)
+    }
+
+    /// One member. Errors: as [`list_members`](Self::list_members).
+    pub async fn show_member(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        id: &MemberId,
+    ) -> Result<Member, ControlProblem> {
+        self.require_members(asking, organization).await?;
+        Ok(self.store.member(organization, id).await?)
+    }
+
+    /// Adds somebody. Who has no password gets an invitation, unless somebody else invited them already and the caller
+    /// could not. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `Invalid`, `EmailTaken`, `Unavailable`, `Fault`.
+    pub async fn add_member(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        draft: MemberDraft,
+        found: FieldErrors,
+    ) -> Result<InvitedMember, ControlProblem> {
+        self.require_members(asking, organization).await?;
+        self.store.look_back(&asking.act).await?;
+        let sound = judge(draft, found)?;
+        require_over(&asking.caller, organization, sound.role)?;
+        let id = MemberId::from_entropy(draw()?);
+        let token = OpaqueToken::from_entropy(TokenKind::Invitation, draw()?);
+        let expires_at = asking.act.at.plus_seconds(INVITATION_SECONDS);
+        for _ in 0..ATTEMPTS {
+            let known = self.store.person_by_email(&sound.email).await?.map(|(person, _)| person);
+            let may_invite = judge_addition(&asking.caller, organization, &sound, known.as_ref())?;
+            let new = NewMember {
+                id: id.clone(),
+                organization: organization.clone(),
+                email: sound.email.clone(),
+                name: sound.name.clone(),
+                role: sound.role,
+                operator: sound.operator,
+                known: known.map(|person| person.revision),
+                invitation: may_invite.then(|| NewInvitation { digest: token.digest(), expires_at }),
+            };
+            match self.store.add_member(&new, &asking.act).await {
+                Err(StoreError::RevisionMismatch { .. }) => {}
+                added => {
+                    return Ok(InvitedMember { member: added?, invitation: may_invite.then_some((token, expires_at)) });
+                }
+            }
+        }
+        Err(ControlProblem::Unavailable)
+    }
+
+    /// Changes name, role and whether somebody is an operator. Errors: `NotFound`, `NotAllowed`, `Invalid`, `LastOwner`,
+    /// `RevisionMismatch`, `Unavailable`, `Fault`.
+    pub async fn edit_member(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        id: &MemberId,
+        draft: MemberEditDraft,
+        found: FieldErrors,
+        expected: Option<Revision>,
+    ) -> Result<Member, ControlProblem> {
+        let (current, expected) = self.changeable_member(asking, organization, id, expected).await?;
+        let edit = judge_edit(draft, found)?;
+        require_over(&asking.caller, organization, edit.role.unwrap_or(MemberRole::None))?;
+        if edit.operator.is_some_and(|operator| operator != current.operator) && !asking.caller.is_operator() {
+            return Err(OPERATORS_ONLY);
+        }
+        Ok(self.store.edit_member(organization, id, &edit, expected, &asking.act).await?)
+    }
+
+    /// Takes somebody out of an organization. Errors: as [`edit_member`](Self::edit_member).
+    pub async fn remove_member(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        id: &MemberId,
+        expected: Option<Revision>,
+    ) -> Result<(), ControlProblem> {
+        let (_, expected) = self.changeable_member(asking, organization, id, expected).await?;
+        Ok(self.store.remove_member(organization, id, expected, &asking.act).await?)
+    }
+
+    /// Makes a new invitation in place of the one before. Whoever has a password is invited by operators alone, who belongs
+    /// to other organizations as well too. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `PasswordSet`,
+    /// `RevisionMismatch`, `Unavailable`, `Fault`.
+    pub async fn invite_member(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        id: &MemberId,
+        expected: Option<Revision>,
+    ) -> Result<InvitedMember, ControlProblem> {
+        let (current, _) = self.changeable_member(asking, organization, id, expected).await?;
+        self.store.look_back(&asking.act).await?;
+        if !asking.caller.is_operator() {
+            self.judge_invitation(organization, &current).await?;
+        }
+        let token = OpaqueToken::from_entropy(TokenKind::Invitation, draw()?);
+        let expires_at = asking.act.at.plus_seconds(INVITATION_SECONDS);
+        let invitation = NewInvitation { digest: token.digest(), expires_at };
+        // What was judged is what is invited.
+        let expected = expected.or(Some(current.revision));
+        let member = self.store.invite_member(organization, id, &invitation, expected, &asking.act).await?;
+        Ok(InvitedMember { member, invitation: Some((token, expires_at)) })
+    }
+
+    /// An invitation opens everything that its person may do: it is no way from one organization into another.
+    async fn judge_invitation(&self, organization: &Identifier, member: &Member) -> Result<(), ControlProblem> {
+        if member.has_password {
+            return Err(ControlProblem::PasswordSet);
+        }
+        let person = self.store.person_by_email(&member.email).await?.map(|(person, _)| person);
+        let person = person.ok_or(ControlProblem::NotFound)?;
+        if person.operator {
+            return Err(OPERATORS_ONLY);
+        }
+        if person.roles.iter().any(|(other, _)| other != organization) {
+            let reason = "this member belongs to other organizations as well; a node's operator can invite them";
+            return Err(ControlProblem::NotAllowed(reason));
+        }
+        Ok(())
+    }
+
+    /// The tokens of a member, who may look after their own. Errors: as [`list_members`](Self::list_members).
+    pub async fn list_member_tokens(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        id: &MemberId,
+    ) -> Result<Vec<MemberToken>, ControlProblem> {
+        self.require_tokens_of(asking, organization, id).await?;
+        Ok(self.store.member_tokens(organization, id).await?)
+    }
+
+    /// One of them. Errors: as [`list_members`](Self::list_members).
+    pub async fn show_member_token(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        id: &MemberId,
+        token: &MemberTokenId,
+    ) -> Result<MemberToken, ControlProblem> {
+        self.require_tokens_of(asking, organization, id).await?;
+        Ok(self.store.member_token(organization, id, token).await?)
+    }
+
+    /// Makes a token for scripts. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `Invalid`, `TooManyTokens`,
+    /// `Unavailable`, `Fault`.
+    pub async fn add_member_token(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        id: &MemberId,
+        draft: MemberTokenDraft,
+        found: FieldErrors,
+    ) -> Result<IssuedMemberToken, ControlProblem> {
+        self.require_change_of_tokens(asking, organization, id).await?;
+        self.store.look_back(&asking.act).await?;
+        let (name, expires_at) = judge_token(draft, found, asking.act.at)?;
+        let secret = OpaqueToken::from_entropy(TokenKind::Member, draw()?);
+        let new = NewMemberToken {
+            id: MemberTokenId::from_entropy(draw()?),
+            digest: secret.digest(),
+            name: name.as_str().to_owned(),
+            expires_at,
+        };
+        for _ in 0..ATTEMPTS {
+            let expected = self.require_change_of_tokens(asking, organization, id).await?;
+            match self.store.add_member_token(organization, id, &new, Some(expected), &asking.act).await {
+                Err(StoreError::RevisionMismatch { .. }) => {}
+                token => return Ok(IssuedMemberToken { token: token?, secret }),
+            }
+        }
+        Err(ControlProblem::Unavailable)
+    }
+
+    /// Ends a token. Errors: `NotFound`, `NotAllowed`, `Unavailable`, `Fault`.
+    pub async fn remove_member_token(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        id: &MemberId,
+        token: &MemberTokenId,
+    ) -> Result<(), ControlProblem> {
+        self.require_change_of_tokens(asking, organization, id).await?;
+        Ok(self.store.remove_member_token(organization, id, token, &asking.act).await?)
+    }
+
+    /// Errors: `NotFound` where there is no such organization, and those of [`Caller::require`].
+    async fn require_members(&self, asking: &Asking, organization: &Identifier) -> Result<(), ControlProblem> {
+        asking.caller.require(Right::Manage, organization)?;
+        self.organization_facts(organization).await.map(|_| ())
+    }
+
+    /// A member that the caller may change, and the revision that the change then expects: whoever may not change owners
+    /// changes only whom they looked at, who may have become one in between.
+    async fn changeable_member(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        id: &MemberId,
+        expected: Option<Revision>,
+    ) -> Result<(Member, Option<Revision>), ControlProblem> {
+        self.require_members(asking, organization).await?;
+        let current = self.store.member(organization, id).await?;
+        require_over(&asking.caller, organization, current.role)?;
+        let may_all = asking.caller.is_operator();
+        Ok((current.clone(), if may_all { expected } else { expected.or(Some(current.revision)) }))
+    }
+
+    /// Errors: those of [`Caller::require`], for whoever asks about somebody else.
+    async fn require_tokens_of(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        id: &MemberId,
+    ) -> Result<(), ControlProblem> {
+        let right = if is_oneself(&asking.caller, id) { Right::See } else { Right::Manage };
+        asking.caller.require(right, organization)?;
+        self.organization_facts(organization).await.map(|_| ())
+    }
+
+    /// The same for changes, and the revision that a change then expects.
+    async fn require_change_of_tokens(
+        &self,
+        asking: &Asking,
+        organization: &Identifier,
+        id: &MemberId,
+    ) -> Result<Revision, ControlProblem> {
+        self.require_tokens_of(asking, organization, id).await?;
+        let current = self.store.member(organization, id).await?;
+        if !is_oneself(&asking.caller, id) {
+            require_over(&asking.caller, organization, current.role)?;
+        }
+        Ok(current.revision)
+    }
+}
+
+/// Members look after their own tokens.
+fn is_oneself(caller: &Caller, id: &MemberId) -> bool {
+    match caller {
+        Caller::Member(member) => member.id == *id,
+        Caller::Key(_) | Caller::Operator => false,
+    }
+}
+
+/// Whether the caller has a say about members of this role.
+fn require_over(caller: &Caller, organization: &Identifier, role: MemberRole) -> Result<(), ControlProblem> {
+    let is_owner = caller.is_operator() || caller.role(organization) == Some(MemberRole::Owner);
+    if role == MemberRole::Owner && !is_owner { Err(OWNERS_ONLY) } else { Ok(()) }
+}
+
+/// Whether whoever is added may be invited by the caller as well.
+fn judge_addition(
+    caller: &Caller,
+    organization: &Identifier,
+    sound: &SoundMember,
+    known: Option<&Person>,
+) -> Result<bool, ControlProblem> {
+    let is_operator = known.is_some_and(|person| person.operator);
+    if sound.operator.is_some_and(|operator| operator != is_operator) && !caller.is_operator() {
+        return Err(OPERATORS_ONLY);
+    }
+    let Some(person) = known else { return Ok(true) };
+    if person.roles.iter().any(|(other, _)| other == organization) {
+        return Err(ControlProblem::EmailTaken("a member of this organization already has that address"));
+    }
+    if caller.is_operator() {
+        return Ok(!person.has_password);
+    }
+    let looks_after = |(other, _): &(Identifier, MemberRole)| caller.require(Right::Manage, other).is_ok();
+    if person.roles.iter().any(looks_after) {
+        return Ok(false);
+    }
+    let reason = "somebody outside of this organization has that address; a node's operator can add them";
+    Err(ControlProblem::EmailTaken(reason))
+}
+
+/// Somebody whose fields hold.
+struct SoundMember {
+    email: Email,
+    name: String,
+    role: MemberRole,
+    operator: Option<bool>,
+}
+
+fn judge(draft: MemberDraft, mut errors: FieldErrors) -> Result<SoundMember, FieldErrors> {
+    let MemberDraft { email, name, role, operator } = draft;
+    if email.is_none() {
+        errors.add("/email", "email_required", "a member needs an email address");
+    }
+    if role.is_none() {
+        errors.add("/role", "role_required", "a member needs a role: `owner`, `admin`, `editor`, `viewer` or `none`");
+    }
+    let email = email.and_then(|email| judge_email(&email, &mut errors));
+    let name = judge_name(name.as_deref().unwrap_or_default(), &mut errors);
+    let role = role.and_then(|role| judge_role(&role, &mut errors));
+    let sound = match (email, name, role) {
+        (Some(email), Some(name), Some(role)) => Some(SoundMember { email, name, role, operator }),
+        _ => None,
+    };
+    errors.or(sound)
+}
+
+fn judge_edit(draft: MemberEditDraft, mut errors: FieldErrors) -> Result<MemberEdit, FieldErrors> {
+    let MemberEditDraft { name, role, operator } = draft;
+    let name = name.and_then(|name| judge_name(&name, &mut errors));
+    let role = role.and_then(|role| judge_role(&role, &mut errors));
+    errors.or(Some(MemberEdit { name, role, operator }))
+}
+
+fn judge_token(
+    draft: MemberTokenDraft,
+    mut errors: FieldErrors,
+    now: Timestamp,
+) -> Result<(KeyName, Timestamp), FieldErrors> {
+    let MemberTokenDraft { name, expires_at } = draft;
+    let name = match name.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
+        Some(name) => KeyName::parse(name).map_err(|error| errors.add("/name", "name_invalid", error.to_string())).ok(),
+        None => {
+            errors.add("/name", "name_required", "a token needs a name that says what it is for");
+            None
+        }
+    };
+    let expires_at = match expires_at {
+        Some(text) => judge_expiry(&text, now, &mut errors),
+        None => Some(now.plus_seconds(TOKEN_SECONDS)),
+    };
+    errors.or(name.zip(expires_at))
+}
+
+fn judge_expiry(text: &str, now: Timestamp, errors: &mut FieldErrors) -> Option<Timestamp> {
+    let judged = Timestamp::parse(text).map_err(|error| errors.add("/expires_at", "expiry_invalid", error.to_string()));
+    let instant = judged.ok()?;
+    if instant <= now {
+        errors.add("/expires_at", "expiry_in_the_past", format!("`{instant}` is not in the future"));
+    } else if instant > now.plus_seconds(MAX_TOKEN_SECONDS) {
+        errors.add("/expires_at", "expiry_too_far", "a token lives at most 366 days");
+    }
+    Some(instant)
+}
+
+/// A name may be empty.
+fn judge_name(text: &str, errors: &mut FieldErrors) -> Option<String> {
+    if text.trim().is_empty() {
+        return Some(String::new());
+    }
+    let judged = KeyName::parse(text).map_err(|error| errors.add("/name", "name_invalid", error.to_string()));
+    judged.ok().map(|name| name.as_str().to_owned())
+}
+
+fn judge_role(text: &str, errors: &mut FieldErrors) -> Option<MemberRole> {
+    let role = MemberRole::parse(text);
+    if role.is_none() {
+        errors.add("/role", "role_unknown", "a role is `owner`, `admin`, `editor`, `viewer` or `none`");
+    }
+    role
+}
