@@ -7,7 +7,7 @@ use super::Shared;
 use super::answer::Refusal;
 use super::json;
 use crate::control::field::{FieldErrors, escape};
-use crate::control::{AllowlistDraft, EditDraft, KeyDraft, OrganizationDraft, RotationDraft};
+use crate::control::{AllowlistDraft, EditDraft, ExplainDraft, KeyDraft, OrganizationDraft, RotationDraft};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -128,6 +128,18 @@ impl Body {
             allowlist: fields.has("allowlist").then(|| fields.allowlist()),
         };
         Ok((draft, fields.finish(&IMMUTABLE)))
+    }
+
+    /// A request to be explained.
+    pub(super) fn explain_draft(self) -> Result<(ExplainDraft, FieldErrors), Refusal> {
+        let mut fields = Fields::new(self.required()?);
+        let draft = ExplainDraft {
+            client_id: fields.text("client_id"),
+            method: fields.text("method"),
+            path: fields.text("path"),
+            address: fields.text("address"),
+        };
+        Ok((draft, fields.finish(&[])))
     }
 
     /// Whether a signing key shall sign at once.

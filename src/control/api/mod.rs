@@ -14,6 +14,7 @@ mod bodies;
 mod body;
 mod code;
 mod document;
+mod explain;
 mod json;
 mod keys;
 mod members;
@@ -97,15 +98,18 @@ fn guarded() -> OpenApiRouter<Shared> {
         .routes(routes!(sessions::show, sessions::end))
         .routes(routes!(places::environments))
         .routes(routes!(places::environment))
+        .routes(routes!(places::catalogue))
         .routes(routes!(places::permissions))
         .routes(routes!(places::presets))
         .routes(routes!(places::preset))
         .routes(routes!(places::roles))
         .routes(routes!(places::role))
-        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::list_all, keys::create))
         .routes(routes!(keys::show, keys::edit))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
+        .routes(routes!(keys::usage))
+        .routes(routes!(explain::explain))
 }
 
 /// The routes that make a token: who asks comes out of the body.
