@@ -57,6 +57,8 @@ pub enum Denial {
     TokenInvalid,
     /// 401: no credential.
     TokenMissing,
+    /// 401: the token was revoked by itself (RFC 7009).
+    TokenRevoked,
     /// 502: the upstream answered something that is not HTTP.
     UpstreamProtocol,
     /// 504: the upstream took longer than its limit.
@@ -89,6 +91,7 @@ impl Denial {
             | Self::TokenExpired
             | Self::TokenInvalid
             | Self::TokenMissing
+            | Self::TokenRevoked
             | Self::WrongEnvironment => 401,
             Self::IpNotAllowed { .. } | Self::OperationUnknown | Self::PermissionMissing { .. } => 403,
             Self::EnvironmentUnknown => 404,
@@ -122,6 +125,7 @@ impl Denial {
             Self::TokenExpired => "token_expired",
             Self::TokenInvalid => "token_invalid",
             Self::TokenMissing => "token_missing",
+            Self::TokenRevoked => "token_revoked",
             Self::UpstreamProtocol => "upstream_protocol",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamUnreachable => "upstream_unreachable",
@@ -149,6 +153,7 @@ impl Denial {
             Self::TokenExpired => "Token expired",
             Self::TokenInvalid => "Token invalid",
             Self::TokenMissing => "Token missing",
+            Self::TokenRevoked => "Token revoked",
             Self::UpstreamProtocol => "Upstream broke the protocol",
             Self::UpstreamTimeout => "Upstream timed out",
             Self::UpstreamUnreachable => "Upstream unreachable",
@@ -187,6 +192,7 @@ impl Denial {
             Self::TokenExpired => "the access token has expired; get a new one",
             Self::TokenInvalid => "the bearer token is not an access token that was issued here",
             Self::TokenMissing => "send an access token as `Authorization: Bearer`",
+            Self::TokenRevoked => "the access token was revoked; get a new one",
             Self::UpstreamProtocol => "the API behind this gateway gave an answer that is not valid HTTP",
             Self::UpstreamTimeout => "the API behind this gateway did not answer in time",
             Self::UpstreamUnreachable => "the API behind this gateway cannot be reached",
@@ -204,6 +210,7 @@ impl Denial {
             | Self::SecretRotated
             | Self::TokenExpired
             | Self::TokenInvalid
+            | Self::TokenRevoked
             | Self::WrongEnvironment => Some(Challenge::InvalidToken),
             Self::PermissionMissing { permission, .. } => Some(Challenge::InsufficientScope(Arc::clone(permission))),
             Self::BodyTooLarge

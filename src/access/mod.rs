@@ -9,10 +9,14 @@
 //! To add a check: add a `Denial` variant (the compiler then names every place that must know of it), and the
 //! step below or in `edge/gate.rs`.
 
+mod address;
 mod denial;
+mod management;
 mod path;
 
+pub use address::client_address;
 pub use denial::{Challenge, Denial};
+pub use management::{Issuer, ManagementCaller, ManagementRequest, judge_management};
 pub use path::{PathRule, judge_path};
 
 use crate::model::{
@@ -37,7 +41,7 @@ impl Permit {
     }
 
     /// What it does, as the catalogue names it.
-    pub fn operation(&self) -> &str {
+    pub fn operation(&self) -> &Arc<str> {
         &self.operation
     }
 

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::{
-    EnvironmentIndex, Holding, Identifier, LiveAllowlist, Network, NetworkSet, PermissionName, PermissionSet, Revision,
-    RoleIndex, SecretDigest, SecretVersion,
+    EnvironmentIndex, Holding, Identifier, LiveAllowlist, ManagementPermission, ManagementSet, Network, NetworkSet,
+    PermissionName, PermissionSet, Revision, RoleIndex, SecretDigest, SecretVersion,
 };
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -34,6 +34,7 @@ fn key() -> LiveKey {
         revoked: false,
         allowlist: LiveAllowlist::Any,
         holding: Holding::Permissions(PermissionSet::new([PermissionIndex(0)])),
+        management: ManagementSet::default(),
         revision: Revision(1),
     }
 }
@@ -86,7 +87,7 @@ fn nothing_known_nothing_allowed() {
 fn a_key_that_holds_the_permission_is_allowed_and_named() {
     let permit = decided(Some(&key()), &token(), "203.0.113.9", &[&operation(&[0])]).unwrap();
     assert_eq!(permit.client_id().unwrap().as_str(), "pcull_a");
-    assert_eq!((permit.operation(), permit.environment().to_string().as_str()), ("op", "acme/production"));
+    assert_eq!((permit.operation().as_ref(), permit.environment().to_string().as_str()), ("op", "acme/production"));
 }
 
 #[test]
@@ -173,6 +174,7 @@ fn codes_are_told_apart() {
         Denial::TokenExpired,
         Denial::TokenInvalid,
         Denial::TokenMissing,
+        Denial::TokenRevoked,
         Denial::UpstreamProtocol,
         Denial::UpstreamTimeout,
         Denial::UpstreamUnreachable,
@@ -193,4 +195,73 @@ fn codes_are_told_apart() {
 fn a_key_of_another_environment_opens_nothing_here() {
     let moved = LiveKey { environment: EnvironmentIndex(1), ..key() };
     assert_eq!(code(decided(Some(&moved), &token(), "203.0.113.9", &[&operation(&[0])])), "wrong_environment");
+}
+
+const CONTROL: &str = "https://keys.test";
+
+fn management_key(permissions: &[ManagementPermission]) -> LiveKey {
+    LiveKey { management: permissions.iter().copied().collect(), ..key() }
+}
+
+fn control_token() -> AccessTokenClaims {
+    AccessTokenClaims { audience: CONTROL.into(), ..token() }
+}
+
+fn judged(
+    key: Option<&LiveKey>,
+    token: &AccessTokenClaims,
+    change: impl FnOnce(&mut ManagementRequest<'_>),
+) -> Result<ManagementCaller, &'static str> {
+    let policy = environment();
+    let issuer = Issuer { policy: &policy, base_url: "http://gate.test" };
+    let address = "203.0.113.9".parse().unwrap();
+    let mut request = ManagementRequest { token, token_revoked: false, control_url: CONTROL, address };
+    change(&mut request);
+    judge_management(key.map(|key| (key, issuer)), &request, NOW).map_err(|denial| denial.code())
+}
+
+#[test]
+fn a_management_key_may_speak_to_the_control_api() {
+    let key = management_key(&[ManagementPermission::KeysEdit, ManagementPermission::TokensIntrospect]);
+    let caller = judged(Some(&key), &control_token(), |_| {}).unwrap();
+    assert_eq!((caller.client_id.as_str(), caller.environment.to_string().as_str()), ("pcull_a", "acme/production"));
+    assert_eq!(caller.management, key.management);
+    let narrowed = AccessTokenClaims { scope: Some("portcullis:keys:edit".into()), ..control_token() };
+    let caller = judged(Some(&key), &narrowed, |_| {}).unwrap();
+    assert_eq!(caller.management, [ManagementPermission::KeysEdit].into_iter().collect());
+}
+
+#[test]
+fn the_control_api_judges_as_the_edge_does() {
+    let key = management_key(&ManagementPermission::ALL);
+    let with_token = |change: &dyn Fn(&mut AccessTokenClaims)| {
+        let mut token = control_token();
+        change(&mut token);
+        judged(Some(&key), &token, |_| {}).unwrap_err()
+    };
+    assert_eq!(with_token(&|token| token.audience = "http://gate.test".into()), "wrong_environment");
+    assert_eq!(with_token(&|token| token.audience = "https://keys.test/".into()), "wrong_environment");
+    assert_eq!(with_token(&|token| token.issuer = "http://gate.test/v2".into()), "wrong_environment");
+    assert_eq!(with_token(&|token| token.expires_at = NOW), "token_expired");
+    assert_eq!(with_token(&|token| token.scope = Some("portcullis:tokens:introspect".into())), "permission_missing");
+    assert_eq!(judged(Some(&key), &control_token(), |request| request.token_revoked = true), Err("token_revoked"));
+    assert_eq!(judged(None, &control_token(), |_| {}), Err("key_revoked"));
+    assert_eq!(judged(None, &token(), |_| {}), Err("wrong_environment"));
+    // A control API on a base URL of its own: no token of the API may pass for one of the control API.
+    assert_eq!(
+        judged(Some(&key), &token(), |request| request.control_url = "http://gate.test"),
+        Err("wrong_environment")
+    );
+    let only = LiveAllowlist::Only { networks: NetworkSet::default(), platform: true };
+    for (key, code) in [
+        (LiveKey { revoked: true, ..key.clone() }, "key_revoked"),
+        (LiveKey { expires_at: Some(NOW), ..key.clone() }, "key_expired"),
+        (LiveKey { secret_version: SecretVersion(4), ..key.clone() }, "secret_rotated"),
+        (LiveKey { environment: EnvironmentIndex(1), ..key.clone() }, "wrong_environment"),
+        (LiveKey { allowlist: only, ..key.clone() }, "ip_not_allowed"),
+        (management_key(&[ManagementPermission::TokensIntrospect]), "permission_missing"),
+        (management_key(&[]), "permission_missing"),
+    ] {
+        assert_eq!(judged(Some(&key), &control_token(), |_| {}), Err(code));
+    }
 }

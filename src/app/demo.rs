@@ -3,8 +3,8 @@
 //! It writes a configuration into its data folder and starts the very node that `serve` would.
 
 use super::node::{self, Listeners, Node};
-use crate::control::{FieldErrors, IssuedKey, KeyDraft, KeyProblem};
-use crate::model::{EnvironmentId, Identifier};
+use crate::control::{Asking, Caller, ControlProblem, FieldErrors, IssuedKey, KeyDraft};
+use crate::model::{Act, Actor, EnvironmentId, Identifier};
 use crate::{clock, config, edge, sample};
 use anyhow::Context;
 use serde_json::json;
@@ -197,11 +197,12 @@ async fn make_key(node: &Node) -> anyhow::Result<IssuedKey> {
     let environment =
         EnvironmentId { organization: Identifier::parse("demo")?, environment: Identifier::parse("sandbox")? };
     let draft = |name| KeyDraft { name: Some(name), preset: Some("Read only".to_owned()), ..KeyDraft::default() };
-    let mut made = Err(KeyProblem::NameTaken);
+    let asking = Asking { caller: Caller::Operator, act: Act::of(Actor::Operator, clock::now()) };
+    let mut made = Err(ControlProblem::NameTaken);
     // A data folder that is used again holds the keys of the demos before.
     for name in std::iter::once("demo".to_owned()).chain((2..1000).map(|count| format!("demo {count}"))) {
-        made = node.control.create_key(&environment, draft(name), FieldErrors::default(), "demo").await;
-        if !matches!(made, Err(KeyProblem::NameTaken)) {
+        made = node.control.create_key(&asking, &environment, draft(name), FieldErrors::default()).await;
+        if !matches!(made, Err(ControlProblem::NameTaken)) {
             break;
         }
     }

@@ -3,13 +3,21 @@
 //! Store, control API and probes live on a runtime of our own that outlives everything else; the edge runs on
 //! pingora's, started last and with loaded tables in hand.
 
+mod actions;
+mod chores;
 mod demo;
+mod matching;
 mod node;
+mod offline;
 mod probes;
 mod reload;
+mod revocations;
 mod secrets;
+mod signing;
 
 pub use demo::{DemoOptions, demo};
+pub use matching::{Matched, match_operation};
+pub use offline::{Progress, StoreCopy, backup, make_operator_token, restore};
 
 use crate::config::{self, Config, Problems};
 use crate::{clock, tables::Snapshot, token};
@@ -70,6 +78,11 @@ pub fn control_access(path: &Path) -> anyhow::Result<ControlAccess> {
         server: config.node.control.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
         bootstrap_token: config.node.data_dir.join(crate::control::bootstrap::FILE),
     })
+}
+
+/// The document of the control API (OpenAPI 3.1), as every node serves it.
+pub fn openapi_document() -> String {
+    crate::control::openapi_document()
 }
 
 fn load(path: &Path) -> anyhow::Result<Config> {

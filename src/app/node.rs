@@ -1,14 +1,19 @@
 //! One node: started in order, each step with a clear error, and run until told to stop.
 
+use super::actions::Actions;
+use super::chores::Chores;
+use super::reload::Reloader;
+use super::revocations::Revocations;
+use super::signing::SigningKeys;
 use super::{probes, reload, secrets};
 use crate::clock;
 use crate::config::{AccessLog as AccessLogConfig, Config, NodeConfig, StoreUrl};
-use crate::control::{Control, ControlParts, ensure_bootstrap_token};
+use crate::control::{Control, ControlParts, NodeActions, ensure_bootstrap_token};
 use crate::edge::{self, EdgeParts, Upstreams};
-use crate::model::{NetworkSet, Timestamp};
+use crate::model::{BaseUrl, NetworkSet, Organization, Timestamp};
 use crate::store::{SqliteStore, Store};
-use crate::tables::{Follower, Snapshot, Tables, load_keys};
-use crate::telemetry::{AccessLog, Metrics};
+use crate::tables::{Follower, Snapshot, Tables, load_keys, load_revoked};
+use crate::telemetry::{AccessLog, Metrics, UsageRecorder};
 use anyhow::Context;
 use aws_lc_rs::rand;
 use std::net::{SocketAddr, TcpListener};
@@ -16,12 +21,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// How often the store is asked for changes of others.
-const FOLLOW: Duration = Duration::from_secs(1);
-/// How often upstream names are resolved anew.
-const RESOLVE: Duration = Duration::from_secs(30);
 /// How long the control side may take to end.
 const END: Duration = Duration::from_secs(2);
 
@@ -55,6 +57,7 @@ pub(super) fn first_address(listeners: &[TcpListener]) -> Option<SocketAddr> {
 pub(super) struct Node {
     runtime: Runtime,
     pub(super) control: Arc<Control>,
+    chores: Chores,
     edge: EdgeParts,
 }
 
@@ -66,6 +69,7 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) probes: Arc<probes::Probes>,
+    pub(super) usage: Arc<UsageRecorder>,
 }
 
 impl Node {
@@ -79,14 +83,9 @@ impl Node {
         let access_log = Arc::new(open_access_log(&node, &metrics)?);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let store = runtime.block_on(open_store(&node.store))?;
-        let (tables, follower) = runtime.block_on(async {
-            let signing =
-                secrets::signing_keys(store.as_ref(), &node.secret_key_file, node.token_algorithm, now).await?;
-            let snapshot = Snapshot::build(organizations, Arc::new(signing))?;
-            let loaded = load_keys(&snapshot, store.as_ref()).await?;
-            anyhow::Ok((Arc::new(Tables::new(snapshot, loaded)), Follower::new(loaded)))
-        })?;
-        let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir))?;
+        let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
+        let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &signing, now))?;
+        let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
         if let Some(file) = token_file {
             tracing::info!("the operator's bootstrap token is in {}", file.display());
         }
@@ -96,35 +95,51 @@ impl Node {
             metrics: Arc::clone(&metrics),
             upstreams: Arc::new(Upstreams::default()),
             probes: Arc::new(probes::Probes::new(now)),
+            usage: Arc::new(UsageRecorder::default()),
         };
-        let control = shared.control(now);
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
+        let control_url = control_url(&node, &listeners)?;
+        let reloader = Arc::new(Reloader::new(shared.clone(), path));
+        let drain = Arc::new(Notify::new());
+        let actions = Actions {
+            shared: shared.clone(),
+            signing: Arc::clone(&signing),
+            reloader: Arc::clone(&reloader),
+            drain: Arc::clone(&drain),
+        };
+        let control = shared.control(&node, Arc::new(actions), control_url.clone(), now);
+        let chores = Chores { shared: shared.clone(), signing, control: Arc::clone(&control) };
         let signals = {
             let _entered = runtime.enter();
             edge::NodeSignals::watch()?
         };
         announce(&listeners);
-        start_background(&runtime, &shared, &control, follower, listeners.control, listeners.metrics)?;
-        let on_hangup = reload::on_hangup(&runtime, &shared, path);
+        start_background(&runtime, &chores, follower, listeners.control, listeners.metrics)?;
+        let on_hangup = reload::on_hangup(runtime.handle().clone(), reloader);
         let edge = EdgeParts {
-            tables: shared.tables,
+            tables: Arc::clone(&shared.tables),
             upstreams: shared.upstreams,
             metrics,
             access_log,
+            usage: Arc::clone(&shared.usage),
             listeners: listeners.edge,
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
             limits: node.limits,
             token_lifetime: node.token_lifetime,
+            control_url,
+            revocations: Arc::new(Revocations::new(runtime.handle().clone(), shared.store, shared.tables)),
             workers: workers(node.workers),
             request_id_seed: request_id_seed()?,
+            throttle_seed: random_seed()?,
             run_dir: node.data_dir,
             clock: clock::now,
             signals,
+            drain,
             on_hangup,
         };
-        Ok(Self { runtime, control, edge })
+        Ok(Self { runtime, control, chores, edge })
     }
 
     /// Runs something on the node's own runtime before the edge serves.
@@ -140,20 +155,52 @@ impl Node {
     /// Serves until told to stop.
     pub(super) fn run(self) {
         edge::serve(self.edge);
+        // Bounded: what a hanging disk would not take must not keep the process.
+        let _ = self.runtime.block_on(async { tokio::time::timeout(END, self.chores.finish()).await });
         self.runtime.shutdown_timeout(END);
     }
 }
 
 impl Shared {
-    fn control(&self, started_at: Timestamp) -> Arc<Control> {
+    fn control(
+        &self,
+        node: &NodeConfig,
+        actions: Arc<dyn NodeActions>,
+        control_url: BaseUrl,
+        started_at: Timestamp,
+    ) -> Arc<Control> {
         Arc::new(Control::new(ControlParts {
             store: Arc::clone(&self.store),
             tables: Arc::clone(&self.tables),
+            node: actions,
+            control_url,
+            trusted_proxies: NetworkSet::new(&node.trusted_proxies),
             version: VERSION,
             started_at,
             clock: clock::now,
         }))
     }
+}
+
+/// What callers call the control API: what the file says, else its first address.
+fn control_url(node: &NodeConfig, listeners: &Listeners) -> anyhow::Result<BaseUrl> {
+    let address = first_address(&listeners.control).context("there is no control listener")?;
+    let said = node.control.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    Ok(BaseUrl::parse(&said)?)
+}
+
+/// Loads the tables: environments from files, keys and revoked tokens from the store.
+async fn load(
+    organizations: Vec<Organization>,
+    store: &dyn Store,
+    signing: &SigningKeys,
+    now: Timestamp,
+) -> anyhow::Result<(Arc<Tables>, Follower)> {
+    let snapshot = Snapshot::build(organizations, Arc::new(signing.at_start(now).await?))?;
+    let loaded = load_keys(&snapshot, store).await?;
+    let tables = Arc::new(Tables::new(snapshot, loaded));
+    load_revoked(&tables, store, now).await?;
+    Ok((tables, Follower::new(loaded)))
 }
 
 async fn open_store(url: &StoreUrl) -> anyhow::Result<Arc<dyn Store>> {
@@ -180,6 +227,13 @@ fn workers(configured: usize) -> usize {
     if configured > 0 { configured } else { std::thread::available_parallelism().map_or(1, usize::from) }
 }
 
+/// Random numbers that key a hash; never shown, unlike what request ids are drawn from.
+fn random_seed() -> anyhow::Result<[u64; 4]> {
+    let mut bytes = [[0; 8]; 4];
+    rand::fill(bytes.as_flattened_mut()).ok().context("the system gave no random bytes")?;
+    Ok(bytes.map(u64::from_ne_bytes))
+}
+
 fn request_id_seed() -> anyhow::Result<(u64, u64)> {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).ok().context("the system gave no random bytes")?;
@@ -200,27 +254,19 @@ fn announce(listeners: &Listeners) {
 
 fn start_background(
     runtime: &Runtime,
-    shared: &Shared,
-    control: &Arc<Control>,
+    chores: &Chores,
     follower: Follower,
     control_listeners: Vec<TcpListener>,
     metrics_listeners: Vec<TcpListener>,
 ) -> anyhow::Result<()> {
     let _entered = runtime.enter();
     for listener in control_listeners {
-        serve_http(listener, crate::control::router(Arc::clone(control)))?;
+        serve_http(listener, crate::control::router(Arc::clone(&chores.control)))?;
     }
     for listener in metrics_listeners {
-        serve_http(listener, probes::router(shared))?;
+        serve_http(listener, probes::router(&chores.shared))?;
     }
-    runtime.spawn(follow(shared.clone(), follower));
-    let resolving = shared.clone();
-    runtime.spawn(async move {
-        loop {
-            tokio::time::sleep(RESOLVE).await;
-            resolving.upstreams.refresh(resolving.tables.load_full().environments()).await;
-        }
-    });
+    chores.start(follower);
     Ok(())
 }
 
@@ -228,23 +274,10 @@ fn start_background(
 pub(super) fn serve_http(listener: TcpListener, router: axum::Router) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        if let Err(error) = axum::serve(listener, service).await {
             tracing::error!(%error, "a listener ended");
         }
     });
     Ok(())
-}
-
-/// Follows the store's change feed: what others changed, and the safety net for our own changes.
-async fn follow(shared: Shared, mut follower: Follower) {
-    loop {
-        match follower.catch_up(&shared.tables, shared.store.as_ref()).await {
-            Ok(()) => shared.probes.store_seen(clock::now()),
-            Err(error) => {
-                shared.metrics.count_store_error("follow");
-                tracing::warn!(%error, "the store cannot be followed; requests are decided on the last tables");
-            }
-        }
-        tokio::time::sleep(FOLLOW).await;
-    }
 }

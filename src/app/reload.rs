@@ -1,46 +1,78 @@
-//! HUP: tenant files are read again, checked, built aside and swapped in whole; a failure keeps the old tables.
+//! Reloading: tenant files are read again, checked, built aside and swapped in whole; a failure keeps the old tables.
 
 use super::node::Shared;
+use crate::config::Problems;
 use crate::tables::{Snapshot, load_keys};
 use crate::{clock, config};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 
-/// What the edge calls at a HUP.
-pub(super) fn on_hangup(runtime: &Runtime, shared: &Shared, path: Option<PathBuf>) -> Box<dyn Fn() + Send + Sync> {
-    let (handle, shared) = (runtime.handle().clone(), shared.clone());
-    let turn = Arc::new(tokio::sync::Mutex::new(()));
-    Box::new(move || {
-        let Some(path) = path.clone() else { return tracing::info!("HUP: there is no file to read again") };
-        let (shared, turn) = (shared.clone(), Arc::clone(&turn));
-        handle.spawn(async move {
-            let _turn = turn.lock().await;
-            let result = reload(&shared, &path).await;
-            shared.probes.reloaded(result.is_ok());
-            shared.metrics.count_reload(result.is_ok());
-            match result {
-                Ok(()) => {
-                    tracing::info!("tenant files were read again; listeners, limits and token settings need a restart")
-                }
-                Err(error) => tracing::error!("reload failed, the tables before it serve: {error:#}"),
-            }
-        });
-    })
+/// Reads the node's files again, one reload at a time.
+pub(super) struct Reloader {
+    shared: Shared,
+    path: Option<PathBuf>,
+    turn: tokio::sync::Mutex<()>,
 }
 
-async fn reload(shared: &Shared, path: &Path) -> anyhow::Result<()> {
-    let config = config::load(path, clock::now()).map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    let signing = Arc::clone(shared.tables.load_full().signing());
-    let mut snapshot = Snapshot::build(config.organizations, signing)?;
-    // Before the swap: the first request to a new upstream must find its address.
-    shared.upstreams.refresh(snapshot.environments()).await;
-    loop {
-        let loaded = load_keys(&snapshot, shared.store.as_ref()).await?;
-        match shared.tables.swap(snapshot, loaded) {
-            Ok(()) => break,
-            Err(stale) => snapshot = *stale,
+/// Why a reload changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadError {
+    /// The files have problems.
+    #[error("{0}")]
+    Files(Problems),
+    /// There is nothing to read, or something else went wrong.
+    #[error("{0:#}")]
+    Other(anyhow::Error),
+}
+
+impl Reloader {
+    pub(super) fn new(shared: Shared, path: Option<PathBuf>) -> Self {
+        Self { shared, path, turn: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Reloads, and says in log, metric and probe how it went.
+    pub(super) async fn reload(&self) -> Result<(), ReloadError> {
+        let _turn = self.turn.lock().await;
+        let result = self.attempt().await;
+        self.shared.probes.reloaded(result.is_ok());
+        self.shared.metrics.count_reload(result.is_ok());
+        match &result {
+            Ok(()) => {
+                tracing::info!("tenant files were read again; listeners, limits and token settings need a restart");
+            }
+            Err(error) => tracing::error!("reload failed, the tables before it serve: {error}"),
+        }
+        result
+    }
+
+    async fn attempt(&self) -> Result<(), ReloadError> {
+        let path =
+            self.path.as_deref().ok_or_else(|| ReloadError::Other(anyhow::anyhow!("there is no file to read")))?;
+        let config = config::load(path, clock::now()).map_err(ReloadError::Files)?;
+        let shared = &self.shared;
+        let signing = Arc::clone(shared.tables.load_full().signing());
+        let built = Snapshot::build(config.organizations, signing);
+        let mut snapshot = built.map_err(|error| ReloadError::Other(error.into()))?;
+        // Before the swap: the first request to a new upstream must find its address.
+        shared.upstreams.refresh(snapshot.environments()).await;
+        loop {
+            let loaded = load_keys(&snapshot, shared.store.as_ref()).await;
+            match shared.tables.swap(snapshot, loaded.map_err(|error| ReloadError::Other(error.into()))?) {
+                Ok(()) => return Ok(()),
+                Err(stale) => snapshot = *stale,
+            }
         }
     }
-    Ok(())
+}
+
+/// What the edge calls at a HUP.
+pub(super) fn on_hangup(runtime: Handle, reloader: Arc<Reloader>) -> Box<dyn Fn() + Send + Sync> {
+    Box::new(move || {
+        let reloader = Arc::clone(&reloader);
+        runtime.spawn(async move {
+            // Log, metric and probe have been told.
+            let _ = reloader.reload().await;
+        });
+    })
 }

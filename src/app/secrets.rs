@@ -1,9 +1,6 @@
-//! The node's secret key file, and the signing keys it seals in the store.
+//! The node's secret key file and private folders.
 
-use crate::config::TokenAlgorithm;
-use crate::model::Timestamp;
-use crate::store::{Store, StoredSigningKey};
-use crate::token::{Algorithm, SealingKey, SigningKey, SigningKeySet};
+use crate::token::SealingKey;
 use anyhow::{Context, bail};
 use aws_lc_rs::rand;
 use base64::Engine;
@@ -21,7 +18,7 @@ pub(super) fn ensure_private_dir(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Reads the secret key file, or makes it (mode 0600) where the store holds nothing sealed yet.
-fn sealing_key(path: &Path, anything_sealed: bool) -> anyhow::Result<SealingKey> {
+pub(super) fn sealing_key(path: &Path, anything_sealed: bool) -> anyhow::Result<SealingKey> {
     let text = match fs::read_to_string(path) {
         Ok(text) => Zeroizing::new(text),
         Err(error) if error.kind() == ErrorKind::NotFound && !anything_sealed => make_key_file(path)?,
@@ -62,61 +59,4 @@ fn make_key_file(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     })();
     written.with_context(|| format!("the secret key file `{}` cannot be written", path.display()))?;
     Ok(text)
-}
-
-const fn algorithm(configured: TokenAlgorithm) -> Algorithm {
-    match configured {
-        TokenAlgorithm::EdDsa => Algorithm::EdDsa,
-        TokenAlgorithm::Es256 => Algorithm::Es256,
-        TokenAlgorithm::Hs256 => Algorithm::Hs256,
-        TokenAlgorithm::Rs256 => Algorithm::Rs256,
-    }
-}
-
-/// Opens the store's signing keys; makes one where none has the configured algorithm. The newest of it signs.
-pub(super) async fn signing_keys(
-    store: &dyn Store,
-    secret_key_file: &Path,
-    configured: TokenAlgorithm,
-    now: Timestamp,
-) -> anyhow::Result<SigningKeySet> {
-    let wanted = algorithm(configured);
-    let mut current: Option<SigningKey> = None;
-    let mut others = Vec::new();
-    let kept = store.signing_keys().await?;
-    let sealing = sealing_key(secret_key_file, !kept.is_empty())?;
-    for stored in kept {
-        let key = open(&sealing, &stored).with_context(|| {
-            format!("the secret key file `{}` is not the one that belongs to this store", secret_key_file.display())
-        })?;
-        if key.algorithm() == wanted {
-            others.extend(current.replace(key));
-        } else {
-            others.push(key);
-        }
-    }
-    let current = match current {
-        Some(key) => key,
-        None => {
-            let key = SigningKey::generate(wanted)?;
-            let stored = StoredSigningKey {
-                id: key.id().to_owned(),
-                algorithm: wanted.as_str().to_owned(),
-                sealed: sealing.seal(&key)?,
-                created_at: now,
-            };
-            store.add_signing_key(&stored).await?;
-            key
-        }
-    };
-    Ok(SigningKeySet::new(current, others))
-}
-
-fn open(sealing: &SealingKey, stored: &StoredSigningKey) -> anyhow::Result<SigningKey> {
-    let Some(algorithm) = Algorithm::parse(&stored.algorithm) else {
-        bail!("signing key `{}` has the unknown algorithm `{}`", stored.id, stored.algorithm);
-    };
-    sealing.open(&stored.id, algorithm, &stored.sealed).with_context(|| {
-        format!("signing key `{}` cannot be opened; put back the secret key file that belongs to this store", stored.id)
-    })
 }

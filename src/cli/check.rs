@@ -1,7 +1,9 @@
 //! `portcullis check`: every problem of a configuration at once.
 
 use super::failure::{Exit, Failure};
-use super::output::{note, print, visible};
+use super::options::JsonOption;
+use super::output::{note, print, print_json, visible};
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Check a configuration and its tenant files: all problems, each with file and line
@@ -10,13 +12,18 @@ pub(super) struct Check {
     /// The node's configuration
     #[arg(short, long, value_name = "FILE")]
     config: PathBuf,
+
+    #[command(flatten)]
+    json: JsonOption,
 }
 
 impl Check {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let problems = crate::app::check(&self.config)?;
-        for problem in &problems {
-            print(&visible(problem))?;
+        if self.json.json {
+            print_json(&json!({"problems": problems}))?;
+        } else {
+            problems.iter().try_for_each(|problem| print(&visible(problem)))?;
         }
         match problems.len() {
             0 => {

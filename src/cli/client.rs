@@ -1,12 +1,15 @@
 //! The control API as the commands see it: JSON in, JSON out, refusals as [`Failure`]s with their exit code.
 
 use super::failure::{Exit, Failure};
-use super::options::{Access, ClientOptions, ScopeOptions};
+use super::options::{Access, ClientOptions, OrganizationOptions, ScopeOptions};
 use super::transport::{self, Answer};
 use crate::model::{ClientId, EnvironmentId, Identifier};
 use http::{HeaderValue, Uri, header};
 use serde::Deserialize;
 use serde_json::Value;
+use std::io::Read;
+use ureq::RequestBuilder;
+use ureq::typestate::WithBody;
 
 /// A connection to one control API.
 pub(super) struct Client {
@@ -15,48 +18,119 @@ pub(super) struct Client {
     /// Server and path prefix, without a slash at its end.
     base: String,
     authorization: Option<HeaderValue>,
+    /// Whether this is somebody who signs in, and needs no word about missing tokens.
+    signs_in: bool,
 }
 
 impl Client {
     /// A client as the shared flags describe it. Nothing is sent yet.
     pub(super) fn new(options: &ClientOptions) -> Result<Self, Failure> {
-        let Access { server: text, token } = options.access()?;
-        let server = transport::address("--server", &text)?;
+        let Access { server, token } = options.access()?;
+        let authorization = token.map(|token| bearer(&token)).transpose()?;
+        Self::with(options, &server, authorization)
+    }
+
+    /// A client that shows no token, for signing in: an old one must not stand in the way of a new one.
+    pub(super) fn anonymous(options: &ClientOptions) -> Result<Self, Failure> {
+        Ok(Self { signs_in: true, ..Self::with(options, &options.server()?, None)? })
+    }
+
+    fn with(options: &ClientOptions, text: &str, authorization: Option<HeaderValue>) -> Result<Self, Failure> {
+        let server = transport::address("--server", text)?;
         if server.query().is_some() {
             return Err(Failure::usage(format!("--server: `{text}` has a query")));
         }
-        let authorization = token.map(|token| bearer(&token)).transpose()?;
         let base = text.trim_end_matches('/').to_owned();
-        Ok(Self { agent: transport::agent(&server, &options.trust)?, server, base, authorization })
+        let agent = transport::agent(&server, &options.trust)?;
+        Ok(Self { agent, server, base, authorization, signs_in: false })
     }
 
     /// `GET path?query`.
     pub(super) fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, Failure> {
-        let mut request = self.agent.get(format!("{}{path}", self.base));
-        for (name, value) in query {
-            request = request.query(name, value);
+        self.judge(transport::receive(&self.server, self.asking(path, query).call())?)
+    }
+
+    /// `GET path?query` whose answer is too long to be held: it may take as long as it keeps coming.
+    pub(super) fn stream(&self, path: &str, query: &[(&str, String)]) -> Result<impl Read + use<>, Failure> {
+        let request = transport::unhurried(self.asking(path, query));
+        match transport::receive_stream(&self.server, request.call())? {
+            Ok(body) => Ok(body),
+            Err(answer) => Err(self.refusal(&answer)),
         }
-        if let Some(authorization) = &self.authorization {
-            request = request.header(header::AUTHORIZATION, authorization);
-        }
-        self.judge(transport::receive(&self.server, request.call())?)
     }
 
     /// `POST path` with a JSON body.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        let mut request = self.agent.post(format!("{}{path}", self.base));
+        self.judge(self.send(self.agent.post(self.url(path)), body)?)
+    }
+
+    /// `PUT path` with a JSON body.
+    pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.judge(self.send(self.agent.put(self.url(path)), body)?)
+    }
+
+    /// `PATCH path` with a JSON body, refused (412) where the object is no longer the one that `seen` shows.
+    pub(super) fn patch(&self, path: &str, seen: &Value, body: &Value) -> Result<Value, Failure> {
+        let mut request = self.agent.patch(self.url(path));
+        if let Some(revision) = seen.get("revision").and_then(Value::as_u64) {
+            request = request.header(header::IF_MATCH, format!("\"{revision}\""));
+        }
+        let answer = self.send(request, body)?;
+        let changed = answer.status == 412;
+        let judged = self.judge(answer);
+        judged.map_err(|failure| {
+            if changed { failure.with_detail("it was changed meanwhile; look, then repeat") } else { failure }
+        })
+    }
+
+    /// `DELETE path`. What a success says is of no interest.
+    pub(super) fn delete(&self, path: &str) -> Result<(), Failure> {
+        let mut request = self.agent.delete(self.url(path));
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        self.judge(transport::receive(&self.server, request.send_json(body))?)
+        let answer = transport::receive(&self.server, request.call())?;
+        if answer.is_success() { Ok(()) } else { Err(self.refusal(&answer)) }
+    }
+
+    /// The control API's address.
+    pub(super) const fn server(&self) -> &Uri {
+        &self.server
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn asking(&self, path: &str, query: &[(&str, String)]) -> RequestBuilder<ureq::typestate::WithoutBody> {
+        let mut request = self.agent.get(self.url(path));
+        for (name, value) in query {
+            request = request.query(name, value);
+        }
+        match &self.authorization {
+            Some(authorization) => request.header(header::AUTHORIZATION, authorization),
+            None => request,
+        }
+    }
+
+    fn send(&self, mut request: RequestBuilder<WithBody>, body: &Value) -> Result<Answer, Failure> {
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        transport::receive(&self.server, request.send_json(body))
+    }
+
+    /// The organization meant: as named, or the only one there is.
+    pub(super) fn organization(&self, named: &OrganizationOptions) -> Result<Identifier, Failure> {
+        match &named.org {
+            Some(organization) => Ok(organization.clone()),
+            None => self.only("organization", "--org", "/v1/organizations"),
+        }
     }
 
     /// The environment meant: as named, or the only one there is.
     pub(super) fn environment(&self, scope: &ScopeOptions) -> Result<EnvironmentId, Failure> {
-        let organization = match &scope.org {
-            Some(organization) => organization.clone(),
-            None => self.only("organization", "--org", "/v1/organizations")?,
-        };
+        let organization = self.organization(&scope.organization)?;
         let environment = match &scope.env {
             Some(environment) => environment.clone(),
             None => {
@@ -83,8 +157,11 @@ impl Client {
     }
 
     fn judge(&self, answer: Answer) -> Result<Value, Failure> {
-        if !(200..300).contains(&answer.status) {
+        if !answer.is_success() {
             return Err(self.refusal(&answer));
+        }
+        if answer.status == 202 && answer.body.is_empty() {
+            return Ok(Value::Null);
         }
         serde_json::from_str(&answer.body).map_err(|_| {
             let text = format!("{} answered {} without JSON; is it a control API?", self.server, answer.status);
@@ -95,22 +172,36 @@ impl Client {
     fn refusal(&self, answer: &Answer) -> Failure {
         let problem: Problem = serde_json::from_str(&answer.body).unwrap_or_default();
         let mut failure = problem.into_failure(answer.status, &self.server);
-        if answer.status == 401 {
+        if answer.status == 401 && !self.signs_in {
             let hint = match self.authorization {
-                None => "no token was given: set PORTCULLIS_TOKEN or use --token-file",
+                None => "no token was given: set PORTCULLIS_TOKEN or use --token-file; `portcullis login` gets one",
                 Some(_) => "the token was not accepted; it came from --token-file, PORTCULLIS_TOKEN or --config",
             };
             failure = failure.with_detail(hint).with_detail(
                 "a node writes its first token to `bootstrap-token` in its data_dir at first start and says where",
             );
         }
+        if let Some(seconds) = &answer.retry_after {
+            failure = failure.with_detail(format!("try again in {seconds} seconds"));
+        }
         failure
     }
 }
 
+/// An organization, and what is below it.
+pub(super) fn organization_path(organization: &Identifier, below: &str) -> String {
+    format!("/v1/organizations/{organization}{below}")
+}
+
+/// An environment, and what is below it.
+pub(super) fn environment_path(environment: &EnvironmentId, below: &str) -> String {
+    let EnvironmentId { organization, environment } = environment;
+    format!("/v1/organizations/{organization}/environments/{environment}{below}")
+}
+
 /// The keys of an environment.
 pub(super) fn keys_path(environment: &EnvironmentId) -> String {
-    format!("/v1/organizations/{}/environments/{}/keys", environment.organization, environment.environment)
+    environment_path(environment, "/keys")
 }
 
 /// One key of an environment.
@@ -167,7 +258,9 @@ impl Problem {
         let mut failure = Failure::new(Exit::of_status(status), format!("{words}{code}"));
         for error in self.errors {
             let message = if error.message.is_empty() { error.code } else { error.message };
-            failure = failure.with_detail(format!("{}: {message}", error.pointer));
+            // What is wrong with a file has its place in the message, and none in the request.
+            let pointer = if error.pointer.is_empty() { String::new() } else { format!("{}: ", error.pointer) };
+            failure = failure.with_detail(format!("{pointer}{message}"));
         }
         failure
     }

@@ -1,8 +1,10 @@
 //! `portcullis init`: a commented configuration to start from.
 
 use super::failure::Failure;
-use super::output::{note, print};
+use super::options::JsonOption;
+use super::output::{note, print, print_json};
 use crate::app::InitOptions;
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Write a commented configuration to start from
@@ -19,14 +21,19 @@ pub(super) struct Init {
     /// The folder to write to
     #[arg(value_name = "DIR", default_value = ".")]
     dir: PathBuf,
+
+    #[command(flatten)]
+    json: JsonOption,
 }
 
 impl Init {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let Self { upstream, openapi, dir } = self;
+        let Self { upstream, openapi, dir, json } = self;
         let written = crate::app::init(&InitOptions { upstream, openapi, dir })?;
-        for path in &written {
-            print(&path.display().to_string())?;
+        if json.json {
+            print_json(&json!({"files": written}))?;
+        } else {
+            written.iter().try_for_each(|path| print(&path.display().to_string()))?;
         }
         if let Some(config) = written.first() {
             note(&format!("next: portcullis check --config {0} && portcullis serve --config {0}", config.display()));

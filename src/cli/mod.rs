@@ -4,23 +4,44 @@
 //! environment, and are printed once by the command that creates them. What it leaves to others: everything a
 //! node does (`app`), and every judgement about a key (the control API; this room only shows its answers).
 
+mod audit;
+mod backup;
+mod body;
+mod catalogue;
 mod check;
 mod client;
+mod completions;
 mod confirm;
 mod demo;
+mod drain;
+mod envs;
+mod explain;
 mod failure;
 mod init;
 mod keys;
+mod listing;
+mod login;
+mod logout;
+mod man;
+mod members;
+mod openapi;
 mod options;
+mod orgs;
 mod output;
+mod password;
+mod progress;
+mod reload;
+mod restore;
 mod secret_file;
 mod serve;
+mod signing_keys;
 mod status;
 mod token;
 mod transport;
 mod version;
+mod when;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
 use std::ffi::OsString;
 use std::io::Write;
@@ -40,14 +61,35 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Audit(audit::Audit),
+    Backup(backup::Backup),
+    Catalogue(catalogue::Catalogue),
     Check(check::Check),
+    Completions(completions::Completions),
     Demo(demo::Demo),
+    Drain(drain::Drain),
+    Envs(envs::Envs),
+    Explain(explain::Explain),
     Init(init::Init),
     Keys(keys::Keys),
+    Login(login::Login),
+    Logout(logout::Logout),
+    Man(man::ManPages),
+    Members(members::Members),
+    Openapi(openapi::Openapi),
+    Orgs(orgs::Orgs),
+    Reload(reload::Reload),
+    Restore(restore::Restore),
     Serve(serve::Serve),
+    SigningKeys(signing_keys::SigningKeys),
     Status(status::Status),
     Token(token::Token),
     Version(version::Version),
+}
+
+/// The whole command line, as completions, man pages and tests need it.
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the command line `args` (the program's name first) and says how the process should end.
@@ -72,11 +114,27 @@ pub fn run<A: Into<OsString> + Clone>(args: impl IntoIterator<Item = A>) -> Exit
 
 fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Audit(command) => command.run(),
+        Command::Backup(command) => command.run(),
+        Command::Catalogue(command) => command.run(),
         Command::Check(command) => command.run(),
+        Command::Completions(command) => command.run(),
         Command::Demo(command) => command.run(),
+        Command::Drain(command) => command.run(),
+        Command::Envs(command) => command.run(),
+        Command::Explain(command) => command.run(),
         Command::Init(command) => command.run(),
         Command::Keys(command) => command.run(),
+        Command::Login(command) => command.run(),
+        Command::Logout(command) => command.run(),
+        Command::Man(command) => command.run(),
+        Command::Members(command) => command.run(),
+        Command::Openapi(command) => command.run(),
+        Command::Orgs(command) => command.run(),
+        Command::Reload(command) => command.run(),
+        Command::Restore(command) => command.run(),
         Command::Serve(command) => command.run(),
+        Command::SigningKeys(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Token(command) => command.run(),
         Command::Version(command) => command.run(),
@@ -86,7 +144,6 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {

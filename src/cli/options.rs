@@ -6,10 +6,13 @@ use super::secret_file;
 use super::transport::Trust;
 use crate::app::ControlAccess;
 use crate::model::Identifier;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 const DEFAULT_SERVER: &str = "http://127.0.0.1:9080";
+
+/// The hidden argument that stands for the variable PORTCULLIS_TOKEN.
+pub(super) const TOKEN_VARIABLE: &str = "portcullis-token";
 
 /// Which control API, as whom, and in which form the answer is printed.
 #[derive(clap::Args)]
@@ -29,7 +32,7 @@ pub(super) struct ClientOptions {
 
     // An argument only because clap reads variables through arguments: it takes no value on the command line.
     #[arg(
-        long = "portcullis-token",
+        long = TOKEN_VARIABLE,
         env = "PORTCULLIS_TOKEN",
         num_args = 0,
         default_missing_value = "",
@@ -78,6 +81,20 @@ impl ClientOptions {
         Ok(Access { server, token: Some(secret_file::read("bootstrap token", &bootstrap_token)?) })
     }
 
+    /// The control API alone, by the same rules, for whoever has no token yet.
+    pub(super) fn server(&self) -> Result<String, Failure> {
+        match (&self.server, &self.config) {
+            (Some(server), _) => Ok(server.clone()),
+            (None, Some(config)) => Ok(crate::app::control_access(config)?.server),
+            (None, None) => Ok(DEFAULT_SERVER.to_owned()),
+        }
+    }
+
+    /// The node's configuration, for commands that work on its files.
+    pub(super) fn config_file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     fn given_token(&self) -> Result<Option<Zeroizing<String>>, Failure> {
         if let Some(path) = &self.token_file {
             return secret_file::read("--token-file", path).map(Some);
@@ -91,15 +108,31 @@ impl ClientOptions {
     }
 }
 
-/// Which environment. Either may be left out where only one exists.
+/// Which organization. It may be left out where only one exists.
 #[derive(clap::Args)]
-#[command(next_help_heading = "Environment")]
-pub(super) struct ScopeOptions {
+#[command(next_help_heading = "Organization and environment")]
+pub(super) struct OrganizationOptions {
     /// The organization [default: the only one]
     #[arg(long, value_name = "ID", global = true, value_parser = Identifier::parse)]
     pub(super) org: Option<Identifier>,
+}
+
+/// Which environment. Either may be left out where only one exists.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Organization and environment")]
+pub(super) struct ScopeOptions {
+    #[command(flatten)]
+    pub(super) organization: OrganizationOptions,
 
     /// The environment [default: the only one]
     #[arg(long, value_name = "ID", global = true, value_parser = Identifier::parse)]
     pub(super) env: Option<Identifier>,
+}
+
+/// `--json`, for commands that ask no server.
+#[derive(clap::Args)]
+pub(super) struct JsonOption {
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }

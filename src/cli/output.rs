@@ -6,6 +6,9 @@ use serde_json::Value;
 use std::borrow::Cow;
 use std::io::Write;
 
+/// What stands where nothing is.
+pub(super) const NOTHING: &str = "-";
+
 /// The form of the data on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Form {
@@ -44,6 +47,41 @@ pub(super) fn facts(rows: &[(&str, String)]) -> String {
     align(rows.iter().map(|(label, value)| [visible(label), visible(value)]))
 }
 
+/// What stands under `name`, for one cell of a table: `-` for nothing, lists joined by commas.
+pub(super) fn cell(value: &Value, name: &str) -> String {
+    value.get(name).map_or_else(|| NOTHING.to_owned(), text)
+}
+
+/// A value as one cell.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => NOTHING.to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => NOTHING.to_owned(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+/// Every leaf of `value` with its dotted path, one a line, so that whatever a newer node reports is shown too.
+pub(super) fn leaves(value: &Value) -> String {
+    let mut rows = Vec::new();
+    flatten(String::new(), value, &mut rows);
+    let rows: Vec<(&str, String)> = rows.iter().map(|(path, text)| (path.as_str(), text.clone())).collect();
+    facts(&rows)
+}
+
+fn flatten(path: String, value: &Value, rows: &mut Vec<(String, String)>) {
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match value {
+        Value::Object(fields) => fields.iter().for_each(|(name, value)| flatten(below(name), value, rows)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| flatten(below(&index.to_string()), item, rows));
+        }
+        Value::Null | Value::String(_) | Value::Bool(_) | Value::Number(_) => rows.push((path, text(value))),
+    }
+}
+
 /// Text with control characters and those that change the reading direction made visible, so that a key's
 /// description can neither steer a terminal nor forge a line.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
@@ -76,6 +114,7 @@ fn align<'a, R: IntoIterator<Item = Cow<'a, str>>>(rows: impl IntoIterator<Item 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn columns_align_and_lines_end_clean() {
@@ -83,6 +122,19 @@ mod tests {
         assert_eq!(table(["ID", "N"], &rows), "ID    N\na     x\nlong");
         assert_eq!(facts(&[("name", "é".to_owned()), ("id", "1".to_owned())]), "name  é\nid    1");
         assert_eq!(table(["ID"], &[]), "ID");
+    }
+
+    #[test]
+    fn cells_hold_any_value() {
+        let value = json!({"text": "x", "none": null, "list": ["a", 1], "empty": [], "flag": true});
+        let cells = ["text", "none", "list", "empty", "flag", "absent"].map(|name| cell(&value, name));
+        assert_eq!(cells, ["x", "-", "a, 1", "-", "true", "-"]);
+    }
+
+    #[test]
+    fn every_leaf_is_shown() {
+        let shown = leaves(&json!({"a": {"b": 1, "c": [true, null]}, "d": "x"}));
+        assert_eq!(shown, "a.b    1\na.c.0  true\na.c.1  -\nd      x");
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! Secrets from files and stdin, wiped after use.
+//! Secrets from files and stdin, wiped after use, and secrets into files that are their owner's alone.
 
-use super::failure::Failure;
-use std::io::Read;
+use super::failure::{Exit, Failure};
+use std::io::{Read, Write};
 use std::path::Path;
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 /// Far above any token or secret; a wrong file is told early instead of read whole.
@@ -30,6 +31,43 @@ pub(super) fn one_line(text: &str) -> Result<Zeroizing<String>, &'static str> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 
+/// The first line of a file, or of stdin where the path is `-`, whatever is in it: a password may hold spaces.
+pub(super) fn read_password(flag: &str, path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let named = format!("{flag} `{}`", path.display());
+    let text = read_limited(path).map_err(|error| Failure::usage(format!("{named}: {error}")))?;
+    let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    if line.is_empty() || line.contains(['\n', '\r']) || text.len() as u64 > LIMIT {
+        return Err(Failure::usage(format!("{named}: a password is one line")));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+/// Writes a secret to a file that nobody else can read (mode 0600), whole or not at all. The file must not exist.
+pub(super) fn create(flag: &str, path: &Path, secret: &str) -> Result<(), Failure> {
+    write(path, secret, |file| file.persist_noclobber(path).map_err(|error| error.error)).map_err(named(flag, path))
+}
+
+/// The same, in place of whatever the file held before.
+pub(super) fn replace(flag: &str, path: &Path, secret: &str) -> Result<(), Failure> {
+    write(path, secret, |file| file.persist(path).map_err(|error| error.error)).map_err(named(flag, path))
+}
+
+fn named(flag: &str, path: &Path) -> impl Fn(std::io::Error) -> Failure {
+    move |error| Failure::new(Exit::Failure, format!("{flag} `{}`: {error}", path.display()))
+}
+
+fn write(
+    path: &Path,
+    secret: &str,
+    persist: impl FnOnce(NamedTempFile) -> std::io::Result<std::fs::File>,
+) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".portcullis-").tempfile_in(folder)?;
+    writeln!(file, "{secret}")?;
+    file.as_file().sync_all()?;
+    persist(file).map(|_| ())
+}
+
 fn read_limited(path: &Path) -> std::io::Result<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::new());
     if path == Path::new("-") {
@@ -55,6 +93,29 @@ mod tests {
         for text in ["pculls_x", "pculls_x\n", "pculls_x\r\n"] {
             assert_eq!(read("--f", file_with(text).path()).unwrap().as_str(), "pculls_x");
         }
+    }
+
+    #[test]
+    fn passwords_are_one_line_of_anything() {
+        let password = read_password("--f", file_with("corréct horse\r\n").path()).unwrap();
+        assert_eq!(password.as_str(), "corréct horse");
+        for text in ["", "\n", "sesame\nsesame\n"] {
+            let failure = read_password("--f", file_with(text).path()).unwrap_err();
+            assert!(failure.exit.code() == 2 && !failure.message.contains("ses"), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn written_secrets_are_their_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        create("--f", &path, "sesame").unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!create("--f", &path, "sesame").unwrap_err().message.contains("sesame"));
+        replace("--f", &path, "other").unwrap();
+        assert_eq!(read("--f", &path).unwrap().as_str(), "other");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `portcullis token`: an access token for scripts, by the client credentials grant (RFC 6749 section 4.4).
 
 use super::failure::{Exit, Failure};
-use super::output::print;
+use super::options::JsonOption;
+use super::output::{print, print_json};
 use super::secret_file;
 use super::transport::{self, Answer, Trust};
 use base64::Engine;
@@ -30,6 +31,13 @@ pub(super) struct Token {
     #[arg(long)]
     scope: Option<String>,
 
+    /// What the token is for: the control API's address, for a key that manages keys [default: the environment]
+    #[arg(long, value_name = "URL")]
+    resource: Option<String>,
+
+    #[command(flatten)]
+    json: JsonOption,
+
     #[command(flatten)]
     trust: Trust,
 }
@@ -41,12 +49,17 @@ impl Token {
         let agent = transport::agent(&url, &self.trust)?;
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(self.scope.as_deref().map(|scope| ("scope", scope)));
+        form.extend(self.resource.as_deref().map(|resource| ("resource", resource)));
         let request = agent
             .post(&self.token_url)
             .header(header::ACCEPT, "application/json")
             .header(header::AUTHORIZATION, basic(&self.client_id, &secret)?);
         let answer = transport::receive(&url, request.send_form(form))?;
-        print(&access_token(&answer)?)
+        let token = access_token(&answer)?;
+        match serde_json::from_str(&answer.body) {
+            Ok(whole) if self.json.json => print_json(&whole),
+            Ok(_) | Err(_) => print(&token),
+        }
     }
 }
 
@@ -105,7 +118,11 @@ mod tests {
     #[test]
     fn errors_map_to_exit_codes() {
         let code = |status, body: &str| {
-            access_token(&Answer { status, body: body.to_owned() }).map(|_| ()).unwrap_err().exit.code()
+            access_token(&Answer { status, body: body.to_owned(), ..Answer::default() })
+                .map(|_| ())
+                .unwrap_err()
+                .exit
+                .code()
         };
         assert_eq!(code(401, r#"{"error":"invalid_client"}"#), 4);
         assert_eq!(code(400, r#"{"error":"invalid_client"}"#), 4);

@@ -5,7 +5,9 @@ use super::failure::{Exit, Failure};
 use http::Uri;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use ureq::RequestBuilder;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::typestate::WithoutBody;
 
 /// Longer than any answer should take; a barrier (`?wait=fleet`) is bounded by the server well below it.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,9 +30,18 @@ pub(super) struct Trust {
 }
 
 /// An answer of any status.
+#[derive(Default)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: String,
+    /// How long to wait before the next try, in seconds, where the server says so.
+    pub(super) retry_after: Option<String>,
+}
+
+impl Answer {
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
 }
 
 /// Checks that `text` is an absolute `http` or `https` address; warns where secrets would travel in the clear.
@@ -69,7 +80,26 @@ pub(super) fn receive(
     let mut response = result.map_err(|error| unreachable(server, &error))?;
     let body = response.body_mut().with_config().limit(ANSWER_LIMIT).lossy_utf8(true).read_to_string();
     let body = body.map_err(|error| unreachable(server, &error))?;
-    Ok(Answer { status: response.status().as_u16(), body })
+    let retry_after = response.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let retry_after = retry_after.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit())).map(str::to_owned);
+    Ok(Answer { status: response.status().as_u16(), body, retry_after })
+}
+
+/// Lets an answer take as long as it keeps coming; only its beginning and each silence are bounded.
+pub(super) fn unhurried(request: RequestBuilder<WithoutBody>) -> RequestBuilder<WithoutBody> {
+    let config = request.config().timeout_global(None).timeout_per_call(None);
+    config.timeout_recv_response(Some(TIMEOUT)).timeout_recv_body(None).timeout_per_read(Some(TIMEOUT)).build()
+}
+
+/// The body of a success, to be read bit by bit; any other answer whole.
+pub(super) fn receive_stream(
+    server: &Uri,
+    result: Result<http::Response<ureq::Body>, ureq::Error>,
+) -> Result<Result<ureq::BodyReader<'static>, Answer>, Failure> {
+    match result {
+        Ok(response) if response.status().is_success() => Ok(Ok(response.into_body().into_reader())),
+        other => receive(server, other).map(Err),
+    }
 }
 
 fn unreachable(server: &Uri, error: &ureq::Error) -> Failure {

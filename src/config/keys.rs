@@ -6,13 +6,10 @@ use super::reader::{At, Reader, Value, did_you_mean};
 use super::sheet::Sheet;
 use super::tenant::Policies;
 use crate::model::{
-    Allowlist, ApiKey, ClientId, EnvironmentId, KeyKind, KeyName, ManagedBy, Network, Revision, Role, SecretDigest,
-    SecretVersion, Timestamp,
+    Allowlist, ApiKey, ClientId, EnvironmentId, KeyKind, KeyName, ManagedBy, ManagementPermission, Network, Revision,
+    Role, SecretDigest, SecretVersion, Timestamp,
 };
 use std::collections::HashMap;
-
-/// Permissions of Portcullis itself that a declared key may hold.
-const OWN_PERMISSIONS: [&str; 1] = ["portcullis:tokens:introspect"];
 
 /// Reads the keys of an environment, and the places of all client ids, those of unsound keys too.
 pub(super) fn read(
@@ -65,6 +62,7 @@ fn key(
         name: name?.value,
         description: description.unwrap_or_default().to_owned(),
         kind: kind?,
+        may_grant: vec![],
         allowlist,
         secret_digest: digest,
         secret_last_four: String::new(),
@@ -75,6 +73,7 @@ fn key(
         rotated_at: None,
         revoked_at: None,
         last_used_at: None,
+        last_address: None,
         revision: Revision(0),
         managed_by: ManagedBy::File,
     })
@@ -118,7 +117,7 @@ fn fine_grained(sheet: &Sheet, value: &Value<'_>, known: &Known) -> Option<KeyKi
         value.problem("a key needs at least one permission");
         return None;
     }
-    let permissions = known.names(sheet, names, &OWN_PERMISSIONS);
+    let permissions = known.names(sheet, names, &ManagementPermission::ALL.map(ManagementPermission::as_str));
     (!permissions.is_empty()).then_some(KeyKind::FineGrained { permissions })
 }
 

@@ -67,6 +67,8 @@ pub struct NodeConfig {
     pub token_lifetime: Duration,
     /// How access tokens are signed.
     pub token_algorithm: TokenAlgorithm,
+    /// How long a signing key signs before the next one takes over; `None` is for good.
+    pub key_rotation: Option<Duration>,
     /// Where access log lines go.
     pub access_log: AccessLog,
     /// Whether metrics carry the environment as a label.

@@ -22,7 +22,7 @@ pub(super) fn read(sheet: &Sheet) -> (NodeConfig, usize) {
         });
         let (tenants_dir, tenants_line) = file.section("tenants", tenants_folder);
         let (workers, trusted_proxies, limits) = file.section("edge", edge_settings);
-        let (token_lifetime, token_algorithm) = file.section("tokens", tokens);
+        let (token_lifetime, token_algorithm, key_rotation) = file.section("tokens", tokens);
         let access_log = file.section("log", access_log);
         let metrics_per_environment = file
             .section("metrics", |metrics| metrics.take("per_environment").and_then(|on| on.boolean()))
@@ -40,6 +40,7 @@ pub(super) fn read(sheet: &Sheet) -> (NodeConfig, usize) {
             limits,
             token_lifetime,
             token_algorithm,
+            key_rotation,
             access_log,
             metrics_per_environment,
         };
@@ -187,7 +188,7 @@ pub(super) fn networks(sheet: &Sheet, value: &Value<'_>) -> Vec<Network> {
     texts.into_iter().filter_map(|At { value, line }| sheet.accept(line, Network::parse(value))).collect()
 }
 
-fn tokens(tokens: &mut Reader<'_>) -> (Duration, TokenAlgorithm) {
+fn tokens(tokens: &mut Reader<'_>) -> (Duration, TokenAlgorithm, Option<Duration>) {
     let range = Duration::from_secs(1)..=Duration::from_secs(86_400);
     let lifetime = tokens.take("lifetime").and_then(|value| {
         let lifetime = value.duration(range)?;
@@ -204,7 +205,19 @@ fn tokens(tokens: &mut Reader<'_>) -> (Duration, TokenAlgorithm) {
             ("HS256", TokenAlgorithm::Hs256),
         ])
     });
-    (lifetime.unwrap_or(Duration::from_secs(3600)), algorithm.unwrap_or_default())
+    let rotation = tokens.take("key_rotation").map_or(Some(KEY_ROTATION), |value| key_rotation(&value));
+    (lifetime.unwrap_or(Duration::from_secs(3600)), algorithm.unwrap_or_default(), rotation)
+}
+
+/// How long a signing key signs unless the file says otherwise.
+const KEY_ROTATION: Duration = Duration::from_secs(90 * 86_400);
+
+fn key_rotation(value: &Value<'_>) -> Option<Duration> {
+    match value.string() {
+        Some("off") => None,
+        Some(_) => value.duration(Duration::from_secs(3600)..=Duration::from_secs(3650 * 86_400)),
+        None => Some(KEY_ROTATION),
+    }
 }
 
 fn access_log(log: &mut Reader<'_>) -> AccessLog {

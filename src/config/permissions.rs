@@ -44,7 +44,11 @@ impl Known {
             return None;
         }
         if name.is_reserved() {
-            return Some(format!("permission `{name}` is not available in this version"));
+            let own: Vec<String> = also.iter().map(|name| format!("`{name}`")).collect();
+            return Some(match own.as_slice() {
+                [] => format!("permission `{name}` belongs to Portcullis itself: give it to a key by name"),
+                own => format!("unknown permission `{name}`; those of Portcullis itself are {}", own.join(", ")),
+            });
         }
         let known = self.0.as_ref().filter(|known| !known.contains(name.as_str()))?;
         let hint = did_you_mean(name.as_str(), known.iter().map(String::as_str));

@@ -4,7 +4,7 @@
 //! start takes up, never a digest whose token nobody has.
 
 use super::keys::draw;
-use crate::model::{ClientSecret, SecretDigest};
+use crate::model::{Act, Actor, ClientSecret, SecretDigest, Timestamp};
 use crate::store::{Store, StoreError};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 
 /// The name of the bootstrap token's file in the data folder.
 pub const FILE: &str = "bootstrap-token";
-const PREFIX: &str = "pcullo_";
+/// What a bootstrap token starts with.
+pub(super) const PREFIX: &str = "pcullo_";
 /// Base62 characters of 256 random bits.
 const BODY: usize = 43;
 
@@ -42,7 +43,11 @@ pub enum BootstrapError {
 ///
 /// Whoever ends the token must not take the digest out of the store (the next start would make a new token) but
 /// replace it by the digest of random bytes that nobody keeps.
-pub async fn ensure_bootstrap_token(store: &dyn Store, data_dir: &Path) -> Result<Option<PathBuf>, BootstrapError> {
+pub async fn ensure_bootstrap_token(
+    store: &dyn Store,
+    data_dir: &Path,
+    now: Timestamp,
+) -> Result<Option<PathBuf>, BootstrapError> {
     if store.bootstrap_digest().await?.is_some() {
         return Ok(None);
     }
@@ -56,7 +61,7 @@ pub async fn ensure_bootstrap_token(store: &dyn Store, data_dir: &Path) -> Resul
             token
         }
     };
-    store.set_bootstrap_digest(Some(&SecretDigest::of(token.as_bytes()))).await?;
+    store.set_bootstrap_digest(Some(&SecretDigest::of(token.as_bytes())), &Act::of(Actor::Node, now)).await?;
     Ok(Some(path))
 }
 

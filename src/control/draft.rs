@@ -1,11 +1,15 @@
 //! What somebody asks for, as text, and the judgement over it: every field at once, against the environment's
 //! catalogue and the organization's policies. Pure: tables and time are arguments.
 
+use super::caller::{Caller, Right};
 use super::field::{FieldErrors, quote};
-use crate::model::{Allowlist, KeyKind, KeyName, KeyNameError, Network, Organization, PermissionName, Timestamp};
+use super::organizations::{Policies, lifetime_words};
+use crate::model::{
+    Allowlist, ApiKey, KeyKind, KeyName, KeyNameError, ManagementPermission, Network, PermissionName, Timestamp,
+};
+use crate::store::KeyEdit;
 use crate::tables::EnvironmentTable;
 use std::collections::HashSet;
-use std::time::Duration;
 
 /// The longest description, in characters.
 const MAX_DESCRIPTION: usize = 1000;
@@ -26,6 +30,8 @@ pub struct KeyDraft {
     pub permissions: Option<Vec<String>>,
     /// The preset whose permissions it takes.
     pub preset: Option<String>,
+    /// What a management key may give beyond what it holds itself.
+    pub may_grant: Option<Vec<String>>,
     /// The role of a legacy key.
     pub role: Option<String>,
     /// When it ends (RFC 3339); `None` is never.
@@ -43,6 +49,21 @@ pub struct RotationDraft {
     pub allowlist: Option<Option<AllowlistDraft>>,
 }
 
+/// An edit, as it was asked for; `None` keeps what is there.
+#[derive(Clone, Debug, Default)]
+pub struct EditDraft {
+    /// The new name.
+    pub name: Option<String>,
+    /// The new description.
+    pub description: Option<String>,
+    /// The new permissions of a fine-grained key.
+    pub permissions: Option<Vec<String>>,
+    /// What a management key may give from now on.
+    pub may_grant: Option<Vec<String>>,
+    /// `Some(None)` opens the key to any address.
+    pub allowlist: Option<Option<AllowlistDraft>>,
+}
+
 /// An allowlist, as it was asked for.
 #[derive(Clone, Debug, Default)]
 pub struct AllowlistDraft {
@@ -54,8 +75,10 @@ pub struct AllowlistDraft {
 
 /// What a draft is judged against.
 pub(super) struct Rules<'a> {
-    pub(super) organization: &'a Organization,
+    pub(super) policies: Policies,
     pub(super) environment: &'a EnvironmentTable,
+    /// Who asks: what they may give to a key is theirs.
+    pub(super) caller: &'a Caller,
     pub(super) now: Timestamp,
 }
 
@@ -65,6 +88,7 @@ pub(super) struct SoundKey {
     pub(super) name: KeyName,
     pub(super) description: String,
     pub(super) kind: KeyKind,
+    pub(super) may_grant: Vec<PermissionName>,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) allowlist: Option<Allowlist>,
 }
@@ -82,16 +106,54 @@ impl Rules<'_> {
         let name = judge_name(draft.name.as_deref(), &mut errors);
         judge_description(&draft.description, &mut errors);
         let kind = if draft.legacy { self.legacy(&draft, &mut errors) } else { self.chosen(&draft, &mut errors) };
+        let may_grant = draft.may_grant.map(|names| self.may_grant(&names, kind.as_ref(), &mut errors));
         let expires_at = self.expiry(draft.expires_at.as_deref(), &mut errors);
         let allowlist = draft.allowlist.and_then(|allowlist| judge_allowlist(&allowlist, &mut errors));
         let sound = name.zip(kind).map(|(name, kind)| SoundKey {
             name,
             description: draft.description,
             kind,
+            may_grant: may_grant.unwrap_or_default(),
             expires_at,
             allowlist,
         });
         errors.or(sound)
+    }
+
+    /// Judges an edit of `key`; `errors` holds what reading the draft already found.
+    pub(super) fn judge_edit(
+        &self,
+        draft: EditDraft,
+        key: &ApiKey,
+        mut errors: FieldErrors,
+    ) -> Result<KeyEdit, FieldErrors> {
+        let name = draft.name.and_then(|name| judge_name(Some(&name), &mut errors));
+        if let Some(description) = &draft.description {
+            judge_description(description, &mut errors);
+        }
+        let permissions = draft.permissions.map(|names| self.edited(&names, key, &mut errors));
+        let kind =
+            permissions.clone().map_or_else(|| key.kind.clone(), |permissions| KeyKind::FineGrained { permissions });
+        let may_grant = draft.may_grant.map(|names| self.may_grant(&names, Some(&kind), &mut errors));
+        // What may be given goes with the permission to give.
+        let may_grant = if edits_keys(&kind) { may_grant } else { may_grant.or(Some(vec![])) };
+        let allowlist =
+            draft.allowlist.map(|given| given.and_then(|allowlist| judge_allowlist(&allowlist, &mut errors)));
+        errors.or(Some(KeyEdit { name, description: draft.description, permissions, may_grant, allowlist }))
+    }
+
+    /// Whether the caller may change the key at all: a management key reaches no further than what it can give.
+    pub(super) fn judge_reach(&self, key: &ApiKey) -> Result<(), FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let held: Vec<&PermissionName> = match &key.kind {
+            KeyKind::FineGrained { permissions } => permissions.iter().collect(),
+            KeyKind::Legacy { role } => self.of_role(role).iter().collect(),
+        };
+        if let Some(beyond) = held.into_iter().find(|name| !self.may_give(name)) {
+            let message = format!("the key holds `{beyond}`, which is beyond what yours may give");
+            errors.add("", "grant_exceeds_own", message);
+        }
+        errors.or(Some(()))
     }
 
     /// Judges a rotation; `errors` holds what reading the draft already found.
@@ -113,10 +175,15 @@ impl Rules<'_> {
     }
 
     fn legacy(&self, draft: &KeyDraft, errors: &mut FieldErrors) -> Option<KeyKind> {
-        if self.organization.block_legacy_keys == Some(true) {
+        if self.policies.block_legacy_keys {
             errors.add("/type", "legacy_blocked", "the organization does not allow new legacy keys");
         }
-        for (pointer, given) in [("/permissions", draft.permissions.is_some()), ("/preset", draft.preset.is_some())] {
+        let others = [
+            ("/permissions", draft.permissions.is_some()),
+            ("/preset", draft.preset.is_some()),
+            ("/may_grant", draft.may_grant.is_some()),
+        ];
+        for (pointer, given) in others {
             if given {
                 errors.add(pointer, "field_conflict", "a legacy key takes a role instead");
             }
@@ -129,7 +196,50 @@ impl Rules<'_> {
             errors.add("/role", "role_unknown", format!("the environment has no role `{}`", quote(role)));
             return None;
         }
+        if let Some(beyond) = self.of_role(role).iter().find(|name| !self.may_give(name)) {
+            let message = format!("the role opens `{beyond}`, which is beyond what your key may give");
+            errors.add("/role", "grant_exceeds_own", message);
+        }
         Some(KeyKind::Legacy { role: role.clone() })
+    }
+
+    fn of_role(&self, role: &str) -> &[PermissionName] {
+        let found = self.environment.roles.iter().find(|known| known.name == role);
+        found.map_or(&[], |role| role.permissions.as_slice())
+    }
+
+    /// The permissions of an edited key: at least one.
+    fn edited(&self, names: &[String], key: &ApiKey, errors: &mut FieldErrors) -> Vec<PermissionName> {
+        if matches!(key.kind, KeyKind::Legacy { .. }) {
+            errors.add(
+                "/permissions",
+                "field_immutable",
+                "a legacy key keeps its role; make a fine-grained key instead",
+            );
+            return vec![];
+        }
+        if names.is_empty() {
+            errors.add("/permissions", "permission_required", "a key needs at least one permission");
+        }
+        self.permissions("/permissions", names, errors)
+    }
+
+    /// What a management key may give: permissions of the environment, and only where it edits keys at all.
+    fn may_grant(&self, names: &[String], kind: Option<&KeyKind>, errors: &mut FieldErrors) -> Vec<PermissionName> {
+        if !names.is_empty() && kind.is_some_and(|kind| !edits_keys(kind)) {
+            let message = "only a key that holds `portcullis:keys:edit` gives permissions to others";
+            errors.add("/may_grant", "field_conflict", message);
+        }
+        let mut kept = self.permissions("/may_grant", names, errors);
+        if kept.iter().any(PermissionName::is_reserved) {
+            errors.add(
+                "/may_grant",
+                "grant_exceeds_own",
+                "permissions over Portcullis itself are given by admins alone",
+            );
+            kept.clear();
+        }
+        kept
     }
 
     fn chosen(&self, draft: &KeyDraft, errors: &mut FieldErrors) -> Option<KeyKind> {
@@ -144,7 +254,7 @@ impl Rules<'_> {
             found
         });
         let permissions = match (&draft.permissions, preset) {
-            (Some(names), _) => self.permissions(names, errors),
+            (Some(names), _) => self.permissions("/permissions", names, errors),
             (None, Some(preset)) => self.known(&preset.permissions, errors),
             (None, None) if draft.preset.is_some() => return None,
             (None, None) => vec![],
@@ -156,16 +266,19 @@ impl Rules<'_> {
     }
 
     /// The names, once each and in the order given.
-    fn permissions(&self, names: &[String], errors: &mut FieldErrors) -> Vec<PermissionName> {
+    fn permissions(&self, pointer: &str, names: &[String], errors: &mut FieldErrors) -> Vec<PermissionName> {
         let mut seen = HashSet::new();
         let mut kept = Vec::new();
         for (at, text) in names.iter().enumerate() {
-            match PermissionName::parse(text).ok().filter(|name| self.grants(name)) {
+            match PermissionName::parse(text).ok().filter(|name| self.knows(name)) {
+                Some(name) if !self.may_give(&name) => {
+                    errors.add(format!("{pointer}/{at}"), "grant_exceeds_own", self.beyond(&name));
+                }
                 Some(name) if seen.insert(name.clone()) => kept.push(name),
                 Some(_) => {}
                 None => {
                     let message = format!("the environment has no permission `{}`", quote(text));
-                    errors.add(format!("/permissions/{at}"), "permission_unknown", message);
+                    errors.add(format!("{pointer}/{at}"), "permission_unknown", message);
                 }
             }
         }
@@ -173,24 +286,50 @@ impl Rules<'_> {
     }
 
     fn known(&self, names: &[PermissionName], errors: &mut FieldErrors) -> Vec<PermissionName> {
-        for name in names.iter().filter(|name| !self.grants(name)) {
-            let message = format!("the preset names `{name}`, which the environment does not have");
-            errors.add("/preset", "permission_unknown", message);
+        for name in names {
+            if !self.knows(name) {
+                let message = format!("the preset names `{name}`, which the environment does not have");
+                errors.add("/preset", "permission_unknown", message);
+            } else if !self.may_give(name) {
+                errors.add("/preset", "grant_exceeds_own", self.beyond(name));
+            }
         }
         names.to_vec()
     }
 
-    /// Whether a key may hold it. Management permissions cannot be given yet.
-    fn grants(&self, name: &PermissionName) -> bool {
-        !name.is_reserved() && self.environment.catalogue.permission(name.as_str()).is_some()
+    /// Whether there is such a permission.
+    fn knows(&self, name: &PermissionName) -> bool {
+        ManagementPermission::parse(name.as_str()).is_some()
+            || (!name.is_reserved() && self.environment.catalogue.permission(name.as_str()).is_some())
+    }
+
+    /// Whether the caller may give it to a key.
+    fn may_give(&self, name: &PermissionName) -> bool {
+        match self.caller {
+            Caller::Key(key) => !name.is_reserved() && key.grantable.contains(name),
+            Caller::Member(_) | Caller::Operator => {
+                !name.is_reserved()
+                    || self
+                        .caller
+                        .require(Right::ChangeManagementKeys, &self.environment.policy.id.organization)
+                        .is_ok()
+            }
+        }
+    }
+
+    fn beyond(&self, name: &PermissionName) -> String {
+        if name.is_reserved() {
+            return format!("`{name}` is given by admins and owners alone");
+        }
+        format!("`{name}` is beyond what your key may give")
     }
 
     /// Future, and within the organization's bound where there is one.
     fn expiry(&self, text: Option<&str>, errors: &mut FieldErrors) -> Option<Timestamp> {
-        let longest = self.organization.max_key_lifetime;
+        let longest = self.policies.max_key_lifetime;
         let Some(text) = text else {
             if let Some(longest) = longest {
-                let message = format!("the organization asks for an expiry at most {} away", words(longest));
+                let message = format!("the organization asks for an expiry at most {} away", lifetime_words(longest));
                 errors.add("/expires_at", "expiry_required", message);
             }
             return None;
@@ -209,13 +348,14 @@ impl Rules<'_> {
     }
 }
 
-/// In the largest unit that divides it: humantime would call 90 days two months and some.
-fn words(longest: Duration) -> String {
-    let seconds = longest.as_secs();
-    let units = [(86_400, "days"), (3600, "hours"), (60, "minutes")];
-    let unit = units.into_iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit));
-    let (unit, name) = unit.unwrap_or((1, "seconds"));
-    format!("{} {name}", seconds / unit)
+/// Whether a key of this kind may make and change others.
+fn edits_keys(kind: &KeyKind) -> bool {
+    match kind {
+        KeyKind::FineGrained { permissions } => {
+            permissions.iter().any(|name| name.as_str() == ManagementPermission::KeysEdit.as_str())
+        }
+        KeyKind::Legacy { .. } => false,
+    }
 }
 
 fn judge_name(text: Option<&str>, errors: &mut FieldErrors) -> Option<KeyName> {

@@ -1,18 +1,22 @@
 //! What is wrong with single fields of a change, all of it at once.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// The most errors of one code in one answer: a thousand misspelt permissions are told as a hundred.
 const MAX_OF_A_CODE: usize = 100;
 
 /// One field and what is wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// A JSON pointer (RFC 6901) into what was sent.
+    /// A JSON pointer (RFC 6901) into what was sent; into the query as if it were an object.
+    #[schema(example = "/allowlist/networks/0")]
     pub pointer: String,
     /// A stable name, such as `expiry_missing`.
+    #[schema(pattern = "^[a-z_]+$", example = "network_invalid")]
     pub code: &'static str,
     /// Words for the person who sent it, with the fix where there is one.
+    #[schema(example = "`198.51.100.7/24` has host bits set; did you mean `198.51.100.0/24`?")]
     pub message: String,
 }
 

@@ -1,7 +1,8 @@
 //! Lists of keys: those that files declare first, then those of the store, one cursor over both.
 
 use super::Control;
-use super::problem::KeyProblem;
+use super::caller::{Asking, Right};
+use super::problem::ControlProblem;
 use crate::model::{ApiKey, ClientId, EnvironmentId, KeyKind, KeyStatus, ManagedBy, Timestamp};
 use crate::store::{KeyFilter, KeyPage, Page};
 use std::cmp::Reverse;
@@ -21,6 +22,8 @@ pub struct KeyQuery {
     pub query: Option<String>,
     /// Only keys that end before this instant.
     pub expires_before: Option<Timestamp>,
+    /// Only keys that were not used at or after this instant.
+    pub unused_since: Option<Timestamp>,
 }
 
 /// A place in a listing: right after a key. One id can stand in a file and, from earlier, in the store.
@@ -45,9 +48,15 @@ pub struct KeyListing {
 
 impl Control {
     /// One page of an environment's keys, newest first among the declared and among the rest.
-    /// Errors: `NotFound`, `CursorUnknown`, `Unavailable`, `Fault`.
-    pub async fn list_keys(&self, environment: &EnvironmentId, query: KeyQuery) -> Result<KeyListing, KeyProblem> {
-        let now = self.now();
+    /// Errors: `NotFound`, `NotAllowed`, `CursorUnknown`, `Unavailable`, `Fault`.
+    pub async fn list_keys(
+        &self,
+        asking: &Asking,
+        environment: &EnvironmentId,
+        query: KeyQuery,
+    ) -> Result<KeyListing, ControlProblem> {
+        asking.caller.require_in(Right::See, environment)?;
+        let now = asking.act.at;
         let limit = usize::try_from(query.limit.max(1)).unwrap_or(usize::MAX);
         let mut keys = match &query.after {
             None => self.declared_page(environment, &query, None, now)?,
@@ -79,13 +88,13 @@ impl Control {
         query: &KeyQuery,
         after: Option<&ClientId>,
         now: Timestamp,
-    ) -> Result<Vec<ApiKey>, KeyProblem> {
+    ) -> Result<Vec<ApiKey>, ControlProblem> {
         let place = |key: &ApiKey| (Reverse(key.created_at), key.client_id.clone());
         self.with_environment(environment, |snapshot| {
             let after = match after.map(|id| snapshot.declared_key(environment, id)) {
                 None => None,
                 Some(Some(key)) => Some(place(key)),
-                Some(None) => return Err(KeyProblem::CursorUnknown),
+                Some(None) => return Err(ControlProblem::CursorUnknown),
             };
             let matching = snapshot.declared_keys(environment).filter(|key| matches(key, query, now));
             let rest = matching.filter(|key| after.as_ref().is_none_or(|after| place(key) > *after));
@@ -102,16 +111,16 @@ impl Control {
         query: KeyQuery,
         room: usize,
         now: Timestamp,
-    ) -> Result<KeyPage, KeyProblem> {
+    ) -> Result<KeyPage, ControlProblem> {
         let after = match query.after {
             Some(ListPlace::Store(id)) => Some(id),
             Some(ListPlace::File(_)) | None => None,
         };
-        let KeyQuery { status, legacy, query, expires_before, .. } = query;
+        let KeyQuery { status, legacy, query, expires_before, unused_since, .. } = query;
         let page = Page { limit: u32::try_from(room.max(1)).unwrap_or(u32::MAX), after };
-        let filter = KeyFilter { status, legacy, query, expires_before, now };
-        self.store.list_keys(environment, &filter, &page).await.map_err(|error| match KeyProblem::from(error) {
-            KeyProblem::NotFound => KeyProblem::CursorUnknown,
+        let filter = KeyFilter { status, legacy, query, expires_before, unused_since, now };
+        self.store.list_keys(environment, &filter, &page).await.map_err(|error| match ControlProblem::from(error) {
+            ControlProblem::NotFound => ControlProblem::CursorUnknown,
             problem => problem,
         })
     }
@@ -133,5 +142,6 @@ fn matches(key: &ApiKey, query: &KeyQuery, now: Timestamp) -> bool {
     query.status.is_none_or(|status| key.status(now) == status)
         && query.legacy.is_none_or(|legacy| matches!(key.kind, KeyKind::Legacy { .. }) == legacy)
         && query.expires_before.is_none_or(|before| key.expires_at.is_some_and(|expiry| expiry < before))
+        && query.unused_since.is_none_or(|since| key.last_used_at.is_none_or(|used| used < since))
         && query.query.as_deref().is_none_or(contains)
 }

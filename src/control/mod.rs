@@ -6,25 +6,38 @@
 //! them (`edge`).
 
 mod api;
+mod audit;
+mod authenticate;
 pub mod bootstrap;
+mod caller;
 mod draft;
 mod field;
 mod keys;
 mod listing;
+mod node;
+mod organizations;
 mod problem;
+mod refusals;
 
-pub use api::router;
+pub use api::{openapi_document, router};
+pub use audit::{AuditRows, AuditVerdict, Chain};
+pub use authenticate::Unproven;
 pub use bootstrap::{BootstrapError, ensure_bootstrap_token};
-pub use draft::{AllowlistDraft, KeyDraft, RotationDraft};
+pub use caller::{Asking, Caller, KeyCaller, MemberCaller, Right};
+pub use draft::{AllowlistDraft, EditDraft, KeyDraft, RotationDraft};
 pub use field::{FieldError, FieldErrors};
 pub use keys::IssuedKey;
 pub use listing::{KeyListing, KeyQuery, ListPlace};
-pub use problem::KeyProblem;
+pub use node::{NodeActions, NodeProblem, SigningKeyFacts};
+pub use organizations::{OrganizationDraft, OrganizationFacts, Policies, lifetime_text};
+pub use problem::ControlProblem;
+pub use refusals::Attempt;
 
-use crate::model::{SecretDigest, Timestamp};
+use crate::model::{BaseUrl, NetworkSet, SecretDigest, Timestamp};
 use crate::store::Store;
 use crate::tables::Tables;
 use parking_lot::Mutex;
+use refusals::Refusals;
 use std::sync::Arc;
 
 /// What a control plane is made of.
@@ -33,6 +46,12 @@ pub struct ControlParts {
     pub store: Arc<dyn Store>,
     /// What the request path reads.
     pub tables: Arc<Tables>,
+    /// What the node can be told to do.
+    pub node: Arc<dyn NodeActions>,
+    /// What callers call this control plane: the audience of access tokens for it.
+    pub control_url: BaseUrl,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: NetworkSet,
     /// The version that `status` tells.
     pub version: &'static str,
     /// When the process started.
@@ -45,18 +64,23 @@ pub struct ControlParts {
 pub struct Control {
     store: Arc<dyn Store>,
     tables: Arc<Tables>,
+    node: Arc<dyn NodeActions>,
+    control_url: BaseUrl,
+    trusted_proxies: NetworkSet,
     version: &'static str,
     started_at: Timestamp,
     clock: fn() -> Timestamp,
     /// The operator token's digest as the store last told it; opens `status` alone while the store is away.
     last_operator: Mutex<Option<SecretDigest>>,
+    refusals: Refusals,
 }
 
 impl Control {
     /// A control plane of these parts.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { store, tables, version, started_at, clock } = parts;
-        Self { store, tables, version, started_at, clock, last_operator: Mutex::new(None) }
+        let ControlParts { store, tables, node, control_url, trusted_proxies, version, started_at, clock } = parts;
+        let (last_operator, refusals) = (Mutex::new(None), Refusals::default());
+        Self { store, tables, node, control_url, trusted_proxies, version, started_at, clock, last_operator, refusals }
     }
 
     fn now(&self) -> Timestamp {

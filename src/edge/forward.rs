@@ -2,14 +2,15 @@
 
 use super::answer::{Answer, PORTCULLIS_ERROR};
 use super::context::{RequestContext, RequestIds};
-use super::gate::{Arrived, Gate, Seen, Verdict};
+use super::endpoints::{self, Asked, Endpoint, Endpoints};
+use super::gate::{Arrived, Gate, Own, Seen, Verdict};
 use super::identity;
-use super::reserved::{self, Issue};
+use super::reserved;
 use super::upstreams::Upstreams;
 use crate::access::Denial;
 use crate::model::{Timestamp, UpstreamHost, UpstreamUrl};
-use crate::tables::{Reserved, Tables};
-use crate::telemetry::{AccessLine, AccessLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome};
+use crate::tables::{EnvironmentTable, Tables};
+use crate::telemetry::{AccessLine, AccessLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome, UsageRecorder};
 use async_trait::async_trait;
 use http::header::HOST;
 use http::request::Parts as RequestParts;
@@ -35,7 +36,8 @@ pub(super) struct Forward {
     pub(super) metrics: Arc<Metrics>,
     pub(super) access_log: Arc<AccessLog>,
     pub(super) request_ids: Arc<RequestIds>,
-    pub(super) token_lifetime: Duration,
+    pub(super) endpoints: Endpoints,
+    pub(super) usage: Arc<UsageRecorder>,
     pub(super) clock: fn() -> Timestamp,
 }
 
@@ -45,7 +47,8 @@ impl Forward {
         let header = session.req_header();
         let arrived = arrived(header, session);
         let mut seen = Seen::default();
-        let verdict = self.gate.check(&self.tables.load(), &arrived, (self.clock)(), &mut seen);
+        let now = (self.clock)();
+        let verdict = self.gate.check(&self.tables.load(), &arrived, now, &mut seen);
         match seen.token_known {
             Some(true) => self.metrics.token_cache_hits.inc(),
             Some(false) => self.metrics.token_cache_misses.inc(),
@@ -56,6 +59,11 @@ impl Forward {
         context.environment = seen.environment;
         context.address = seen.address;
         context.client_id = seen.client_id;
+        if let (Ok(Verdict::Forward(permit)), Some(address)) = (&verdict, seen.address)
+            && let Some(client_id) = permit.client_id()
+        {
+            self.usage.record(client_id, permit.operation(), address, now);
+        }
         let decided = Instant::now();
         self.metrics.overhead.observe(decided.duration_since(context.started).as_secs_f64());
         context.upstream_since = verdict.as_ref().is_ok_and(Verdict::forwards).then_some(decided);
@@ -67,35 +75,42 @@ impl Forward {
         Answer::refusal(denial, &context.request_id).write(&mut session.downstream_session, &context.request_id).await
     }
 
-    async fn answer(&self, session: &mut Session, context: &mut RequestContext, kind: Reserved) -> Result<()> {
+    async fn answer(&self, session: &mut Session, context: &mut RequestContext, own: Own) -> Result<()> {
         context.outcome = Outcome::Answered;
         let Some(environment) = context.environment.clone() else { return Err(no_permit()) };
-        let answer = match kind {
-            Reserved::Token => {
-                let body = reserved::read_body(&mut session.downstream_session).await;
-                let issue = Issue {
-                    address: context.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-                    lifetime: self.token_lifetime,
-                    now: (self.clock)(),
-                    token_id: &context.request_id,
-                };
-                let arrived = arrived(session.req_header(), session);
-                let tables = self.tables.load();
-                // The tables may have been swapped while the body arrived: one snapshot decides.
-                let environment = tables.environment(&environment.policy.id).unwrap_or(&environment);
-                let (answer, result) = reserved::token_answer(&arrived, &body, environment, &tables, &issue);
-                if let Some(metrics) = &context.metrics {
-                    self.metrics.count_token_request(metrics, result);
-                }
-                self.metrics.token_duration.observe(context.started.elapsed().as_secs_f64());
-                context.code = (result != "issued").then_some(result);
-                answer
-            }
-            Reserved::Jwks | Reserved::Metadata | Reserved::Unserved => {
+        let answer = match own {
+            Own::Document(kind) => {
                 reserved::document(kind, &session.req_header().method, &environment, &self.tables.load())
             }
+            Own::Endpoint(endpoint) => self.endpoint_answer(session, context, &environment, endpoint).await,
         };
         answer.write(&mut session.downstream_session, &context.request_id).await
+    }
+
+    async fn endpoint_answer(
+        &self,
+        session: &mut Session,
+        context: &mut RequestContext,
+        environment: &EnvironmentTable,
+        endpoint: Endpoint,
+    ) -> Answer {
+        let body = endpoints::read_body(&mut session.downstream_session).await;
+        let asked = Asked {
+            address: context.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            now: (self.clock)(),
+            request_id: &context.request_id,
+        };
+        let arrived = arrived(session.req_header(), session);
+        let answered = self.endpoints.answer(endpoint, &arrived, &body, environment, &self.tables, &asked).await;
+        let (answer, result) = answered;
+        if let Some(metrics) = &context.metrics {
+            self.metrics.count_endpoint_request(metrics, endpoint.as_str(), result);
+        }
+        if endpoint == Endpoint::Token {
+            self.metrics.token_duration.observe(context.started.elapsed().as_secs_f64());
+        }
+        context.code = (answer.status != 200).then_some(result);
+        answer
     }
 
     fn log(&self, session: &Session, context: &RequestContext, status: u16, duration: Duration) {
@@ -110,7 +125,7 @@ impl Forward {
             address: context.address,
             method: header.method.as_str(),
             path: &path,
-            operation: context.permit.as_ref().map(|permit| permit.operation()),
+            operation: context.permit.as_ref().map(|permit| permit.operation().as_ref()),
             status,
             outcome: context.outcome.as_str(),
             code: context.code,
@@ -179,7 +194,7 @@ impl ProxyHttp for Forward {
                 context.permit = Some(permit);
                 Ok(false)
             }
-            Ok(Verdict::Answer(kind)) => self.answer(session, context, kind).await.map(|()| true),
+            Ok(Verdict::Answer(own)) => self.answer(session, context, own).await.map(|()| true),
             Err(denial) => self.refuse(session, context, &denial).await.map(|()| true),
         }
     }

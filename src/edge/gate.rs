@@ -13,8 +13,9 @@
 //!
 //! Every step that fails stops there; nothing has been sent upstream before step 11.
 
-use super::address::client_address;
 use super::bearer::bearer;
+use super::endpoints::Endpoint;
+use super::reserved::Document;
 use crate::access::{self, Denial, PathRule, Permit};
 use crate::catalogue::{Ambiguity, Lookup};
 use crate::model::{AccessTokenClaims, ClientId, NetworkSet, Timestamp};
@@ -54,11 +55,18 @@ pub(super) struct Seen {
     pub(super) token_known: Option<bool>,
 }
 
+/// What Portcullis answers itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    Document(Document),
+    Endpoint(Endpoint),
+}
+
 /// How a request goes on.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// Portcullis answers it.
-    Answer(Reserved),
+    Answer(Own),
     /// The upstream answers it.
     Forward(Permit),
 }
@@ -88,20 +96,18 @@ impl Gate {
         let (path, _) = request.split_target();
         let environment = tables.route(authority(request.headers), path).ok_or(Denial::EnvironmentUnknown)?; // 2
         seen.environment = Some(Arc::clone(environment));
-        let address = client_address(request.peer, request.headers, &self.trusted_proxies)?; // 4.3
+        let address = access::client_address(request.peer, request.headers, &self.trusted_proxies)?; // 4.3
         seen.address = Some(address);
         access::judge_path(path, &environment.paths).map_err(ambiguous)?; // 3
         if !tables.routes_alike(authority(request.headers), path, environment) {
             return Err(ambiguous(PathRule::Siblings)); // 3: a lenient reader would find another environment
         }
         if is_well_known(path, environment.base_url.path()) {
-            return Ok(Verdict::Answer(Reserved::Metadata)); // 4
+            return Ok(Verdict::Answer(Own::Document(Document::Metadata))); // 4
         }
         let relative = environment.relative(path);
-        match environment.reserved(relative) {
-            Some(Reserved::Unserved) => return Err(Denial::OperationUnknown), // 4
-            Some(reserved) => return Ok(Verdict::Answer(reserved)),           // 4
-            None => {}
+        if let Some(reserved) = environment.reserved(relative) {
+            return own(reserved).map(Verdict::Answer).ok_or(Denial::OperationUnknown); // 4
         }
         let lookup = environment.catalogue.lookup(request.method, relative);
         let operations = match &lookup {
@@ -125,7 +131,19 @@ impl Gate {
     }
 }
 
-/// Step 6: signature, `typ`, `alg`, then issuer and audience, then expiry.
+/// Step 4: what answers a reserved path; `None` where nothing does.
+const fn own(reserved: Reserved) -> Option<Own> {
+    Some(match reserved {
+        Reserved::Introspect => Own::Endpoint(Endpoint::Introspect),
+        Reserved::Jwks => Own::Document(Document::Jwks),
+        Reserved::Metadata => Own::Document(Document::Metadata),
+        Reserved::Revoke => Own::Endpoint(Endpoint::Revoke),
+        Reserved::Token => Own::Endpoint(Endpoint::Token),
+        Reserved::Unserved => return None,
+    })
+}
+
+/// Step 6: signature, `typ`, `alg`, then issuer and audience, then expiry, then its own revocation.
 fn proven(
     tables: &Snapshot,
     environment: &EnvironmentTable,
@@ -142,6 +160,9 @@ fn proven(
     }
     if claims.expires_at <= now {
         return Err(Denial::TokenExpired);
+    }
+    if tables.is_revoked(&claims.token_id) {
+        return Err(Denial::TokenRevoked);
     }
     Ok(claims)
 }

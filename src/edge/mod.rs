@@ -4,29 +4,32 @@
 //! |---|---|
 //! | `front.rs` | our own `ServerApp` inside pingora's service: reads a head under a deadline, judges it, hands it on |
 //! | `head.rs` | is the head sound HTTP/1? pure |
-//! | `address.rs` | who is the caller? pure |
 //! | `gate.rs` | **the order of checks**, and the one caller of `access::decide` |
 //! | `forward.rs` | pingora's hooks: what a permit lets through, and how |
 //! | `identity.rs` | the headers the upstream sees, set where a caller cannot remove or forge them |
-//! | `reserved.rs` | token endpoint, signing keys, metadata |
+//! | `endpoints.rs` | token, introspection and revocation: what authenticates its clients |
+//! | `revocation.rs` | where a revoked token goes: a sink that `app` injects |
+//! | `reserved.rs` | documents: signing keys, metadata |
 //! | `answer.rs` | refusals and documents as HTTP answers |
 //! | `upstreams.rs` | names to addresses, in the background |
 //! | `service.rs` | listeners, drain, the pingora server |
 //!
 //! What it leaves to others: what may pass (`access`), what is known (`tables`). It never waits for the store.
 
-mod address;
 mod answer;
 mod bearer;
 mod context;
+mod endpoints;
 mod forward;
 mod front;
 mod gate;
 mod head;
 mod identity;
 mod reserved;
+mod revocation;
 mod service;
 mod upstreams;
 
+pub use revocation::{RevocationSink, RevocationUnavailable, TokenRevocation};
 pub use service::{EdgeParts, NodeSignals, ServeError, bind, serve};
 pub use upstreams::Upstreams;

@@ -4,14 +4,17 @@
 //! bound by us before anything starts, so that a port in use is an error with a name and port 0 can be told.
 
 use super::context::RequestIds;
+use super::endpoints::Endpoints;
 use super::forward::Forward;
 use super::front::Front;
 use super::gate::Gate;
+use super::revocation::RevocationSink;
 use super::upstreams::Upstreams;
 use crate::config::HeadLimits;
-use crate::model::{NetworkSet, Timestamp};
+use crate::model::{BaseUrl, NetworkSet, Timestamp};
+use crate::oauth::ClientThrottle;
 use crate::tables::Tables;
-use crate::telemetry::{AccessLog, Metrics};
+use crate::telemetry::{AccessLog, Metrics, UsageRecorder};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::proxy::http_proxy;
@@ -25,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Requests that are being served get this long to end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -40,6 +43,8 @@ pub struct EdgeParts {
     pub metrics: Arc<Metrics>,
     /// Access log.
     pub access_log: Arc<AccessLog>,
+    /// What keys are used for.
+    pub usage: Arc<UsageRecorder>,
     /// Bound sockets.
     pub listeners: Vec<TcpListener>,
     /// Whose forwarding headers are believed.
@@ -48,16 +53,24 @@ pub struct EdgeParts {
     pub limits: HeadLimits,
     /// Life of an access token.
     pub token_lifetime: Duration,
+    /// The control API's URL, canonical: the `resource` and audience of tokens for it (RFC 8707).
+    pub control_url: BaseUrl,
+    /// Keeps revoked tokens.
+    pub revocations: Arc<dyn RevocationSink>,
     /// Worker threads, at least 1.
     pub workers: usize,
     /// Two random numbers for request ids.
     pub request_id_seed: (u64, u64),
+    /// Four random numbers that nobody learns: failures are counted by hashes keyed with them.
+    pub throttle_seed: [u64; 4],
     /// A private folder; pingora's own files would otherwise lie in a shared one.
     pub run_dir: PathBuf,
     /// The present second.
     pub clock: fn() -> Timestamp,
     /// Watched since before the listeners were announced.
     pub signals: NodeSignals,
+    /// Told by whoever wants the node to drain without a signal.
+    pub drain: Arc<Notify>,
     /// What a HUP does.
     pub on_hangup: Box<dyn Fn() + Send + Sync>,
 }
@@ -116,7 +129,14 @@ pub fn serve(parts: EdgeParts) {
         metrics: Arc::clone(&parts.metrics),
         access_log: Arc::clone(&parts.access_log),
         request_ids: Arc::clone(&request_ids),
-        token_lifetime: parts.token_lifetime,
+        endpoints: Endpoints {
+            control_url: parts.control_url.to_shared(),
+            token_lifetime: parts.token_lifetime,
+            revocations: parts.revocations,
+            usage: Arc::clone(&parts.usage),
+            throttle: Mutex::new(ClientThrottle::new(parts.throttle_seed)),
+        },
+        usage: parts.usage,
         clock: parts.clock,
     };
     let front = Front {
@@ -136,8 +156,13 @@ pub fn serve(parts: EdgeParts) {
         inner.add_tcp(&name);
     }
     server.add_service(EdgeService { inner, fds: Arc::new(Mutex::new(fds)), drain: drained });
-    let signals =
-        Signals { drain, in_flight, on_hangup: parts.on_hangup, watched: tokio::sync::Mutex::new(parts.signals) };
+    let signals = Signals {
+        drain,
+        asked: parts.drain,
+        in_flight,
+        on_hangup: parts.on_hangup,
+        watched: tokio::sync::Mutex::new(parts.signals),
+    };
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
 }
 
@@ -191,6 +216,7 @@ impl NodeSignals {
 /// TERM and INT drain (a second one ends at once), HUP is passed on, QUIT is ignored.
 struct Signals {
     drain: watch::Sender<bool>,
+    asked: Arc<Notify>,
     in_flight: IntGauge,
     on_hangup: Box<dyn Fn() + Send + Sync>,
     watched: tokio::sync::Mutex<NodeSignals>,
@@ -205,6 +231,7 @@ impl ShutdownSignalWatch for Signals {
             tokio::select! {
                 _ = term.recv() => break,
                 _ = int.recv() => break,
+                () = self.asked.notified() => break,
                 _ = hup.recv() => (self.on_hangup)(),
                 _ = quit.recv() => tracing::info!("QUIT is ignored; TERM drains and ends"),
             }

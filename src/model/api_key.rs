@@ -1,9 +1,13 @@
 //! The API key as it is kept: everything about it but its secret.
 
-use super::{Allowlist, ClientId, EnvironmentId, KeyName, PermissionName, SecretDigest, Timestamp};
+use super::{Allowlist, ClientId, EnvironmentId, KeyName, PermissionName, SecretDigest, Timestamp, hex};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::net::IpAddr;
 
 /// The number of a change to the store; it only grows. An object's revision is the number of its last change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Revision(pub u64);
 
 /// How often the key's secret has been made anew, starting at 1. Tokens carry it; rotation alone changes it.
@@ -26,7 +30,8 @@ pub enum KeyKind {
 }
 
 /// Who looks after a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ManagedBy {
     /// The control API.
     Api,
@@ -35,7 +40,8 @@ pub enum ManagedBy {
 }
 
 /// What can be said of a key at an instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KeyStatus {
     /// It opens what it holds.
     Active,
@@ -69,6 +75,8 @@ pub struct ApiKey {
     pub description: String,
     /// What it may do.
     pub kind: KeyKind,
+    /// What a management key may give beyond what it holds itself; empty for all others.
+    pub may_grant: Vec<PermissionName>,
     /// From where; `None` is any address.
     pub allowlist: Option<Allowlist>,
     /// SHA-256 of its secret.
@@ -89,6 +97,8 @@ pub struct ApiKey {
     pub revoked_at: Option<Timestamp>,
     /// When it last opened something, as far as is known.
     pub last_used_at: Option<Timestamp>,
+    /// From where it was last used, as far as is known.
+    pub last_address: Option<IpAddr>,
     /// The number of its last change.
     pub revision: Revision,
     /// Who looks after it.
@@ -106,4 +116,49 @@ impl ApiKey {
             KeyStatus::Active
         }
     }
+
+    /// Whether it holds a permission over Portcullis itself. Such keys are the business of administrators alone.
+    pub fn is_management(&self) -> bool {
+        match &self.kind {
+            KeyKind::FineGrained { permissions } => permissions.iter().any(PermissionName::is_reserved),
+            KeyKind::Legacy { .. } => false,
+        }
+    }
+
+    /// What the audit log keeps of it: everything that can be changed, nothing that is secret.
+    pub fn audit_view(&self) -> Value {
+        let (kind, permissions, role) = match &self.kind {
+            KeyKind::FineGrained { permissions } => ("fine_grained", Some(permissions), None),
+            KeyKind::Legacy { role } => ("legacy", None, Some(role)),
+        };
+        json!({
+            "name": self.name.as_str(),
+            "description": self.description,
+            "type": kind,
+            "permissions": permissions,
+            "role": role,
+            "may_grant": self.may_grant,
+            "allowlist": self.allowlist.as_ref().map(allowlist_view),
+            "expires_at": self.expires_at,
+            "secret_version": self.secret_version.0,
+            "revoked_at": self.revoked_at,
+        })
+    }
+}
+
+/// The most networks that a row of the audit log holds one by one.
+const MAX_VIEWED_NETWORKS: usize = 1000;
+
+/// A long list is kept as its length and digest: a log must stay readable.
+fn allowlist_view(list: &Allowlist) -> Value {
+    let networks = list.networks();
+    if networks.len() <= MAX_VIEWED_NETWORKS {
+        return json!({"networks": networks, "platform": list.platform()});
+    }
+    let mut digest = Sha256::new();
+    for network in networks {
+        digest.update(format!("{network}\n"));
+    }
+    let digest = hex(&digest.finalize());
+    json!({"networks_count": networks.len(), "networks_sha256": digest, "platform": list.platform()})
 }

@@ -1,8 +1,8 @@
 //! The part of keys and environments that the request path reads: flattened, cheap to ask, nothing to parse.
 
 use super::{
-    AccessTokenClaims, ClientId, EnvironmentId, NetworkSet, PermissionName, Revision, SecretDigest, SecretVersion,
-    Timestamp,
+    AccessTokenClaims, ClientId, EnvironmentId, ManagementSet, NetworkSet, PermissionName, Revision, SecretDigest,
+    SecretVersion, Timestamp,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -112,6 +112,8 @@ pub struct LiveKey {
     pub allowlist: LiveAllowlist,
     /// What it opens.
     pub holding: Holding,
+    /// What it may do to Portcullis itself.
+    pub management: ManagementSet,
     /// The number of its last change; an older change never replaces a newer one.
     pub revision: Revision,
 }

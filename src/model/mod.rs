@@ -4,9 +4,13 @@
 
 mod allowlist;
 mod api_key;
+mod audit;
 mod claims;
 mod environment;
+mod hex;
 mod live;
+mod management;
+mod member;
 mod name;
 mod network;
 mod operation;
@@ -16,16 +20,20 @@ mod timestamp;
 
 pub use allowlist::{Allowlist, AllowlistEmpty};
 pub use api_key::{ApiKey, KeyKind, KeyStatus, ManagedBy, Revision, SecretVersion};
+pub use audit::{Act, Actor, AuditEntry, AuditRow, AuditTarget, ChainBreak, ChainHead, Idempotency};
 pub use claims::AccessTokenClaims;
 pub use environment::{
     BaseUrl, BaseUrlError, Environment, EnvironmentId, Organization, PathRules, PlatformAddresses, Preset, Role,
     SwitchGuarded, SwitchOpaque, SwitchSegments, Upstream, UpstreamAuthorization, UpstreamHost, UpstreamTimeouts,
     UpstreamUrl,
 };
+pub use hex::hex;
 pub use live::{
     CoveredOperation, EnvironmentIndex, EnvironmentPolicy, Holding, KeyEnded, LiveAllowlist, LiveKey, PermissionIndex,
     PermissionSet, RoleIndex,
 };
+pub use management::{ManagementPermission, ManagementSet};
+pub use member::{MemberId, MemberIdError, MemberRole};
 pub use name::{Identifier, IdentifierError, KeyName, KeyNameError};
 pub use network::{Network, NetworkError, NetworkSet};
 pub use operation::{

@@ -52,6 +52,12 @@ impl Serialize for Identifier {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyName(String);
 
+impl Serialize for KeyName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
 /// Why a text cannot be a key's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyNameError {

@@ -145,13 +145,7 @@ impl SecretDigest {
 
     /// `sha256:` and 64 lower-case hexadecimal digits: what configuration files and the store hold.
     pub fn to_text(&self) -> String {
-        use fmt::Write;
-        let mut text = String::with_capacity(71);
-        text.push_str("sha256:");
-        for byte in self.0 {
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        format!("sha256:{}", super::hex(&self.0))
     }
 }
 
@@ -162,7 +156,7 @@ impl fmt::Debug for SecretDigest {
 }
 
 /// Exactly `N` base62 digits of a big-endian number; `N` must be enough for its bits.
-fn base62<const N: usize>(number: &[u8]) -> String {
+pub(super) fn base62<const N: usize>(number: &[u8]) -> String {
     let mut digits = [0u8; N];
     for byte in number {
         let mut carry = u32::from(*byte);

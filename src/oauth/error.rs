@@ -1,9 +1,12 @@
-//! Refusals of the token endpoint (RFC 6749 section 5.2).
+//! Refusals of the endpoints that authenticate clients (RFC 6749 section 5.2).
 
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
-/// Why no token was issued. Nothing the caller sent is echoed.
+/// When to try again after a change could not be kept, in seconds.
+const UNAVAILABLE_SECONDS: u32 = 2;
+
+/// Why an endpoint did not do what it was asked. Nothing the caller sent is echoed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OAuthError {
     /// The secret is proven, but the key does not open anything now or from here: the reason is told.
@@ -15,6 +18,8 @@ pub enum OAuthError {
         /// The reason in words.
         reason: Cow<'static, str>,
     },
+    /// A token to be revoked that was issued to another client (RFC 7009 section 2.1 has the client told).
+    ForeignToken,
     /// Unknown id, wrong secret, or no credentials: one answer for all.
     InvalidClient {
         /// Whether the caller used the Authorization header.
@@ -24,12 +29,19 @@ pub enum OAuthError {
     InvalidRequest(&'static str),
     /// A scope that the key does not hold.
     InvalidScope,
-    /// A resource that no token is issued for here (RFC 8707 section 2).
-    InvalidTarget,
+    /// A resource that no token is issued for here (RFC 8707 section 2); why is named.
+    InvalidTarget(&'static str),
     /// Not POST.
     MethodNotAllowed,
+    /// Too many failures of this client id or from this address: unproven requests wait.
+    RateLimited {
+        /// Whole seconds until the next try, at least 1.
+        retry_after: u32,
+    },
     /// The body is larger than the endpoint takes.
     TooLarge,
+    /// What was asked for cannot be kept at the moment; nothing was changed.
+    Unavailable,
     /// A grant type other than `client_credentials`.
     UnsupportedGrantType,
 }
@@ -39,19 +51,45 @@ impl OAuthError {
     pub const fn status(&self) -> u16 {
         match self {
             Self::ClientRefused { .. } | Self::InvalidClient { .. } => 401,
-            Self::InvalidRequest(_) | Self::InvalidScope | Self::InvalidTarget | Self::UnsupportedGrantType => 400,
+            Self::ForeignToken
+            | Self::InvalidRequest(_)
+            | Self::InvalidScope
+            | Self::InvalidTarget(_)
+            | Self::UnsupportedGrantType => 400,
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
+            Self::RateLimited { .. } => 429,
+            Self::Unavailable => 503,
         }
     }
 
-    /// The RFC's error code.
+    /// Whole seconds for Retry-After, where waiting helps.
+    pub const fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::RateLimited { retry_after } => Some(*retry_after),
+            Self::Unavailable => Some(UNAVAILABLE_SECONDS),
+            Self::ClientRefused { .. }
+            | Self::ForeignToken
+            | Self::InvalidClient { .. }
+            | Self::InvalidRequest(_)
+            | Self::InvalidScope
+            | Self::InvalidTarget(_)
+            | Self::MethodNotAllowed
+            | Self::TooLarge
+            | Self::UnsupportedGrantType => None,
+        }
+    }
+
+    /// The RFC's error code; `rate_limited` is ours, `temporarily_unavailable` of RFC 6749 section 4.1.2.1.
     pub const fn error(&self) -> &'static str {
         match self {
             Self::ClientRefused { .. } | Self::InvalidClient { .. } => "invalid_client",
+            Self::ForeignToken => "invalid_grant",
             Self::InvalidRequest(_) | Self::MethodNotAllowed | Self::TooLarge => "invalid_request",
             Self::InvalidScope => "invalid_scope",
-            Self::InvalidTarget => "invalid_target",
+            Self::InvalidTarget(_) => "invalid_target",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unavailable => "temporarily_unavailable",
             Self::UnsupportedGrantType => "unsupported_grant_type",
         }
     }
@@ -61,11 +99,14 @@ impl OAuthError {
         match self {
             Self::ClientRefused { code, .. } => code,
             Self::TooLarge => "body_too_large",
-            Self::InvalidClient { .. }
+            Self::ForeignToken
+            | Self::InvalidClient { .. }
             | Self::InvalidRequest(_)
             | Self::InvalidScope
-            | Self::InvalidTarget
+            | Self::InvalidTarget(_)
             | Self::MethodNotAllowed
+            | Self::RateLimited { .. }
+            | Self::Unavailable
             | Self::UnsupportedGrantType => self.error(),
         }
     }
@@ -85,11 +126,13 @@ impl OAuthError {
         Cow::Borrowed(match self {
             Self::ClientRefused { reason, .. } => return reason.clone(),
             Self::InvalidClient { .. } => "the client id is unknown or the secret is wrong",
-            Self::InvalidRequest(reason) => reason,
+            Self::ForeignToken => "the token was issued to another client; it was not revoked",
+            Self::InvalidRequest(reason) | Self::InvalidTarget(reason) => reason,
             Self::InvalidScope => "the scope holds a permission that the API key does not have",
-            Self::InvalidTarget => "no token is issued for that resource here",
-            Self::MethodNotAllowed => "the token endpoint takes POST",
-            Self::TooLarge => "the request is larger than the token endpoint takes",
+            Self::MethodNotAllowed => "this endpoint takes POST",
+            Self::RateLimited { .. } => "too many requests with a wrong client id or secret; wait as Retry-After says",
+            Self::TooLarge => "the request is larger than this endpoint takes",
+            Self::Unavailable => "the change could not be kept, so nothing was changed; try again",
             Self::UnsupportedGrantType => "the one grant type here is client_credentials",
         })
     }

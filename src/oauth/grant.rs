@@ -1,23 +1,18 @@
-//! From a well-formed request to the claims of a token, or the reason why not.
+//! From a well-formed request of a proven client to the claims of a token, or the reason why not.
 
-use super::{OAuthError, TokenRequest};
-use crate::model::{AccessTokenClaims, EnvironmentPolicy, KeyEnded, LiveKey, SecretDigest, Timestamp};
+use super::{OAuthError, ProvenClient, TokenRequest};
+use crate::model::{AccessTokenClaims, BaseUrl, EnvironmentPolicy, LiveKey, ManagementPermission, Timestamp};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a grant depends on besides the request.
+/// What a grant depends on besides client and request.
 #[derive(Clone, Copy, Debug)]
 pub struct GrantContext<'a> {
-    /// Where the token will work.
-    pub environment: &'a EnvironmentPolicy,
-    /// The environment's base URL: issuer and audience.
+    /// The environment's base URL: issuer, and audience of tokens for its API.
     pub base_url: &'a Arc<str>,
-    /// The key of the presented id, if it is one of this environment.
-    pub key: Option<&'a LiveKey>,
-    /// Where the request comes from, canonical.
-    pub address: IpAddr,
+    /// The control API's URL, canonical: audience of tokens for it.
+    pub control_url: &'a Arc<str>,
     /// The longest life of a token.
     pub lifetime: Duration,
     /// A fresh id for the token.
@@ -35,21 +30,46 @@ pub struct Grant {
     pub scope: String,
 }
 
-/// Decides on a token request. The allowlist binds here as it does on the API; a token never outlives its key.
-pub fn grant(request: &TokenRequest, context: &GrantContext<'_>, now: Timestamp) -> Result<Grant, OAuthError> {
-    let key = authenticate(request, context.key)?;
-    check_key(key, request, context, now)?;
-    if request.resource.as_deref().is_some_and(|resource| resource != context.base_url.as_ref()) {
-        return Err(OAuthError::InvalidTarget);
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// The API behind the environment's base URL.
+    Api,
+    /// The control API: management keys only.
+    Control,
+}
+
+impl Audience {
+    /// The names of everything the key holds there.
+    pub(super) fn held<'a>(self, key: &'a LiveKey, environment: &'a EnvironmentPolicy) -> Vec<&'a str> {
+        match self {
+            Self::Api => environment.held_by(key).map(|name| name.as_str()).collect(),
+            Self::Control => key.management.iter().map(ManagementPermission::as_str).collect(),
+        }
     }
-    let narrowed = request.scope.as_deref().map(|scope| narrow(scope, key, context.environment)).transpose()?;
-    let scope = narrowed.clone().unwrap_or_else(|| held(key, context.environment));
+}
+
+/// Decides on a token request of a proven client. A token never outlives its key.
+pub fn grant(
+    client: &ProvenClient<'_>,
+    request: &TokenRequest,
+    context: &GrantContext<'_>,
+    now: Timestamp,
+) -> Result<Grant, OAuthError> {
+    let key = client.key();
+    let audience = audience(request.resource.as_deref(), key, context)?;
+    let held = audience.held(key, client.environment());
+    let narrowed = request.scope.as_deref().map(|scope| narrow(scope, &held)).transpose()?;
+    let scope = narrowed.clone().unwrap_or_else(|| held.join(" "));
     let lifetime = i64::try_from(context.lifetime.as_secs()).unwrap_or(i64::MAX);
     let end = now.plus_seconds(lifetime);
     let expires_at = key.expires_at.map_or(end, |key_end| key_end.min(end));
     let claims = AccessTokenClaims {
         issuer: Arc::clone(context.base_url),
-        audience: Arc::clone(context.base_url),
+        audience: Arc::clone(match audience {
+            Audience::Api => context.base_url,
+            Audience::Control => context.control_url,
+        }),
         client_id: key.client_id.clone(),
         issued_at: now,
         expires_at,
@@ -60,47 +80,34 @@ pub fn grant(request: &TokenRequest, context: &GrantContext<'_>, now: Timestamp)
     Ok(Grant { claims, expires_in: expires_at.as_unix() - now.as_unix(), scope })
 }
 
-/// Proves the secret. Unknown id and wrong secret cost the same and answer the same.
-fn authenticate<'a>(request: &TokenRequest, key: Option<&'a LiveKey>) -> Result<&'a LiveKey, OAuthError> {
-    let nobody = SecretDigest::of(b"");
-    let digest = key.map_or(&nobody, |key| &key.secret_digest);
-    let proven = digest.matches(request.client_secret.as_bytes());
-    key.filter(|_| proven).ok_or(OAuthError::InvalidClient { basic: request.basic })
+/// The audience behind a resource (RFC 8707 section 2); the environment's own where none is named.
+fn audience(resource: Option<&str>, key: &LiveKey, context: &GrantContext<'_>) -> Result<Audience, OAuthError> {
+    let Some(resource) = resource else { return Ok(Audience::Api) };
+    if is_same_url(resource, context.base_url) {
+        return Ok(Audience::Api);
+    }
+    if !is_same_url(resource, context.control_url) {
+        return Err(OAuthError::InvalidTarget("no token is issued for that resource here"));
+    }
+    if !key.management.manages_keys() {
+        return Err(OAuthError::InvalidTarget("the API key holds no permission to see or edit keys"));
+    }
+    Ok(Audience::Control)
 }
 
-/// Whoever proved the secret is told why the key opens nothing.
-fn check_key(
-    key: &LiveKey,
-    request: &TokenRequest,
-    context: &GrantContext<'_>,
-    now: Timestamp,
-) -> Result<(), OAuthError> {
-    let refused = |code, reason: std::borrow::Cow<'static, str>| {
-        Err(OAuthError::ClientRefused { basic: request.basic, code, reason })
-    };
-    match key.ended(now) {
-        Some(KeyEnded::Revoked) => return refused("key_revoked", "the API key was revoked".into()),
-        Some(KeyEnded::Expired) => return refused("key_expired", "the API key has reached its expiry".into()),
-        None => {}
-    }
-    if key.admits(context.address, &context.environment.platform) {
-        return Ok(());
-    }
-    refused("ip_not_allowed", format!("the API key may not be used from {}", context.address).into())
+/// Whether the text names the canonical URL: case of the host, its scheme's own port and a trailing slash do not count.
+fn is_same_url(text: &str, canonical: &str) -> bool {
+    text == canonical || BaseUrl::parse(text).is_ok_and(|url| url.as_str() == canonical)
 }
 
 /// The scope asked for, without repetition and sorted; every part must be held (RFC 6749 section 3.3).
-fn narrow(scope: &str, key: &LiveKey, environment: &EnvironmentPolicy) -> Result<String, OAuthError> {
-    let held: BTreeSet<&str> = environment.held_by(key).map(|name| name.as_str()).collect();
+fn narrow(scope: &str, held: &[&str]) -> Result<String, OAuthError> {
     let asked: BTreeSet<&str> = scope.split(' ').filter(|part| !part.is_empty()).collect();
+    let held: BTreeSet<&str> = held.iter().copied().collect();
     if asked.is_empty() || !asked.is_subset(&held) {
         return Err(OAuthError::InvalidScope);
     }
     Ok(asked.into_iter().collect::<Vec<_>>().join(" "))
-}
-
-fn held(key: &LiveKey, environment: &EnvironmentPolicy) -> String {
-    environment.held_by(key).map(|name| name.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -3,21 +3,28 @@
 //! Write-ahead log with `synchronous=FULL`: a commit is on disk before it is acknowledged. One connection writes, in
 //! `BEGIN IMMEDIATE` transactions, so that changes queue here instead of failing with `database is locked`; a small
 //! pool reads beside it. A change that is dropped midway is rolled back; one whose commit fails leaves nothing in the
-//! log (`write`). Opening and its errors are in `open`, key statements in `keys`, rows in `row`, the wording of faults
-//! in `fault`.
+//! log (`write`). Opening and its errors are in `open`, what every change does in `change`, statements in the file of
+//! their subject, rows in `row`, the wording of faults in `fault`.
 
+mod audit;
+mod change;
+mod copy;
 mod fault;
 mod keys;
+mod node;
 mod open;
+mod organizations;
 mod row;
+mod usage;
 mod write;
 
-use super::{
-    Change, KeyFilter, KeyPage, NewKey, Page, Rotation, Store, StoreError, StoredSigningKey, Subject, async_trait,
-};
-use crate::model::{ApiKey, ClientId, EnvironmentId, Revision, SecretDigest, Timestamp};
+pub use copy::{CopyProgress, StoreFile, backup, restore};
+
+use super::{Change, Feed, StoreError, async_trait};
+use crate::model::{Act, Revision};
 use fault::fault;
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::pool::PoolConnection;
+use sqlx::{Sqlite, SqlitePool};
 use std::path::Path;
 use write::WriteTransaction;
 
@@ -43,14 +50,19 @@ impl SqliteStore {
         self.writer.close().await;
     }
 
-    /// Starts a change.
-    async fn change(&self) -> Result<WriteTransaction, StoreError> {
+    /// A connection that only reads.
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+        self.readers.acquire().await.map_err(fault)
+    }
+
+    /// Starts to write.
+    async fn write(&self) -> Result<WriteTransaction, StoreError> {
         WriteTransaction::begin(&self.writer).await.map_err(fault)
     }
 }
 
 #[async_trait]
-impl Store for SqliteStore {
+impl Feed for SqliteStore {
     async fn revision(&self) -> Result<Revision, StoreError> {
         let last: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(revision), 0) FROM feed")
             .fetch_one(&self.readers)
@@ -60,160 +72,33 @@ impl Store for SqliteStore {
     }
 
     async fn changes(&self, since: Revision, limit: u32) -> Result<Vec<Change>, StoreError> {
-        let rows = sqlx::query("SELECT revision, client_id FROM feed WHERE revision > ?1 ORDER BY revision LIMIT ?2")
-            .bind(i64::try_from(since.0).unwrap_or(i64::MAX))
-            .bind(limit)
-            .fetch_all(&self.readers)
-            .await
-            .map_err(fault)?;
+        let rows = sqlx::query(
+            "SELECT revision, subject, client_id, target FROM feed WHERE revision > ?1 ORDER BY revision LIMIT ?2",
+        )
+        .bind(i64::try_from(since.0).unwrap_or(i64::MAX))
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await
+        .map_err(fault)?;
         rows.iter().map(row::change).collect()
     }
 
-    async fn create_key(&self, key: &NewKey) -> Result<ApiKey, StoreError> {
-        let mut change = self.change().await?;
-        let revision = append(&mut change, &Subject::ApiKey(key.client_id.clone())).await?;
-        let made = keys::insert(&mut change, key, revision).await?;
-        change.commit().await.map_err(fault)?;
-        Ok(made)
-    }
-
-    async fn key(&self, environment: &EnvironmentId, id: &ClientId) -> Result<ApiKey, StoreError> {
-        self.key_by_id(id).await?.filter(|key| key.environment == *environment).ok_or(StoreError::KeyNotFound)
-    }
-
-    async fn key_by_id(&self, id: &ClientId) -> Result<Option<ApiKey>, StoreError> {
-        let mut reader = self.readers.acquire().await.map_err(fault)?;
-        keys::by_id(&mut reader, id).await
-    }
-
-    async fn list_keys(
-        &self,
-        environment: &EnvironmentId,
-        filter: &KeyFilter,
-        page: &Page,
-    ) -> Result<KeyPage, StoreError> {
-        let mut reader = self.readers.acquire().await.map_err(fault)?;
-        keys::list(&mut reader, environment, filter, page).await
-    }
-
-    async fn all_keys(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
-        let mut reader = self.readers.acquire().await.map_err(fault)?;
-        keys::all(&mut reader, after, limit).await
-    }
-
-    async fn rotate_key(
-        &self,
-        environment: &EnvironmentId,
-        id: &ClientId,
-        rotation: &Rotation,
-        expected: Option<Revision>,
-    ) -> Result<ApiKey, StoreError> {
-        let mut change = self.change().await?;
-        let current = keys::of_environment(&mut change, environment, id).await?;
-        if current.revoked_at.is_some() {
-            return Err(StoreError::Revoked);
-        }
-        check_revision(&current, expected)?;
-        let revision = append(&mut change, &Subject::ApiKey(id.clone())).await?;
-        let rotated = keys::rotate(&mut change, &current, rotation, revision).await?;
-        change.commit().await.map_err(fault)?;
-        Ok(rotated)
-    }
-
-    async fn revoke_key(
-        &self,
-        environment: &EnvironmentId,
-        id: &ClientId,
-        revoked_at: Timestamp,
-        expected: Option<Revision>,
-    ) -> Result<ApiKey, StoreError> {
-        let mut change = self.change().await?;
-        let current = keys::of_environment(&mut change, environment, id).await?;
-        if current.revoked_at.is_some() {
-            return Ok(current);
-        }
-        check_revision(&current, expected)?;
-        let revision = append(&mut change, &Subject::ApiKey(id.clone())).await?;
-        let revoked = keys::revoke(&mut change, id, revoked_at, revision).await?;
-        change.commit().await.map_err(fault)?;
-        Ok(revoked)
-    }
-
-    async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>, StoreError> {
-        let rows =
-            sqlx::query("SELECT id, algorithm, sealed, created_at FROM signing_keys ORDER BY created_at, revision")
-                .fetch_all(&self.readers)
-                .await
-                .map_err(fault)?;
-        rows.iter().map(row::signing_key).collect()
-    }
-
-    async fn add_signing_key(&self, key: &StoredSigningKey) -> Result<(), StoreError> {
-        let mut change = self.change().await?;
-        let revision = append(&mut change, &Subject::SigningKeys).await?;
-        sqlx::query(
-            "INSERT INTO signing_keys (id, algorithm, sealed, created_at, revision) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )
-        .bind(&key.id)
-        .bind(&key.algorithm)
-        .bind(&key.sealed)
-        .bind(key.created_at.as_unix())
-        .bind(row::number(revision.0)?)
-        .execute(&mut *change)
-        .await
-        .map_err(fault)?;
-        change.commit().await.map_err(fault)
-    }
-
-    async fn bootstrap_digest(&self) -> Result<Option<SecretDigest>, StoreError> {
-        let text: Option<String> =
-            sqlx::query_scalar("SELECT digest FROM bootstrap").fetch_optional(&self.readers).await.map_err(fault)?;
-        text.map(|text| SecretDigest::parse(&text))
-            .transpose()
-            .map_err(|_| StoreError::Corrupt("the digest of the bootstrap token".to_owned()))
-    }
-
-    async fn set_bootstrap_digest(&self, digest: Option<&SecretDigest>) -> Result<(), StoreError> {
-        let mut change = self.change().await?;
-        sqlx::query("DELETE FROM bootstrap").execute(&mut *change).await.map_err(fault)?;
-        if let Some(digest) = digest {
-            sqlx::query("INSERT INTO bootstrap (only, digest) VALUES (1, ?1)")
-                .bind(digest.to_text())
-                .execute(&mut *change)
-                .await
-                .map_err(fault)?;
-        }
-        change.commit().await.map_err(fault)
-    }
-}
-
-/// Takes the next revision for a change, in the change's own transaction.
-async fn append(change: &mut SqliteConnection, subject: &Subject) -> Result<Revision, StoreError> {
-    let (name, client_id) = match subject {
-        Subject::ApiKey(id) => ("api_key", Some(id.as_str())),
-        Subject::SigningKeys => ("signing_keys", None),
-    };
-    let revision: i64 = sqlx::query_scalar("INSERT INTO feed (subject, client_id) VALUES (?1, ?2) RETURNING revision")
-        .bind(name)
-        .bind(client_id)
-        .fetch_one(change)
-        .await
-        .map_err(fault)?;
-    row::revision(revision)
-}
-
-fn check_revision(current: &ApiKey, expected: Option<Revision>) -> Result<(), StoreError> {
-    match expected {
-        Some(expected) if expected != current.revision => {
-            Err(StoreError::RevisionMismatch { current: current.revision })
-        }
-        _ => Ok(()),
+    async fn look_back(&self, act: &Act) -> Result<(), StoreError> {
+        let Some(idempotency) = &act.idempotency else { return Ok(()) };
+        let mut reader = self.reader().await?;
+        change::done_before(&mut reader, &change::actor(act), idempotency, act.at).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Actor, SecretDigest, Timestamp};
+    use crate::store::{NodeStore, StoredSigningKey};
+
+    fn act() -> Act {
+        Act::of(Actor::Operator, Timestamp::from_unix(0))
+    }
 
     async fn store() -> (tempfile::TempDir, SqliteStore) {
         let folder = tempfile::tempdir().unwrap();
@@ -224,11 +109,11 @@ mod tests {
     #[tokio::test]
     async fn a_transaction_that_sqlite_ended_by_itself_does_not_block_the_writer() {
         let (_folder, store) = store().await;
-        let mut change = store.change().await.unwrap();
+        let mut change = store.writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
         // What a full disk does: the transaction is over, and sqlx does not know.
         sqlx::query("ROLLBACK").execute(&mut *change).await.unwrap();
         drop(change);
-        store.set_bootstrap_digest(Some(&SecretDigest::of(b"x"))).await.unwrap();
+        store.set_bootstrap_digest(Some(&SecretDigest::of(b"x")), &act()).await.unwrap();
     }
 
     #[tokio::test]
@@ -240,12 +125,14 @@ mod tests {
             algorithm: "RS256".to_owned(),
             sealed: vec![0; 100_000],
             created_at: Timestamp::from_unix(0),
+            signs_from: Timestamp::from_unix(0),
+            ends_at: None,
         };
-        let refused = store.add_signing_key(&key).await;
+        let refused = store.add_signing_key(&key, None, &act()).await;
         assert!(matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("full")), "{refused:?}");
         assert_eq!(store.revision().await.unwrap(), Revision(0));
         sqlx::query("PRAGMA max_page_count = 100000").execute(&store.writer).await.unwrap();
-        store.add_signing_key(&key).await.unwrap();
+        store.add_signing_key(&key, None, &act()).await.unwrap();
         assert_eq!(store.revision().await.unwrap(), Revision(1));
     }
 

@@ -1,8 +1,8 @@
 //! From tenant files to a snapshot.
 
-use super::Snapshot;
 use super::environment::{EnvironmentTable, Host};
-use super::tokens::TokenCache;
+use super::proof::Proof;
+use super::{RevokedTokens, Snapshot, World};
 use crate::catalogue::{Catalogue, CatalogueError};
 use crate::model::{
     Environment, EnvironmentId, EnvironmentIndex, EnvironmentPolicy, Organization, PermissionSet, Role,
@@ -43,7 +43,8 @@ pub(super) fn build(organizations: Vec<Organization>, signing: Arc<SigningKeySet
         by_id.insert(environment.id.clone(), index);
         environments.push(Arc::new(table));
     }
-    Ok(Snapshot { organizations, environments, by_id, hosts, keys, declared, signing, tokens: TokenCache::new() })
+    let world = Arc::new(World { organizations, environments, by_id, hosts, keys, declared });
+    Ok(Snapshot { world, proof: Arc::new(Proof::new(signing)), revoked: Arc::new(RevokedTokens::default()) })
 }
 
 fn table(environment: &Environment, index: usize) -> Result<EnvironmentTable, BuildError> {

@@ -2,8 +2,8 @@
 
 use crate::catalogue::Catalogue;
 use crate::model::{
-    ApiKey, BaseUrl, EnvironmentIndex, EnvironmentPolicy, Holding, KeyKind, LiveAllowlist, LiveKey, PathRules,
-    PermissionSet, Preset, Role, RoleIndex, Upstream, percent_decode,
+    ApiKey, BaseUrl, EnvironmentIndex, EnvironmentPolicy, Holding, KeyKind, LiveAllowlist, LiveKey, ManagementSet,
+    PathRules, PermissionSet, Preset, Role, RoleIndex, Upstream, percent_decode,
 };
 use std::collections::HashMap;
 
@@ -37,10 +37,14 @@ pub struct EnvironmentTable {
 /// A path that Portcullis answers itself (step 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserved {
+    /// The introspection endpoint (RFC 7662).
+    Introspect,
     /// The public signing keys.
     Jwks,
     /// The metadata of RFC 8414.
     Metadata,
+    /// The revocation endpoint (RFC 7009).
+    Revoke,
     /// The token endpoint.
     Token,
     /// Below the OAuth prefix, but nothing that is served: it never reaches the upstream either.
@@ -57,7 +61,9 @@ impl EnvironmentTable {
     pub fn reserved(&self, relative: &[u8]) -> Option<Reserved> {
         match relative.strip_prefix(self.oauth_prefix.as_bytes()) {
             Some(b"/token") => Some(Reserved::Token),
+            Some(b"/introspect") => Some(Reserved::Introspect),
             Some(b"/jwks") => Some(Reserved::Jwks),
+            Some(b"/revoke") => Some(Reserved::Revoke),
             Some(rest) if rest.is_empty() || rest.starts_with(b"/") => Some(Reserved::Unserved),
             _ if relative == b"/.well-known/openid-configuration" => Some(Reserved::Metadata),
             _ => None,
@@ -75,6 +81,10 @@ impl EnvironmentTable {
                 .find(|(_, known)| known.name == *role)
                 .map_or(Holding::Nothing, |(at, _)| Holding::Role(RoleIndex(at))),
         };
+        let management = match &key.kind {
+            KeyKind::FineGrained { permissions } => ManagementSet::of(permissions),
+            KeyKind::Legacy { .. } => ManagementSet::default(),
+        };
         let allowlist = key.allowlist.as_ref().map_or(LiveAllowlist::Any, |list| LiveAllowlist::Only {
             networks: list.network_set(),
             platform: list.platform(),
@@ -88,6 +98,7 @@ impl EnvironmentTable {
             revoked: key.revoked_at.is_some(),
             allowlist,
             holding,
+            management,
             revision: key.revision,
         }
     }

@@ -4,7 +4,7 @@
 //! net should an answer have been cut off between the store's commit and the tables.
 
 use super::{Snapshot, Tables};
-use crate::model::Revision;
+use crate::model::{Revision, Timestamp};
 use crate::store::{Store, StoreError, Subject};
 
 const BATCH: u32 = 1000;
@@ -34,6 +34,22 @@ pub async fn load_keys(snapshot: &Snapshot, store: &dyn Store) -> Result<Revisio
     }
 }
 
+/// Loads the access tokens that were revoked one by one and could still be shown.
+pub async fn load_revoked(tables: &Tables, store: &dyn Store, now: Timestamp) -> Result<(), FollowError> {
+    let revoked = tables.revoked();
+    for token in store.revoked_tokens(now).await? {
+        revoked.insert(token.token_id.into(), token.expires_at);
+    }
+    Ok(())
+}
+
+/// What changed besides keys and revoked tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// The set of signing keys: it is sealed, and only the node can open it.
+    pub signing_keys: bool,
+}
+
 /// A place in the change feed.
 #[derive(Debug)]
 pub struct Follower {
@@ -46,11 +62,12 @@ impl Follower {
         Self { seen }
     }
 
-    /// Applies every change since the last call, in order. Signing keys are read at start alone, so far.
-    pub async fn catch_up(&mut self, tables: &Tables, store: &dyn Store) -> Result<(), FollowError> {
+    /// Applies every change since the last call, in order, and tells what the caller must look after by itself.
+    pub async fn catch_up(&mut self, tables: &Tables, store: &dyn Store) -> Result<Followed, FollowError> {
+        let mut followed = Followed::default();
         loop {
             let changes = store.changes(self.seen, BATCH).await?;
-            let Some(last) = changes.last().map(|change| change.revision) else { return Ok(()) };
+            let Some(last) = changes.last().map(|change| change.revision) else { return Ok(followed) };
             for change in changes {
                 match change.subject {
                     Subject::ApiKey(id) => {
@@ -58,9 +75,17 @@ impl Follower {
                             tables.apply(&key);
                         }
                     }
-                    Subject::SigningKeys => {}
+                    Subject::AccessToken(id) => {
+                        if let Some(token) = store.revoked_token(&id).await? {
+                            tables.revoked().insert(token.token_id.into(), token.expires_at);
+                        }
+                    }
+                    Subject::SigningKeys => followed.signing_keys = true,
+                    // Read from the store wherever they count.
+                    Subject::Member(_) | Subject::Organization(_) | Subject::Other => {}
                 }
             }
+            tables.saw(last);
             self.seen = last;
         }
     }

@@ -8,14 +8,17 @@
 mod build;
 mod environment;
 mod follow;
-mod tokens;
+mod proof;
+mod revoked;
 
-use tokens::TokenCache;
+use proof::Proof;
 
 pub use build::BuildError;
 pub use environment::{EnvironmentTable, Reserved, is_well_known};
-pub use follow::{FollowError, Follower, load_keys};
+pub use follow::{FollowError, Followed, Follower, load_keys, load_revoked};
+pub use revoked::RevokedTokens;
 
+use crate::access::{Denial, Issuer, ManagementCaller, ManagementRequest, judge_management};
 use crate::model::{
     AccessTokenClaims, ApiKey, ClientId, EnvironmentId, EnvironmentIndex, KeyStatus, LiveKey, Organization, Revision,
     Timestamp,
@@ -24,6 +27,7 @@ use crate::token::{SigningKeySet, TokenError};
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,17 +39,24 @@ pub struct Tables {
     writers: Mutex<()>,
 }
 
-/// One consistent set: environments, the keys that work in them, and the keys that prove tokens.
+/// One consistent set: environments, the keys that work in them, the keys that prove tokens, and the tokens that were
+/// revoked. Its parts are shared: replacing one copies none of the others.
 #[derive(Debug)]
 pub struct Snapshot {
+    world: Arc<World>,
+    proof: Arc<Proof>,
+    revoked: Arc<RevokedTokens>,
+}
+
+/// Environments and the keys that work in them.
+#[derive(Debug)]
+struct World {
     organizations: Vec<Organization>,
     environments: Vec<Arc<EnvironmentTable>>,
     by_id: HashMap<EnvironmentId, usize>,
     hosts: HashMap<Box<str>, environment::Host, ahash::RandomState>,
     keys: papaya::HashMap<ClientId, Arc<LiveKey>, ahash::RandomState>,
     declared: HashMap<ClientId, ApiKey>,
-    signing: Arc<SigningKeySet>,
-    tokens: TokenCache,
 }
 
 impl Tables {
@@ -77,16 +88,43 @@ impl Tables {
         self.revision.fetch_max(key.revision.0, Ordering::AcqRel);
     }
 
-    /// Swaps the whole set. `snapshot` holds every change up to `loaded`; should a newer one have been applied in the
-    /// meantime it is given back, to be brought up to date and tried again: no change is ever lost.
-    pub fn swap(&self, snapshot: Snapshot, loaded: Revision) -> Result<(), Box<Snapshot>> {
+    /// Every change up to `revision` is applied, those that tables do not show included.
+    pub fn saw(&self, revision: Revision) {
+        let _turn = self.writers.lock();
+        self.revision.fetch_max(revision.0, Ordering::AcqRel);
+    }
+
+    /// Swaps environments and keys. `snapshot` holds every change up to `loaded`; should a newer one have been applied in
+    /// the meantime it is given back, to be brought up to date and tried again: no change is ever lost. Signing keys,
+    /// proven tokens and revoked tokens stay those of the current snapshot: they do not come from tenant files.
+    pub fn swap(&self, mut snapshot: Snapshot, loaded: Revision) -> Result<(), Box<Snapshot>> {
         let _turn = self.writers.lock();
         if self.revision() > loaded {
             return Err(Box::new(snapshot));
         }
+        let current = self.current.load();
+        snapshot.proof = Arc::clone(&current.proof);
+        snapshot.revoked = Arc::clone(&current.revoked);
         self.current.store(Arc::new(snapshot));
         self.revision.store(loaded.0, Ordering::Release);
         Ok(())
+    }
+
+    /// Replaces the signing keys. The cache of proven tokens begins empty with them: a key that is taken out takes the
+    /// tokens it proved along.
+    pub fn set_signing(&self, signing: Arc<SigningKeySet>) {
+        let _turn = self.writers.lock();
+        let current = self.current.load();
+        self.current.store(Arc::new(Snapshot {
+            world: Arc::clone(&current.world),
+            proof: Arc::new(Proof::new(signing)),
+            revoked: Arc::clone(&current.revoked),
+        }));
+    }
+
+    /// The revoked tokens, the same ones for as long as these tables live.
+    pub fn revoked(&self) -> Arc<RevokedTokens> {
+        Arc::clone(&self.current.load().revoked)
     }
 }
 
@@ -98,12 +136,12 @@ impl Snapshot {
 
     /// Applies one key of the store. A declared key is never replaced: the file wins.
     pub fn apply(&self, key: &ApiKey) {
-        if self.declared.contains_key(&key.client_id) {
+        if self.world.declared.contains_key(&key.client_id) {
             return;
         }
         let Some((index, environment)) = self.environment_entry(&key.environment) else { return };
         let live = Arc::new(environment.live_key(index, key));
-        let keys = self.keys.pin();
+        let keys = self.world.keys.pin();
         // INVARIANT: writers take turns, so nothing comes between this look and the insert.
         if keys.get(&key.client_id).is_none_or(|known| known.revision <= live.revision) {
             keys.insert(key.client_id.clone(), live);
@@ -112,16 +150,16 @@ impl Snapshot {
 
     /// Asks something of a live key, if there is one of that id. The key may change right after.
     pub fn with_key<R>(&self, id: &str, ask: impl FnOnce(Option<&LiveKey>) -> R) -> R {
-        ask(self.keys.pin().get(id).map(Arc::as_ref))
+        ask(self.world.keys.pin().get(id).map(Arc::as_ref))
     }
 
     /// The environment that serves `authority` (the Host as sent) and raw `path`: longest base path on a segment border.
     pub fn route(&self, authority: &str, path: &[u8]) -> Option<&Arc<EnvironmentTable>> {
-        let index = match self.hosts.get(authority) {
+        let index = match self.world.hosts.get(authority) {
             Some(host) => host.route(path)?,
-            None => self.hosts.get(environment::fold_authority(authority).as_str())?.route(path)?,
+            None => self.world.hosts.get(environment::fold_authority(authority).as_str())?.route(path)?,
         };
-        self.environments.get(index)
+        self.world.environments.get(index)
     }
 
     /// Whether a reader that decodes and folds case would find the same environment for the path.
@@ -139,49 +177,75 @@ impl Snapshot {
     }
 
     fn environment_entry(&self, id: &EnvironmentId) -> Option<(usize, &Arc<EnvironmentTable>)> {
-        let index = *self.by_id.get(id)?;
-        self.environments.get(index).map(|environment| (index, environment))
+        let index = *self.world.by_id.get(id)?;
+        self.world.environments.get(index).map(|environment| (index, environment))
     }
 
     /// The environment at a live key's place.
     pub fn environment_at(&self, EnvironmentIndex(index): EnvironmentIndex) -> Option<&EnvironmentTable> {
-        self.environments.get(index as usize).map(Arc::as_ref)
+        self.world.environments.get(index as usize).map(Arc::as_ref)
     }
 
     /// All environments, in the order of the files.
     pub fn environments(&self) -> &[Arc<EnvironmentTable>] {
-        &self.environments
+        &self.world.environments
     }
 
     /// All organizations, in the order of the files.
     pub fn organizations(&self) -> &[Organization] {
-        &self.organizations
+        &self.world.organizations
     }
 
     /// The keys declared in files for one environment, in no particular order.
     pub fn declared_keys(&self, environment: &EnvironmentId) -> impl Iterator<Item = &ApiKey> {
-        self.declared.values().filter(move |key| key.environment == *environment)
+        self.world.declared.values().filter(move |key| key.environment == *environment)
     }
 
     /// One declared key.
     pub fn declared_key(&self, environment: &EnvironmentId, id: &ClientId) -> Option<&ApiKey> {
-        self.declared.get(id).filter(|key| key.environment == *environment)
+        self.world.declared.get(id).filter(|key| key.environment == *environment)
     }
 
     /// The claims of a genuine token, and whether they were known already.
     pub fn claims(&self, token: &str) -> Result<(Arc<AccessTokenClaims>, bool), TokenError> {
-        self.tokens.claims(token, &self.signing)
+        self.proof.claims(token)
+    }
+
+    /// Whether the token of that id was revoked by itself.
+    pub fn is_revoked(&self, token_id: &str) -> bool {
+        self.revoked.contains(token_id)
+    }
+
+    /// Who speaks to the control API with this access token, which is not proven yet: a living management key, or the
+    /// reason why not. `control_url` is canonical, as the token endpoint writes it into `aud`; `address` too.
+    pub fn management_caller(
+        &self,
+        token: &str,
+        control_url: &str,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<ManagementCaller, Denial> {
+        let (claims, _) = self.claims(token).map_err(|_| Denial::TokenInvalid)?;
+        let token_revoked = self.is_revoked(&claims.token_id);
+        let request = ManagementRequest { token: &claims, token_revoked, control_url, address };
+        self.with_key(claims.client_id.as_str(), |key| {
+            let issued = key.and_then(|key| {
+                let own = self.environment_at(key.environment)?;
+                Some((key, Issuer { policy: &own.policy, base_url: own.base_url.as_str() }))
+            });
+            judge_management(issued, &request, now)
+        })
     }
 
     /// The signing keys.
     pub fn signing(&self) -> &Arc<SigningKeySet> {
-        &self.signing
+        self.proof.signing()
     }
 
     /// How many live keys each environment has by kind and status, for metrics: walks all keys.
     pub fn count_keys(&self, now: Timestamp) -> HashMap<(usize, bool, KeyStatus), u64> {
         let mut counts = HashMap::new();
-        for key in self.keys.pin().values() {
+        for key in self.world.keys.pin().values() {
             let legacy = !matches!(key.holding, crate::model::Holding::Permissions(_));
             let status = match key.ended(now) {
                 Some(crate::model::KeyEnded::Revoked) => KeyStatus::Revoked,

@@ -21,6 +21,7 @@ fn key(version: u64, revision: u64) -> ApiKey {
         name: KeyName::parse("a").unwrap(),
         description: String::new(),
         kind: KeyKind::FineGrained { permissions: vec![PermissionName::parse("api:read").unwrap()] },
+        may_grant: vec![],
         allowlist: None,
         secret_digest: SecretDigest::of(b"s"),
         secret_last_four: String::new(),
@@ -31,6 +32,7 @@ fn key(version: u64, revision: u64) -> ApiKey {
         rotated_at: None,
         revoked_at: None,
         last_used_at: None,
+        last_address: None,
         revision: Revision(revision),
         managed_by: ManagedBy::Api,
     }
@@ -151,4 +153,74 @@ fn a_swap_never_loses_a_change() {
     stale.apply(&key(2, 5));
     tables.swap(*stale, Revision(5)).unwrap();
     assert_eq!((version(&tables), tables.revision()), (Some(2), Revision(5)));
+}
+
+fn claims(tables: &Tables, token_id: &str) -> crate::model::AccessTokenClaims {
+    crate::model::AccessTokenClaims {
+        issuer: "http://gate.test/v1".into(),
+        audience: "https://keys.test".into(),
+        client_id: ClientId::parse("pcull_a").unwrap(),
+        issued_at: Timestamp::from_unix(1),
+        expires_at: Timestamp::from_unix(100),
+        token_id: token_id.into(),
+        secret_version: SecretVersion(version(tables).unwrap()),
+        scope: None,
+    }
+}
+
+#[test]
+fn signing_keys_are_replaced_alone() {
+    let tables = tables(vec![]);
+    tables.apply(&key(2, 5));
+    let before = tables.load_full();
+    let token = crate::token::sign(&claims(&tables, "t"), before.signing()).unwrap();
+    assert!(before.claims(&token).is_ok());
+    let signing = Arc::new(SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []));
+    tables.set_signing(Arc::clone(&signing));
+    let after = tables.load_full();
+    assert!(Arc::ptr_eq(after.signing(), &signing));
+    // What the key that was taken out had proven is proven no more.
+    assert!(after.claims(&token).is_err());
+    assert!(Arc::ptr_eq(&before.environments()[0], &after.environments()[0]));
+    tables.apply(&key(3, 6));
+    assert_eq!(version(&tables), Some(3));
+}
+
+#[test]
+fn a_swap_keeps_signing_keys_and_revoked_tokens() {
+    let tables = tables(vec![]);
+    let signing = Arc::clone(tables.load().signing());
+    tables.revoked().insert("t".into(), Timestamp::from_unix(100));
+    assert!(tables.load().is_revoked("t"));
+    let other = self::tables(vec![]);
+    tables.swap(Arc::into_inner(other.current.into_inner()).unwrap(), Revision(1)).unwrap();
+    let snapshot = tables.load();
+    assert!(snapshot.is_revoked("t") && !snapshot.is_revoked("u"));
+    assert!(Arc::ptr_eq(snapshot.signing(), &signing));
+}
+
+#[test]
+fn a_management_key_is_found_behind_its_token() {
+    let tables = tables(vec![]);
+    let names = ["api:read", "portcullis:keys:view", "portcullis:nonsense"];
+    let permissions = names.map(|name| PermissionName::parse(name).unwrap()).to_vec();
+    tables.apply(&ApiKey { kind: KeyKind::FineGrained { permissions }, ..key(2, 5) });
+    let snapshot = tables.load_full();
+    let token = crate::token::sign(&claims(&tables, "t"), snapshot.signing()).unwrap();
+    let caller = |token: &str, control_url: &str, at| {
+        let address = "203.0.113.9".parse().unwrap();
+        let judged = snapshot.management_caller(token, control_url, address, Timestamp::from_unix(at));
+        judged.map_err(|denial| denial.code())
+    };
+    let found = caller(&token, "https://keys.test", 99).unwrap();
+    assert_eq!((found.client_id.as_str(), &*found.environment), ("pcull_a", &id()));
+    assert!(found.management.manages_keys());
+    assert_eq!(found.management.iter().count(), 1);
+    assert_eq!(caller(&token, "https://keys.test", 100), Err("token_expired"));
+    assert_eq!(caller(&token, "https://other.test", 99), Err("wrong_environment"));
+    assert_eq!(caller("x", "https://keys.test", 99), Err("token_invalid"));
+    tables.apply(&key(2, 6));
+    assert_eq!(caller(&token, "https://keys.test", 99), Err("permission_missing"));
+    tables.revoked().insert("t".into(), Timestamp::from_unix(100));
+    assert_eq!(caller(&token, "https://keys.test", 99), Err("token_revoked"));
 }

@@ -51,6 +51,7 @@ pub struct Metrics {
     upstream_duration: HistogramVec,
     upstream_errors: IntCounterVec,
     token_requests: IntCounterVec,
+    token_questions: IntCounterVec,
     keys: IntGaugeVec,
     connections: IntGaugeVec,
     store_errors: IntCounterVec,
@@ -121,6 +122,11 @@ impl Metrics {
                 "Token requests by result.",
                 &["environment", "result"],
             )?,
+            token_questions: r.counters(
+                "portcullis_token_questions_total",
+                "Introspections and revocations by result.",
+                &["environment", "endpoint", "result"],
+            )?,
             keys: r.gauges("portcullis_keys", "Live keys.", &["environment", "type", "status"])?,
             connections: r.gauges("portcullis_connections", "Open connections.", &["listener"])?,
             store_errors: r.counters("portcullis_store_errors_total", "Failed store operations.", &["op"])?,
@@ -188,9 +194,19 @@ impl Metrics {
         self.upstream_errors.with_label_values(&[&*environment.label, reason]).inc();
     }
 
-    /// Counts a token request: `issued` or the error's code.
-    pub fn count_token_request(&self, environment: &EnvironmentMetrics, result: &'static str) {
-        self.token_requests.with_label_values(&[&*environment.label, result]).inc();
+    /// Counts a request to an endpoint that authenticates its clients: `token`, `introspect` or `revoke`, with its
+    /// result (`issued`, `active`, `inactive`, `revoked`, `unchanged`) or the error's code.
+    pub fn count_endpoint_request(
+        &self,
+        environment: &EnvironmentMetrics,
+        endpoint: &'static str,
+        result: &'static str,
+    ) {
+        let label = &*environment.label;
+        match endpoint {
+            "token" => self.token_requests.with_label_values(&[label, result]).inc(),
+            _ => self.token_questions.with_label_values(&[label, endpoint, result]).inc(),
+        }
     }
 
     /// Counts a failed store operation.

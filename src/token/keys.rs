@@ -1,13 +1,16 @@
 //! Signing keys: making, sealing for the store, opening, and the public half of them.
 
+use crate::model::Timestamp;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use aws_lc_rs::{digest, hmac, rand};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{DecodingKey, EncodingKey, Header};
+use jsonwebtoken::DecodingKey;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -63,6 +66,9 @@ pub enum SigningKeyError {
     /// Stored bytes are not a key of the algorithm.
     #[error("stored bytes are not a {} key", .0.as_str())]
     Malformed(Algorithm),
+    /// No key of the set signs.
+    #[error("none of the signing keys signs")]
+    NoneSigns,
     /// The claims could not be signed.
     #[error("the token could not be signed")]
     Sign,
@@ -73,9 +79,39 @@ pub struct SigningKey {
     id: Arc<str>,
     algorithm: Algorithm,
     private: Zeroizing<Vec<u8>>,
-    encoding: EncodingKey,
+    signer: Signer,
+    /// The header of every token it signs, in base64url, with the dot behind it.
+    header: String,
     decoding: DecodingKey,
     public: Option<Value>,
+}
+
+/// A key ready to sign: reading it anew for each token would cost more than signing.
+enum Signer {
+    EdDsa(Ed25519KeyPair),
+    Es256(EcdsaKeyPair),
+    Hs256(Box<hmac::Key>),
+    Rs256(RsaKeyPair),
+}
+
+impl Signer {
+    /// The signature as JWS writes it (RFC 7518 section 3, RFC 8037 section 3.1).
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningKeyError> {
+        let random = rand::SystemRandom::new();
+        match self {
+            Self::EdDsa(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+            Self::Es256(pair) => pair
+                .sign(&random, message)
+                .map(|signature| signature.as_ref().to_vec())
+                .map_err(|_| SigningKeyError::Sign),
+            Self::Hs256(key) => Ok(hmac::sign(key, message).as_ref().to_vec()),
+            Self::Rs256(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                let signed = pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature);
+                signed.map(|()| signature).map_err(|_| SigningKeyError::Sign)
+            }
+        }
+    }
 }
 
 /// What stands before the PKCS#1 key in the PKCS#8 of a 2048-bit RSA key (RFC 5208 section 5): two outer lengths of
@@ -116,12 +152,12 @@ impl SigningKey {
     pub fn from_private(algorithm: Algorithm, private: Zeroizing<Vec<u8>>) -> Result<Self, SigningKeyError> {
         let malformed = || SigningKeyError::Malformed(algorithm);
         let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let (encoding, decoding, mut public) = match algorithm {
+        let (signer, decoding, mut public) = match algorithm {
             Algorithm::EdDsa => {
                 let pair = Ed25519KeyPair::from_pkcs8(&private).map_err(|_| malformed())?;
                 let x = b64(pair.public_key().as_ref());
                 let decoding = DecodingKey::from_ed_components(&x).map_err(|_| malformed())?;
-                (EncodingKey::from_ed_der(&private), decoding, Some(json!({"kty": "OKP", "crv": "Ed25519", "x": x})))
+                (Signer::EdDsa(pair), decoding, Some(json!({"kty": "OKP", "crv": "Ed25519", "x": x})))
             }
             Algorithm::Es256 => {
                 let pair =
@@ -134,7 +170,7 @@ impl SigningKey {
                 let (x, y) = (b64(x), b64(y));
                 let decoding = DecodingKey::from_ec_components(&x, &y).map_err(|_| malformed())?;
                 let public = json!({"kty": "EC", "crv": "P-256", "x": x, "y": y});
-                (EncodingKey::from_ec_der(&private), decoding, Some(public))
+                (Signer::Es256(pair), decoding, Some(public))
             }
             Algorithm::Rs256 => {
                 let pair = RsaKeyPair::from_der(&private).map_err(|_| malformed())?;
@@ -142,10 +178,13 @@ impl SigningKey {
                 let (n, e) = (n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero());
                 let decoding = DecodingKey::from_rsa_raw_components(n, e);
                 let public = json!({"kty": "RSA", "n": b64(n), "e": b64(e)});
-                (EncodingKey::from_rsa_der(&private), decoding, Some(public))
+                (Signer::Rs256(pair), decoding, Some(public))
             }
             Algorithm::Hs256 if private.len() < 32 => return Err(malformed()),
-            Algorithm::Hs256 => (EncodingKey::from_secret(&private), DecodingKey::from_secret(&private), None),
+            Algorithm::Hs256 => {
+                let signer = Signer::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &private)));
+                (signer, DecodingKey::from_secret(&private), None)
+            }
         };
         let id = key_id(algorithm, public.as_ref(), &private);
         if let Some(Value::Object(jwk)) = &mut public {
@@ -153,7 +192,9 @@ impl SigningKey {
             jwk.insert("alg".into(), json!(algorithm.as_str()));
             jwk.insert("use".into(), json!("sig"));
         }
-        Ok(Self { id: id.into(), algorithm, private, encoding, decoding, public })
+        let header = json!({"typ": "at+jwt", "alg": algorithm.as_str(), "kid": id}).to_string();
+        let header = format!("{}.", URL_SAFE_NO_PAD.encode(header));
+        Ok(Self { id: id.into(), algorithm, private, signer, header, decoding, public })
     }
 
     /// Its `kid`.
@@ -175,16 +216,20 @@ impl SigningKey {
         &self.decoding
     }
 
-    #[cfg(test)]
-    pub(super) const fn encoding_for_tests(&self) -> &EncodingKey {
-        &self.encoding
+    /// The claims as a JWS compact serialization (RFC 7515 section 7.1).
+    pub(super) fn sign<T: Serialize>(&self, claims: &T) -> Result<String, SigningKeyError> {
+        let payload = serde_json::to_vec(claims).map_err(|_| SigningKeyError::Sign)?;
+        let mut token = self.header.clone();
+        URL_SAFE_NO_PAD.encode_string(payload, &mut token);
+        let signature = self.sign_bytes(token.as_bytes())?;
+        token.push('.');
+        token.push_str(&signature);
+        Ok(token)
     }
 
-    pub(super) fn sign<T: Serialize>(&self, claims: &T) -> Result<String, SigningKeyError> {
-        let mut header = Header::new(self.algorithm.jose());
-        header.typ = Some("at+jwt".to_owned());
-        header.kid = Some(self.id.to_string());
-        jsonwebtoken::encode(&header, claims, &self.encoding).map_err(|_| SigningKeyError::Sign)
+    /// The signature of any bytes, in base64url.
+    pub(super) fn sign_bytes(&self, message: &[u8]) -> Result<String, SigningKeyError> {
+        Ok(URL_SAFE_NO_PAD.encode(self.signer.sign(message)?))
     }
 }
 
@@ -206,24 +251,51 @@ fn key_id(algorithm: Algorithm, public: Option<&Value>, private: &[u8]) -> Strin
     URL_SAFE_NO_PAD.encode(context.finish().as_ref().get(..16).unwrap_or_default())
 }
 
-/// The signing keys of a node: one signs, all prove.
+/// A key with its place in the schedule.
+#[derive(Debug)]
+pub struct ScheduledKey {
+    /// The key.
+    pub key: SigningKey,
+    /// From when on it signs, until another one does. It is published and proves before that already. `None`: it only
+    /// proves (an algorithm that is not configured any more).
+    pub signs_from: Option<Timestamp>,
+}
+
+/// The signing keys of a node: at each instant one signs, all prove and are published.
 #[derive(Debug)]
 pub struct SigningKeySet {
-    current: Arc<SigningKey>,
+    /// INVARIANT: not empty; by the instant from which each signs.
+    signers: Vec<(Timestamp, Arc<SigningKey>)>,
     keys: HashMap<Arc<str>, Arc<SigningKey>>,
 }
 
 impl SigningKeySet {
-    /// A set that signs with `current` and proves with it and `others`.
+    /// A set that signs with `current` for good and proves with it and `others`.
     pub fn new(current: SigningKey, others: impl IntoIterator<Item = SigningKey>) -> Self {
         let current = Arc::new(current);
         let all = others.into_iter().map(Arc::new).chain([Arc::clone(&current)]);
-        Self { current, keys: all.map(|key| (Arc::clone(&key.id), key)).collect() }
+        let keys = all.map(|key| (Arc::clone(&key.id), key)).collect();
+        Self { signers: vec![(Timestamp::from_unix(i64::MIN), current)], keys }
     }
 
-    /// The key that signs.
-    pub fn current(&self) -> &SigningKey {
-        &self.current
+    /// A set by a schedule. Errors: `NoneSigns` where every key only proves.
+    pub fn scheduled(keys: impl IntoIterator<Item = ScheduledKey>) -> Result<Self, SigningKeyError> {
+        let (mut signers, mut all) = (Vec::new(), HashMap::new());
+        for ScheduledKey { key, signs_from } in keys {
+            let key = Arc::new(key);
+            signers.extend(signs_from.map(|from| (from, Arc::clone(&key))));
+            all.insert(Arc::clone(&key.id), key);
+        }
+        // Two that begin at the same instant: every node must choose the same one.
+        signers.sort_by(|(a, one), (b, other)| (a, one.id()).cmp(&(b, other.id())));
+        if signers.is_empty() { Err(SigningKeyError::NoneSigns) } else { Ok(Self { signers, keys: all }) }
+    }
+
+    /// The key that signs at `now`: the last one whose time has come. Before the first one's time, by a clock that was
+    /// set back, the first one.
+    pub fn signer(&self, now: Timestamp) -> Option<&SigningKey> {
+        let begun = self.signers.iter().rev().find(|(from, _)| *from <= now);
+        begun.or_else(|| self.signers.first()).map(|(_, key)| key.as_ref())
     }
 
     /// The key of that id.

@@ -5,7 +5,7 @@
 mod keys;
 mod verify;
 
-pub use keys::{Algorithm, SealError, SealingKey, SigningKey, SigningKeyError, SigningKeySet};
+pub use keys::{Algorithm, ScheduledKey, SealError, SealingKey, SigningKey, SigningKeyError, SigningKeySet};
 pub use verify::{MAX_TOKEN_BYTES, TokenError, verify};
 
 use crate::model::AccessTokenClaims;
@@ -26,7 +26,8 @@ struct WireClaims<'a> {
     scope: Option<std::borrow::Cow<'a, str>>,
 }
 
-/// Signs an access token with the set's current key: a JWS compact serialization with `typ: at+jwt`.
+/// Signs an access token with the key that signs when it is issued (`iat`): a JWS compact serialization with
+/// `typ: at+jwt`.
 pub fn sign(claims: &AccessTokenClaims, keys: &SigningKeySet) -> Result<String, SigningKeyError> {
     let wire = WireClaims {
         iss: claims.issuer.as_ref().into(),
@@ -39,7 +40,7 @@ pub fn sign(claims: &AccessTokenClaims, keys: &SigningKeySet) -> Result<String, 
         secret_version: claims.secret_version.0,
         scope: claims.scope.as_deref().map(Into::into),
     };
-    keys.current().sign(&wire)
+    keys.signer(claims.issued_at).ok_or(SigningKeyError::NoneSigns)?.sign(&wire)
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ fn wire() -> Value {
 /// Signs any header and payload with the genuine key: forgeries that have the key's own signature.
 fn forge(keys: &SigningKeySet, header: &str, payload: &str) -> String {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
-    let signature = keys.current().sign_bytes(message.as_bytes());
+    let signature = keys.current().sign_bytes(message.as_bytes()).unwrap();
     format!("{message}.{signature}")
 }
 
@@ -36,9 +36,9 @@ fn header(keys: &SigningKeySet) -> Value {
     json!({"alg": keys.current().algorithm().as_str(), "typ": "at+jwt", "kid": keys.current().id()})
 }
 
-impl SigningKey {
-    fn sign_bytes(&self, message: &[u8]) -> String {
-        jsonwebtoken::crypto::sign(message, self.encoding_for_tests(), self.algorithm().jose()).unwrap()
+impl SigningKeySet {
+    fn current(&self) -> &SigningKey {
+        self.signer(claims().issued_at).unwrap()
     }
 }
 
@@ -240,4 +240,47 @@ fn keys_do_not_print() {
     let key = SigningKey::generate(Algorithm::Hs256).unwrap();
     let printed = format!("{key:?} {:?}", SealingKey::new(&[9; 32]).unwrap());
     assert!(printed.contains("redacted") && !printed.contains("private"));
+}
+
+fn scheduled(keys: [(Algorithm, Option<i64>); 4]) -> (SigningKeySet, Vec<String>) {
+    let keys = keys.map(|(algorithm, from)| ScheduledKey {
+        key: SigningKey::generate(algorithm).unwrap(),
+        signs_from: from.map(Timestamp::from_unix),
+    });
+    let ids = keys.iter().map(|scheduled| scheduled.key.id().to_owned()).collect();
+    (SigningKeySet::scheduled(keys).unwrap(), ids)
+}
+
+#[test]
+fn each_key_signs_in_its_time() {
+    let plan = [
+        (Algorithm::EdDsa, Some(200)),
+        (Algorithm::Rs256, None),
+        (Algorithm::EdDsa, Some(100)),
+        (Algorithm::EdDsa, Some(300)),
+    ];
+    let (keys, ids) = scheduled(plan);
+    for (now, at) in [(0, 2), (99, 2), (100, 2), (199, 2), (200, 0), (299, 0), (300, 3), (9999, 3)] {
+        assert_eq!(keys.signer(Timestamp::from_unix(now)).unwrap().id(), ids[at], "{now}");
+        let claims = AccessTokenClaims { issued_at: Timestamp::from_unix(now), ..claims() };
+        let token = sign(&claims, &keys).unwrap();
+        let header = jsonwebtoken::decode_header(&token).unwrap();
+        assert_eq!(header.kid.as_deref(), Some(ids[at].as_str()));
+        assert_eq!(verify(&token, &keys).unwrap(), claims);
+    }
+    // Published before it signs, and after.
+    let published = keys.jwks();
+    let mut listed: Vec<&str> =
+        published["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap()).collect();
+    let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    ids.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(listed, ids);
+}
+
+#[test]
+fn a_set_that_cannot_sign_is_none() {
+    let only = ScheduledKey { key: SigningKey::generate(Algorithm::EdDsa).unwrap(), signs_from: None };
+    assert!(matches!(SigningKeySet::scheduled([only]), Err(SigningKeyError::NoneSigns)));
+    assert!(matches!(SigningKeySet::scheduled([]), Err(SigningKeyError::NoneSigns)));
 }

@@ -53,6 +53,7 @@ fn the_reference_loads_and_says_the_defaults() {
     assert_eq!(node.store, StoreUrl::Sqlite(conf.join("data/portcullis.db")));
     assert_eq!(node.limits, HeadLimits::default());
     assert_eq!((node.token_lifetime, node.token_algorithm), (Duration::from_secs(3600), TokenAlgorithm::EdDsa));
+    assert_eq!(node.key_rotation, Some(Duration::from_secs(90 * 86_400)));
     assert_eq!((node.workers, &node.access_log, node.metrics_per_environment), (0, &AccessLog::Stdout, true));
     assert!(node.trusted_proxies.is_empty() && node.control.public_url.is_none());
 
@@ -61,6 +62,7 @@ fn the_reference_loads_and_says_the_defaults() {
     let relative = |path: &Path| path.strip_prefix(folder).unwrap().to_owned();
     assert_eq!(relative(&empty.secret_key_file), Path::new("data/secret.key"));
     assert_eq!(relative(&empty.tenants_dir), Path::new("tenants"));
+    assert_eq!(empty.key_rotation, node.key_rotation);
     assert_eq!((empty.edge.bind, empty.limits, empty.workers), (node.edge.bind.clone(), node.limits, node.workers));
 }
 
@@ -118,6 +120,7 @@ fn everything_can_be_set() {
         [listeners.metrics]\nbind = []\n[store]\nurl = \"sqlite:/var/lib/p.db\"\n[edge]\nworkers = 2\n\
         trusted_proxies = [\"10.0.0.0/8\"]\n[edge.limits]\nheader_bytes = \"1KiB\"\nheader_fields = 250\n\
         target_bytes = \"64KiB\"\nheader_timeout = \"5m\"\n[tokens]\nlifetime = \"24h\"\nalgorithm = \"HS256\"\n\
+        key_rotation = \"off\"\n\
         [log]\naccess = \"log/access.log\"\n[metrics]\nper_environment = false\n";
     let folder = folder(&[("portcullis.toml", node)]);
     let node = load(&folder.path().join("portcullis.toml"), now()).unwrap().node;
@@ -128,6 +131,7 @@ fn everything_can_be_set() {
     assert_eq!(node.secret_key_file, folder.path().join("d/secret.key"));
     assert_eq!((node.limits.header_bytes, node.limits.target_bytes, node.limits.header_fields), (1024, 65536, 250));
     assert_eq!((node.token_lifetime, node.token_algorithm), (Duration::from_secs(86_400), TokenAlgorithm::Hs256));
+    assert_eq!(node.key_rotation, None);
     assert_eq!(node.access_log, AccessLog::File(folder.path().join("log/access.log")));
 }
 
@@ -166,7 +170,8 @@ fn declared_keys_are_whole() {
     let tenant = format!(
         "{ENVIRONMENT}upstream = \"http://127.0.0.1:9000\"\nroles = {{ events = [\"api:read\"] }}\n\
          [[environments.production.keys]]\nclient_id = \"one\"\nname = \"One\"\nsecret_digest = \"{one}\"\n\
-         permissions = [\"api:write\", \"portcullis:tokens:introspect\"]\nexpires_at = 2020-01-01T02:00:00+02:00\n\
+         permissions = [\"api:write\", \"portcullis:tokens:introspect\", \"portcullis:keys:view\"]\n\
+         expires_at = 2020-01-01T02:00:00+02:00\n\
          allowlist = {{ networks = [\"::ffff:203.0.113.42\"], platform = true }}\n\
          [[environments.production.keys]]\nclient_id = \"two\"\nname = \"Two\"\nsecret_digest = \"{two}\"\n\
          role = \"events\"\nexpires_at = \"2027-01-31T00:00:00Z\"\n"
@@ -177,7 +182,7 @@ fn declared_keys_are_whole() {
     let [first, second] = production.keys.as_slice() else { panic!("two keys") };
     assert_eq!(first.expires_at.unwrap().to_string(), "2020-01-01T00:00:00Z");
     assert_eq!(first.allowlist.as_ref().unwrap().networks()[0].to_string(), "203.0.113.42");
-    assert!(matches!(&first.kind, KeyKind::FineGrained { permissions } if permissions.len() == 2));
+    assert!(matches!(&first.kind, KeyKind::FineGrained { permissions } if permissions.len() == 3));
     assert_eq!((first.managed_by, first.created_at, first.created_by.as_str()), (ManagedBy::File, now(), "file"));
     assert_eq!((first.secret_version.0, second.secret_version.0), (1, 0x4040_4040_4040_4041));
     assert_eq!(second.kind, KeyKind::Legacy { role: "events".to_owned() });

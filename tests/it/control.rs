@@ -1,20 +1,24 @@
 //! The control API over real sockets: an axum server above a SQLite store that can be told to fail, asked by ureq.
 
 mod access;
+mod audit;
 mod bootstrap;
 mod changes;
+mod contract;
 mod fields;
 mod flaky;
+mod life;
 mod listing;
 mod places;
 
+use contract::Contract;
 use flaky::FlakyStore;
-use portcullis::control::{Control, ControlParts, ensure_bootstrap_token, router};
+use portcullis::control::{Control, ControlParts, NodeActions, NodeProblem, ensure_bootstrap_token, router};
 use portcullis::model::{
-    ApiKey, BaseUrl, ClientId, Environment, EnvironmentId, Identifier, KeyKind, KeyName, ManagedBy, Network, Operation,
-    OperationPattern, Organization, PathRules, Permission, PermissionName, PlatformAddresses, Preset, Revision, Role,
-    SecretDigest, SecretVersion, Timestamp, Upstream, UpstreamAuthorization, UpstreamHost, UpstreamTimeouts,
-    UpstreamUrl,
+    Act, Actor, ApiKey, BaseUrl, ClientId, Environment, EnvironmentId, Identifier, KeyKind, KeyName, ManagedBy,
+    Network, NetworkSet, Operation, OperationPattern, Organization, PathRules, Permission, PermissionName,
+    PlatformAddresses, Preset, Revision, Role, SecretDigest, SecretVersion, Timestamp, Upstream, UpstreamAuthorization,
+    UpstreamHost, UpstreamTimeouts, UpstreamUrl,
 };
 use portcullis::store::{SqliteStore, Store};
 use portcullis::tables::{Snapshot, Tables};
@@ -26,7 +30,13 @@ use std::time::Duration;
 
 /// The second at which every test happens: 2030-03-17T17:46:40Z.
 const NOON: Timestamp = Timestamp::from_unix(1_900_000_000);
+const CONTROL_URL: &str = "http://control.test";
 const KEYS: &str = "/v1/organizations/acme/environments/production/keys";
+
+/// Something that the node's operator does.
+fn act() -> Act {
+    Act::of(Actor::Operator, NOON)
+}
 
 fn noon() -> Timestamp {
     NOON
@@ -61,6 +71,7 @@ fn declared(client_id: &str, name: &str) -> ApiKey {
         name: KeyName::parse(name).unwrap(),
         description: String::new(),
         kind: KeyKind::FineGrained { permissions: names(&["cards:read"]) },
+        may_grant: vec![],
         allowlist: None,
         secret_digest: SecretDigest::of(b"s"),
         secret_last_four: String::new(),
@@ -71,6 +82,7 @@ fn declared(client_id: &str, name: &str) -> ApiKey {
         rotated_at: None,
         revoked_at: None,
         last_used_at: None,
+        last_address: None,
         revision: Revision(0),
         managed_by: ManagedBy::File,
     }
@@ -119,6 +131,20 @@ fn strict_acme() -> Organization {
     Organization { block_legacy_keys: Some(true), max_key_lifetime: lifetime, ..acme() }
 }
 
+/// A node that does what it is told, which is nothing.
+struct Deaf;
+
+#[async_trait::async_trait]
+impl NodeActions for Deaf {
+    async fn reload(&self) -> Result<(), NodeProblem> {
+        Err(NodeProblem::Files(vec!["acme.toml:3: no".to_owned()]))
+    }
+    fn drain(&self) {}
+    async fn rotate_signing_key(&self, _: bool, _: &Act) -> Result<(), NodeProblem> {
+        Ok(())
+    }
+}
+
 /// A control API on a port of its own.
 struct Node {
     runtime: tokio::runtime::Runtime,
@@ -127,7 +153,8 @@ struct Node {
     tables: Arc<Tables>,
     control: Arc<Control>,
     token: String,
-    _folder: tempfile::TempDir,
+    contract: Contract,
+    folder: tempfile::TempDir,
 }
 
 /// An answer, read whole.
@@ -188,7 +215,7 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("portcullis.db");
         let store = Arc::new(FlakyStore::over(runtime.block_on(SqliteStore::open(&file)).unwrap()));
-        let made = runtime.block_on(ensure_bootstrap_token(store.as_ref(), folder.path())).unwrap().unwrap();
+        let made = runtime.block_on(ensure_bootstrap_token(store.as_ref(), folder.path(), NOON)).unwrap().unwrap();
         let token = std::fs::read_to_string(made).unwrap().trim().to_owned();
         let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
         let tables = Arc::new(Tables::new(
@@ -198,6 +225,9 @@ impl Node {
         let control = Arc::new(Control::new(ControlParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             tables: Arc::clone(&tables),
+            node: Arc::new(Deaf),
+            control_url: BaseUrl::parse(CONTROL_URL).unwrap(),
+            trusted_proxies: NetworkSet::default(),
             version: "1.2.3",
             started_at: NOON,
             clock: noon,
@@ -205,8 +235,9 @@ impl Node {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let app = router(Arc::clone(&control));
-        runtime.spawn(async move { axum::serve(listener, app).await });
-        Self { runtime, address, store, tables, control, token, _folder: folder }
+        let service = app.into_make_service_with_connect_info::<SocketAddr>();
+        runtime.spawn(async move { axum::serve(listener, service).await });
+        Self { runtime, address, store, tables, control, token, contract: Contract::new(), folder }
     }
 
     fn url(&self, path: &str) -> String {
@@ -259,6 +290,7 @@ impl Node {
         let answer = Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), text };
         assert_eq!(answer.header("cache-control"), "no-store", "{answer:?}");
         assert_eq!(answer.header("x-request-id").len(), 32, "{answer:?}");
+        self.contract.check(method, path, &answer);
         answer
     }
 }

@@ -5,6 +5,7 @@ mod framing;
 mod observation;
 mod refusals;
 mod token_endpoint;
+mod token_questions;
 
 use crate::harness::{Gateway, RawResponse, Request};
 

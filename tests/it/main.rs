@@ -9,9 +9,11 @@
 
 mod bad_input;
 mod cli;
+mod cli_examples;
 mod clients;
 mod config;
 mod control;
+mod copies;
 mod demo;
 mod edge;
 mod faults;
@@ -22,6 +24,7 @@ mod process;
 mod prometheus;
 mod readme;
 mod restart;
+mod rules;
 mod schemathesis;
 mod start;
 mod store;

@@ -12,7 +12,8 @@ mod sqlite;
 mod together;
 
 use portcullis::model::{
-    Allowlist, ClientId, EnvironmentId, Identifier, KeyKind, KeyName, Network, PermissionName, SecretDigest, Timestamp,
+    Act, Actor, Allowlist, ClientId, EnvironmentId, Identifier, KeyKind, KeyName, MemberId, Network, PermissionName,
+    Revision, SecretDigest, Timestamp,
 };
 use portcullis::store::{KeyFilter, NewKey, Page, Rotation, Store};
 use std::sync::Arc;
@@ -119,6 +120,16 @@ fn allowlist(networks: &[&str], platform: bool) -> Option<Allowlist> {
     Some(Allowlist::new(networks.iter().map(|text| Network::parse(text).unwrap()).collect(), platform).unwrap())
 }
 
+/// Something that Ada does at an instant.
+fn act_at(at: Timestamp) -> Act {
+    let id = MemberId::from_entropy([7; 16]);
+    Act::of(Actor::Member { id, email: "ada@acme.example".to_owned() }, at)
+}
+
+fn act() -> Act {
+    act_at(NOON)
+}
+
 /// A plain key of production.
 fn new_key(named: &str) -> NewKey {
     let client_id = fresh_id();
@@ -129,11 +140,11 @@ fn new_key(named: &str) -> NewKey {
         name: name(named),
         description: String::new(),
         kind: permissions(&["cards:read"]),
+        may_grant: vec![],
         allowlist: None,
         secret_last_four: "wxyz".to_owned(),
         expires_at: None,
-        created_by: "ada@acme.example".to_owned(),
-        created_at: NOON,
+        policies: Revision(0),
     }
 }
 
@@ -143,12 +154,12 @@ fn rotation(secret: &str) -> Rotation {
         secret_last_four: "abcd".to_owned(),
         expires_at: None,
         allowlist: None,
-        rotated_at: NOON.plus_seconds(60),
+        policies: Revision(0),
     }
 }
 
 fn everything() -> KeyFilter {
-    KeyFilter { status: None, legacy: None, query: None, expires_before: None, now: NOON }
+    KeyFilter { status: None, legacy: None, query: None, expires_before: None, unused_since: None, now: NOON }
 }
 
 fn page(limit: u32) -> Page {

@@ -261,3 +261,31 @@ fn the_papers_name_files_that_exist() {
     }
     none(&broken, "papers follow the tree: name the file where it is now.");
 }
+
+/// The tests in `tests/it/rules/`, as `docs/rules.md` names them.
+fn rule_tests() -> Vec<String> {
+    let mut tests = Vec::new();
+    for file in ["stated", "decided"] {
+        let text = read(&format!("tests/it/rules/{file}.rs"));
+        let functions = text.split("#[test]").skip(1).filter_map(|rest| rest.split("fn ").nth(1)?.split('(').next());
+        tests.extend(functions.map(|name| format!("rules::{file}::{name}")));
+    }
+    tests
+}
+
+#[test]
+fn every_rule_has_its_test_and_the_table_names_it() {
+    let (table, tests) = (read("docs/rules.md"), rule_tests());
+    let rows: Vec<&str> = table.lines().filter_map(|line| line.strip_prefix("| ")).collect();
+    let rules = (1..=16).map(|number| format!("S{number}")).chain((1..=12).map(|number| number.to_string()));
+    let mut broken: Vec<String> = rules
+        .filter(|rule| !rows.iter().any(|row| row.split(" | ").next() == Some(rule) && row.contains("`rules::")))
+        .map(|rule| format!("docs/rules.md: no row with a test for {rule}"))
+        .collect();
+    let named: Vec<&str> = table.split('`').filter(|word| word.starts_with("rules::")).collect();
+    let missing = named.iter().filter(|name| !tests.iter().any(|test| test == *name));
+    broken.extend(missing.map(|name| format!("docs/rules.md: `{name}` is no test")));
+    let untold = tests.iter().filter(|test| !named.contains(&test.as_str()));
+    broken.extend(untold.map(|test| format!("docs/rules.md does not name `{test}`")));
+    none(&broken, "each rule has a row in docs/rules.md and a test in tests/it/rules/; keep the two together.");
+}

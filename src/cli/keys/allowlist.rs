@@ -15,6 +15,11 @@ pub(super) struct AllowlistArguments {
 }
 
 impl AllowlistArguments {
+    /// The networks, as they were written, and whether the platform is allowed.
+    pub(super) fn parts(&self) -> (&[String], bool) {
+        (&self.allow, self.allow_platform)
+    }
+
     /// The `allowlist` field; `None` where no flag was given.
     pub(super) fn field(&self) -> Option<Value> {
         if self.allow.is_empty() && !self.allow_platform {

@@ -1,13 +1,16 @@
-//! `portcullis keys`: list, show, create, rotate and revoke API keys of one environment.
+//! `portcullis keys`: the API keys of one environment, and digests for those that a file declares.
 
 mod allowlist;
 mod create;
+mod digest;
+mod edit;
 mod expiry;
 mod list;
 mod object;
 mod revoke;
 mod rotate;
 mod show;
+mod usage;
 
 use super::client::Client;
 use super::failure::Failure;
@@ -15,7 +18,7 @@ use super::options::{ClientOptions, ScopeOptions};
 use crate::model::EnvironmentId;
 use clap::Subcommand;
 
-/// List, show, create, rotate and revoke API keys
+/// List, show, create, edit, rotate and revoke API keys
 #[derive(clap::Args)]
 pub(super) struct Keys {
     #[command(flatten)]
@@ -31,10 +34,13 @@ pub(super) struct Keys {
 #[derive(Subcommand)]
 enum Command {
     Create(create::Create),
+    Digest(digest::Digest),
+    Edit(edit::Edit),
     List(list::List),
     Revoke(revoke::Revoke),
     Rotate(rotate::Rotate),
     Show(show::Show),
+    Usage(usage::Usage),
 }
 
 /// Where a subcommand works and how it prints.
@@ -48,7 +54,9 @@ impl Keys {
     pub(super) fn run(&self) -> Result<(), Failure> {
         match &self.command {
             Command::Create(command) => command.run(&self.context()?, crate::clock::now()),
-            Command::List(command) => command.run(&self.context()?),
+            Command::Digest(command) => command.run(&self.scope, self.options.is_json(), crate::clock::now()),
+            Command::Edit(command) => command.run(&self.context()?),
+            Command::List(command) => command.run(&self.context()?, crate::clock::now()),
             Command::Revoke(command) => {
                 command.confirmation.require_possible()?;
                 command.run(&self.context()?)
@@ -58,6 +66,7 @@ impl Keys {
                 command.run(&self.context()?, crate::clock::now())
             }
             Command::Show(command) => command.run(&self.context()?),
+            Command::Usage(command) => command.run(&self.context()?),
         }
     }
 

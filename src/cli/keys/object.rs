@@ -1,11 +1,9 @@
 //! The key object of the control API, printed for people.
 
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::output::{facts, note, print, print_json};
+use crate::cli::output::{NOTHING, facts, note, print, print_json};
 use serde::Deserialize;
 use serde_json::Value;
-
-const NONE: &str = "-";
 
 /// The fields that tables show. Only the id is required: what a node leaves out shows as absent.
 #[derive(Deserialize)]
@@ -20,7 +18,7 @@ pub(super) struct KeyObject {
     #[serde(default, rename = "type")]
     pub(super) kind: String,
     #[serde(default)]
-    permissions: Option<Vec<String>>,
+    pub(super) permissions: Option<Vec<String>>,
     #[serde(default)]
     role: Option<String>,
     #[serde(default)]
@@ -37,6 +35,10 @@ pub(super) struct KeyObject {
     rotated_at: Option<String>,
     #[serde(default)]
     last_used_at: Option<String>,
+    #[serde(default)]
+    last_address: Option<String>,
+    #[serde(default)]
+    may_grant: Option<Vec<String>>,
     #[serde(default)]
     managed_by: Option<String>,
 }
@@ -59,7 +61,7 @@ impl KeyObject {
     }
 
     pub(super) fn last_used(&self) -> String {
-        self.last_used_at.clone().unwrap_or_else(|| NONE.to_owned())
+        self.last_used_at.clone().unwrap_or_else(|| NOTHING.to_owned())
     }
 
     /// `any address`, or the networks and the platform.
@@ -70,7 +72,7 @@ impl KeyObject {
     }
 
     fn facts(&self) -> String {
-        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| NONE.to_owned());
+        let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| NOTHING.to_owned());
         let mut rows = vec![("client_id", self.client_id.clone())];
         rows.extend(self.client_secret.clone().map(|secret| ("client_secret", secret)));
         rows.push(("name", self.name.clone()));
@@ -82,12 +84,14 @@ impl KeyObject {
             Some(role) => rows.push(("role", role.clone())),
             None => rows.push(("permissions", self.permissions.clone().unwrap_or_default().join(", "))),
         }
+        rows.extend(self.may_grant.as_ref().map(|names| ("may grant", names.join(", "))));
         rows.push(("allowed from", self.allowed_from()));
         rows.push(("status", self.status.clone()));
         rows.push(("expires", self.expires()));
         rows.push(("created", format!("{} by {}", or_none(&self.created_at), or_none(&self.created_by))));
         rows.push(("rotated", or_none(&self.rotated_at)));
-        rows.push(("last used", self.last_used()));
+        let from = self.last_address.as_ref().map(|address| format!(" from {address}"));
+        rows.push(("last used", format!("{}{}", self.last_used(), from.unwrap_or_default())));
         rows.push(("managed by", or_none(&self.managed_by)));
         facts(&rows)
     }

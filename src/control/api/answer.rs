@@ -1,35 +1,91 @@
 //! Answers: JSON, and refusals as RFC 9457 problems with the request's id in them.
 
+use super::code::Code;
+use super::schema::RequestIdText;
+use crate::access::Denial;
 use crate::control::keys::draw;
-use crate::control::{FieldError, KeyProblem};
+use crate::control::{ControlProblem, FieldError};
+use crate::model::hex;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::json;
+use std::borrow::Cow;
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{Array, ObjectBuilder, Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The request's id, for those who log or record it.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub(super) String);
 
 /// A refusal. It becomes a whole answer in [`finish`], which knows the request's id.
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
-    status: StatusCode,
-    code: &'static str,
-    title: &'static str,
+    code: Code,
     detail: String,
     errors: Option<Vec<FieldError>>,
 }
 
+/// Why a request was refused (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub(super) struct Problem<'a> {
+    /// `urn:portcullis:problem:` and the code.
+    #[serde(rename = "type")]
+    #[schema(pattern = "^urn:portcullis:problem:[a-z_]+$", example = "urn:portcullis:problem:not_found")]
+    kind: String,
+    /// A few words, the same for every refusal of the kind.
+    #[schema(example = "Not found")]
+    title: &'a str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599, example = 404)]
+    status: u16,
+    /// What happened to this request, and what can be done about it.
+    #[schema(example = "there is nothing at this path")]
+    detail: &'a str,
+    /// The stable name of the kind: what programs compare.
+    #[schema(value_type = Code)]
+    code: &'a str,
+    /// The request's id, also in `X-Request-Id`: what to ask about.
+    #[schema(value_type = RequestIdText)]
+    request_id: &'a str,
+    /// With the code `invalid`: every field or parameter that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    errors: Option<&'a [FieldError]>,
+}
+
 impl Refusal {
-    fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, title, detail: detail.into(), errors: None }
+    fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: None }
     }
 
     pub(super) fn body_too_large() -> Self {
-        let detail = format!("a request body has at most {} bytes", super::BODY_LIMIT);
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "Body too large", detail)
+        Self::new(Code::BodyTooLarge, format!("a request body has at most {} bytes", super::BODY_LIMIT))
+    }
+
+    /// What the edge would say of the token, said here.
+    pub(super) fn denied(denial: &Denial) -> Self {
+        Self::new(Code::of_caller(denial), denial.detail())
+    }
+
+    pub(super) fn fault() -> Self {
+        ControlProblem::Fault.into()
+    }
+
+    /// Files that were read again and have problems.
+    pub(super) fn files(problems: &[String]) -> Self {
+        let errors = problems.iter().map(|problem| FieldError {
+            pointer: String::new(),
+            code: "configuration_invalid",
+            message: problem.clone(),
+        });
+        let detail = "the files have problems, and what was there before serves on; `errors` names them";
+        Self { errors: Some(errors.collect()), ..Self::new(Code::ConfigurationInvalid, detail) }
     }
 
     pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
@@ -37,74 +93,101 @@ impl Refusal {
             [only] => format!("{}: {}", only.pointer, only.message),
             several => format!("{} fields are not valid; `errors` names them", several.len()),
         };
-        let refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Not valid", detail);
-        Self { errors: Some(errors), ..refusal }
+        Self { errors: Some(errors), ..Self::new(Code::Invalid, detail) }
+    }
+
+    /// The code, where this refuses an attempt that the audit log should know of: not a slip of the pen.
+    pub(super) fn attempt(&self) -> Option<&'static str> {
+        const POLICIES: [&str; 4] = ["expiry_required", "expiry_too_far", "grant_exceeds_own", "legacy_blocked"];
+        match self.status() {
+            StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::TOO_MANY_REQUESTS => Some(self.code.as_str()),
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                let errors = self.errors.as_deref().unwrap_or_default();
+                errors.iter().map(|error| error.code).find(|code| POLICIES.contains(code))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether whoever was refused has a part in the organization: its own log then tells of it.
+    pub(super) fn is_insiders(&self) -> bool {
+        matches!(self.status(), StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY)
     }
 
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", "Malformed request", detail)
+        Self::new(Code::Malformed, detail)
     }
 
     pub(super) fn method_not_allowed() -> Self {
         let detail = "this path does not take that method; `Allow` lists those it takes";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method not allowed", detail)
+        Self::new(Code::MethodNotAllowed, detail)
     }
 
     pub(super) fn not_authenticated() -> Self {
         let detail = "this needs `Authorization: Bearer` and a token that counts";
-        Self::new(StatusCode::UNAUTHORIZED, "not_authenticated", "Not signed in", detail)
+        Self::new(Code::NotAuthenticated, detail)
     }
 
     /// One shape for whatever is not there: nobody learns which part of a path was wrong.
     pub(super) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "Not found", "there is nothing at this path")
+        Self::new(Code::NotFound, "there is nothing at this path")
     }
 
     pub(super) fn unsupported_media_type() -> Self {
         let detail = "a request body is JSON and says so: `Content-Type: application/json`";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Not JSON", detail)
+        Self::new(Code::UnsupportedMediaType, detail)
     }
 
-    fn render(&self, request_id: &str) -> String {
-        let mut body = json!({
-            "type": format!("urn:portcullis:problem:{}", self.code),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-            "code": self.code,
-            "request_id": request_id,
-        });
-        if let (Some(errors), Some(members)) = (&self.errors, body.as_object_mut()) {
-            members.insert("errors".to_owned(), json!(errors));
-        }
-        body.to_string()
+    #[cfg(test)]
+    pub(super) fn errors(&self) -> &[FieldError] {
+        self.errors.as_deref().unwrap_or_default()
+    }
+
+    fn status(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    fn render(&self, request_id: &str) -> Response {
+        let problem = Problem {
+            kind: format!("urn:portcullis:problem:{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.status().as_u16(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            request_id,
+            errors: self.errors.as_deref(),
+        };
+        written(self.status(), "application/problem+json", &problem)
     }
 }
 
-impl From<KeyProblem> for Refusal {
-    fn from(problem: KeyProblem) -> Self {
+impl From<ControlProblem> for Refusal {
+    fn from(problem: ControlProblem) -> Self {
         let detail = problem.to_string();
-        match problem {
-            KeyProblem::CursorUnknown => Self::malformed(detail),
-            KeyProblem::Fault => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail),
-            KeyProblem::Invalid(errors) => Self::invalid(errors.into_vec()),
-            KeyProblem::ManagedByFile => Self::new(StatusCode::CONFLICT, "managed_by_file", "Set by file", detail),
-            KeyProblem::NameTaken => Self::new(StatusCode::CONFLICT, "name_taken", "Name taken", detail),
-            KeyProblem::NotFound => Self::not_found(),
-            KeyProblem::RevisionMismatch { .. } => {
-                Self::new(StatusCode::PRECONDITION_FAILED, "revision_mismatch", "Changed since", detail)
-            }
-            KeyProblem::Revoked => Self::new(StatusCode::CONFLICT, "key_revoked", "Key revoked", detail),
-            KeyProblem::Unavailable => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Store unavailable", detail)
-            }
-        }
+        let code = match problem {
+            ControlProblem::Invalid(errors) => return Self::invalid(errors.into_vec()),
+            ControlProblem::NotFound => return Self::not_found(),
+            ControlProblem::CursorUnknown => Code::Malformed,
+            // Handlers that take an idempotency key answer a repetition by themselves.
+            ControlProblem::AlreadyDone(_) | ControlProblem::Fault => Code::Internal,
+            ControlProblem::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+            ControlProblem::ManagedByFile => Code::ManagedByFile,
+            ControlProblem::NameTaken => Code::NameTaken,
+            ControlProblem::NotAllowed(_) => Code::NotAllowed,
+            ControlProblem::RevisionMismatch { .. } => Code::RevisionMismatch,
+            ControlProblem::Revoked => Code::KeyRevoked,
+            ControlProblem::Unavailable => Code::Unavailable,
+        };
+        Self::new(code, detail)
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
         response
     }
@@ -112,29 +195,73 @@ impl IntoResponse for Refusal {
 
 /// `body` as JSON.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    written(status, "application/json", body)
+}
+
+fn written(status: StatusCode, media_type: &'static str, body: &impl Serialize) -> Response {
     match serde_json::to_string(body) {
-        Ok(text) => (status, [(header::CONTENT_TYPE, "application/json")], text).into_response(),
+        Ok(text) => (status, [(header::CONTENT_TYPE, media_type)], text).into_response(),
         Err(error) => {
             tracing::error!("control: an answer cannot be written: {error}");
-            Refusal::from(KeyProblem::Fault).into_response()
+            Refusal::from(ControlProblem::Fault).into_response()
         }
     }
 }
 
+/// One page of a list. In the document it goes by an alias for each kind of object, such as `KeyPage`.
+#[derive(Serialize)]
+pub(super) struct Page<T> {
+    data: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let objects = Array::new(Ref::from_schema_name(T::name()));
+        let cursor = ObjectBuilder::new()
+            .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+            .description(Some("Where the list goes on: the `cursor` of the next request. Null at its end."));
+        let page = ObjectBuilder::new().description(Some("One page of a list."));
+        let page = page.property("data", objects).required("data").property("next_cursor", cursor);
+        page.required("next_cursor").into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into(), T::schema()));
+        T::schemas(schemas);
+    }
+}
+
+/// One page of a list, and where it goes on.
+pub(super) fn page<T: Serialize>(objects: impl Iterator<Item = T>, next_cursor: Option<String>) -> Response {
+    json(StatusCode::OK, &Page { data: objects.collect(), next_cursor })
+}
+
+/// A list that is short enough to be one page, always.
+pub(super) fn list<T: Serialize>(objects: impl Iterator<Item = T>) -> Response {
+    page(objects, None)
+}
+
 /// What every answer has: an id to ask about, no place in any cache, and refusals worded in one way.
-pub(super) async fn finish(request: Request, next: Next) -> Response {
+pub(super) async fn finish(mut request: Request, next: Next) -> Response {
     let Ok(drawn) = draw::<16>() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
-    let request_id: String = drawn.iter().map(|byte| format!("{byte:02x}")).collect();
+    let request_id = hex(&drawn);
+    request.extensions_mut().insert(RequestId(request_id.clone()));
     let mut response = next.run(request).await;
     if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
-        let body = refusal.render(&request_id);
         // Of the first wording only Allow counts.
         let allow = response.headers().get(header::ALLOW).cloned();
-        response = (refusal.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        response = refusal.render(&request_id);
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }
-        if refusal.status == StatusCode::UNAUTHORIZED {
+        if refusal.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
     }

@@ -1,49 +1,82 @@
-//! Who asks. In this version there is one caller: the operator, by the bootstrap token.
-//!
-//! The digest is read from the store at every request, so that a token that ended has ended everywhere at once. While
-//! the store is away the digest it last told opens `GET /v1/status` and nothing else: an operator can still look.
+//! Who asks: the bearer token of a request becomes an [`Asking`], and what is refused is counted for the audit log.
 
 use super::Shared;
-use super::answer::Refusal;
-use crate::control::{Control, KeyProblem};
-use crate::model::SecretDigest;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, header};
+use super::answer::{Refusal, RequestId};
+use crate::access::client_address;
+use crate::control::{Asking, Attempt, Caller, Control, Unproven};
+use crate::model::{Act, Actor, Idempotency, Identifier, hex};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+use std::net::{IpAddr, SocketAddr};
+use zeroize::Zeroizing;
 
-/// What `created_by` says of the operator.
-pub(super) const OPERATOR: &str = "operator";
+/// The longest idempotency key, in bytes.
+const MAX_IDEMPOTENCY_KEY: usize = 255;
 
 /// Lets a request pass if it carries a token that counts.
-pub(super) async fn require(State(control): State<Shared>, request: Request, next: Next) -> Response {
-    let is_status = request.method() == Method::GET && request.uri().path() == "/v1/status";
-    let judged = match bearer(request.headers()) {
-        // Never ask the store on behalf of somebody who shows nothing.
-        None => Err(Refusal::not_authenticated()),
-        Some(token) => operator_digest(&control, is_status).await.and_then(|digest| match digest {
-            Some(digest) if digest.matches(token.as_bytes()) => Ok(()),
-            Some(_) | None => Err(Refusal::not_authenticated()),
-        }),
+pub(super) async fn require(State(control): State<Shared>, mut request: Request, next: Next) -> Response {
+    let request_id = request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone());
+    let address = match address(&control, &request) {
+        Ok(address) => address,
+        Err(refusal) => return refusal.into_response(),
     };
-    match judged {
-        Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+    let route = route(&request);
+    let organization = organization(request.uri());
+    let token = bearer(request.headers()).map(|token| Zeroizing::new(token.to_owned()));
+    let is_status = request.method() == Method::GET && request.uri().path() == "/v1/status";
+    let (actor, response) = match prove(&control, token, address, is_status).await {
+        Ok(caller) => {
+            let actor = caller.actor();
+            let act = Act { address, request_id: request_id.clone(), ..Act::of(actor.clone(), control.now()) };
+            request.extensions_mut().insert(Asking { caller, act });
+            (actor, next.run(request).await)
+        }
+        Err(refusal) => (Actor::Anonymous, refusal.into_response()),
+    };
+    if let Some(refusal) = response.extensions().get::<Refusal>()
+        && let Some(code) = refusal.attempt()
+    {
+        let organization = organization.filter(|_| refusal.is_insiders());
+        control.note_refused(Attempt { organization, actor, address, route, code }, &request_id);
     }
+    response
 }
 
-async fn operator_digest(control: &Control, may_remember: bool) -> Result<Option<SecretDigest>, Refusal> {
-    match control.store.bootstrap_digest().await {
-        Ok(digest) => {
-            *control.last_operator.lock() = digest;
-            Ok(digest)
-        }
-        Err(error) => {
-            let remembered = *control.last_operator.lock();
-            let problem = KeyProblem::from(error);
-            if may_remember && remembered.is_some() { Ok(remembered) } else { Err(problem.into()) }
-        }
-    }
+/// The caller's address: the peer's, or what a trusted proxy says. Without one nothing that asks for it is allowed.
+fn address(control: &Control, request: &Request) -> Result<Option<IpAddr>, Refusal> {
+    let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() else { return Ok(None) };
+    let judged = client_address(peer.ip(), request.headers(), &control.trusted_proxies);
+    judged.map(Some).map_err(|denial| Refusal::malformed(denial.detail()))
+}
+
+async fn prove(
+    control: &Control,
+    token: Option<Zeroizing<String>>,
+    address: Option<IpAddr>,
+    is_status: bool,
+) -> Result<Caller, Refusal> {
+    let token = token.ok_or_else(Refusal::not_authenticated)?;
+    control.authenticate(&token, address, control.now(), is_status).await.map_err(|unproven| match unproven {
+        Unproven::Nobody => Refusal::not_authenticated(),
+        Unproven::Problem(problem) => problem.into(),
+        Unproven::Refused(denial) => Refusal::denied(&denial),
+    })
+}
+
+/// Method and template of the route: bounded, and free of what callers wrote.
+fn route(request: &Request) -> String {
+    let path = request.extensions().get::<MatchedPath>().map_or("*", MatchedPath::as_str);
+    format!("{} {path}", request.method())
+}
+
+/// The organization that the path names.
+fn organization(uri: &Uri) -> Option<Identifier> {
+    let rest = uri.path().strip_prefix("/v1/organizations/")?;
+    Identifier::parse(rest.split('/').next()?).ok()
 }
 
 /// The token of the one `Authorization: Bearer` (RFC 6750 section 2.1; the scheme in any case).
@@ -53,4 +86,55 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     let token = token.trim_matches(' ');
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// Who asks for what. A request that repeats itself under an `Idempotency-Key` is told by [`once`](Self::once).
+pub(super) struct Asked {
+    asking: Asking,
+    /// The idempotency key, and the digest of method and path so far.
+    repeatable: Option<(String, Sha256)>,
+}
+
+impl FromRequestParts<Shared> for Asked {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Refusal> {
+        let asking = parts.extensions.get::<Asking>().cloned().ok_or_else(Refusal::not_authenticated)?;
+        let repeatable = idempotency_key(&parts.headers)?.map(|key| {
+            let mut digest = Sha256::new();
+            digest.update(format!("{} {}\n", parts.method, parts.uri));
+            (key, digest)
+        });
+        Ok(Self { asking, repeatable })
+    }
+}
+
+impl Asked {
+    /// Who asks, where a repetition does no harm.
+    pub(super) fn asking(self) -> Asking {
+        self.asking
+    }
+
+    /// Who asks to have this body done, and once where an idempotency key came with it.
+    pub(super) fn once(self, body: &[u8]) -> Asking {
+        let mut asking = self.asking;
+        asking.act.idempotency = self.repeatable.map(|(key, mut digest)| {
+            digest.update(body);
+            Idempotency { key, fingerprint: hex(&digest.finalize()) }
+        });
+        asking
+    }
+}
+
+/// The `Idempotency-Key`, where there is one.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut given = headers.get_all("idempotency-key").iter();
+    let (value, more) = (given.next(), given.next());
+    let Some(value) = value else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let sound = (1..=MAX_IDEMPOTENCY_KEY).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if sound && more.is_none() {
+        return Ok(Some(text.to_owned()));
+    }
+    Err(Refusal::malformed("`Idempotency-Key` is one value of 1 to 255 visible ASCII characters"))
 }

@@ -5,14 +5,19 @@ use super::Shared;
 use super::answer::Refusal;
 use super::json;
 use crate::control::field::{FieldErrors, escape};
-use crate::control::{AllowlistDraft, KeyDraft, RotationDraft};
+use crate::control::{AllowlistDraft, EditDraft, KeyDraft, OrganizationDraft, RotationDraft};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// A body that is one JSON object, or nothing at all.
-pub(super) struct Body(Option<Map<String, Value>>);
+pub(super) struct Body {
+    members: Option<Map<String, Value>>,
+    /// The bytes as they came: what an idempotency key stands for.
+    pub(super) bytes: Bytes,
+}
 
 impl FromRequest<Shared> for Body {
     type Rejection = Refusal;
@@ -24,13 +29,13 @@ impl FromRequest<Shared> for Body {
             _ => Refusal::malformed("the request body did not arrive whole"),
         })?;
         if bytes.is_empty() {
-            return Ok(Self(None));
+            return Ok(Self { members: None, bytes });
         }
         if !is_json {
             return Err(Refusal::unsupported_media_type());
         }
         match json::parse(&bytes) {
-            Ok(Value::Object(members)) => Ok(Self(Some(members))),
+            Ok(Value::Object(members)) => Ok(Self { members: Some(members), bytes }),
             Ok(_) => Err(Refusal::malformed("a request body is a JSON object")),
             Err(error) => Err(Refusal::malformed(format!("the body is not JSON: {error}"))),
         }
@@ -44,6 +49,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 impl Body {
+    #[cfg(test)]
+    pub(super) fn of(members: Map<String, Value>, bytes: Bytes) -> Self {
+        Self { members: Some(members), bytes }
+    }
+
     /// A key to be made.
     pub(super) fn key_draft(self) -> Result<(KeyDraft, FieldErrors), Refusal> {
         let mut fields = Fields::new(self.required()?);
@@ -53,11 +63,57 @@ impl Body {
             legacy: fields.is_legacy(),
             permissions: fields.texts("permissions"),
             preset: fields.text("preset"),
+            may_grant: fields.texts("may_grant"),
             role: fields.text("role"),
             expires_at: fields.text("expires_at"),
             allowlist: fields.allowlist(),
         };
         Ok((draft, fields.finish(&[])))
+    }
+
+    /// An edit of a key.
+    pub(super) fn edit_draft(self) -> Result<(EditDraft, FieldErrors), Refusal> {
+        /// What a key has and an edit leaves alone.
+        const IMMUTABLE: [&str; 13] = [
+            "client_id",
+            "created_at",
+            "created_by",
+            "expires_at",
+            "last_used_at",
+            "managed_by",
+            "preset",
+            "revision",
+            "role",
+            "rotated_at",
+            "secret_version",
+            "status",
+            "type",
+        ];
+        let mut fields = Fields::new(self.required()?);
+        let draft = EditDraft {
+            name: fields.settable("name", Fields::text),
+            description: fields.settable("description", Fields::text),
+            permissions: fields.settable("permissions", Fields::texts),
+            may_grant: fields.has("may_grant").then(|| fields.texts("may_grant").unwrap_or_default()),
+            allowlist: fields.has("allowlist").then(|| fields.allowlist()),
+        };
+        Ok((draft, fields.finish(&IMMUTABLE)))
+    }
+
+    /// A change to an organization.
+    pub(super) fn organization_draft(self) -> Result<(OrganizationDraft, FieldErrors), Refusal> {
+        const IMMUTABLE: [&str; 5] = ["id", "exceeding", "managed_by", "revision", "role"];
+        let mut fields = Fields::new(self.required()?);
+        let mut draft =
+            OrganizationDraft { name: fields.settable("name", Fields::text), ..OrganizationDraft::default() };
+        if fields.has("policies") {
+            fields.inside("policies", "an object such as {\"block_legacy_keys\":true}", |policies| {
+                draft.block_legacy_keys =
+                    policies.has("block_legacy_keys").then(|| policies.boolean("block_legacy_keys"));
+                draft.max_key_lifetime = policies.has("max_key_lifetime").then(|| policies.text("max_key_lifetime"));
+            });
+        }
+        Ok((draft, fields.finish(&IMMUTABLE)))
     }
 
     /// A rotation.
@@ -72,35 +128,73 @@ impl Body {
         Ok((draft, fields.finish(&IMMUTABLE)))
     }
 
+    /// Whether a signing key shall sign at once.
+    pub(super) fn immediately(self) -> Result<bool, Refusal> {
+        let mut fields = Fields::new(self.members.unwrap_or_default());
+        let immediately = fields.boolean("immediately").unwrap_or_default();
+        let errors = fields.finish(&[]);
+        if errors.is_empty() { Ok(immediately) } else { Err(Refusal::invalid(errors.into_vec())) }
+    }
+
     /// Nothing, or an object without members.
     pub(super) fn nothing(self) -> Result<(), Refusal> {
-        let errors = Fields::new(self.0.unwrap_or_default()).finish(&[]);
+        let errors = Fields::new(self.members.unwrap_or_default()).finish(&[]);
         if errors.is_empty() { Ok(()) } else { Err(Refusal::invalid(errors.into_vec())) }
     }
 
     fn required(self) -> Result<Map<String, Value>, Refusal> {
-        self.0.ok_or_else(|| Refusal::malformed("this needs a JSON object as its body"))
+        self.members.ok_or_else(|| Refusal::malformed("this needs a JSON object as its body"))
     }
 }
 
 /// The members of an object that are not read yet, and what was wrong with those that are.
 struct Fields {
-    at: &'static str,
+    /// A JSON pointer to the object.
+    at: String,
     members: Map<String, Value>,
+    /// The members that were asked for: all that the object takes.
+    known: BTreeSet<&'static str>,
     errors: FieldErrors,
 }
 
 impl Fields {
     fn new(members: Map<String, Value>) -> Self {
-        Self { at: "", members, errors: FieldErrors::default() }
+        Self { at: String::new(), members, known: BTreeSet::new(), errors: FieldErrors::default() }
     }
 
-    fn has(&self, name: &str) -> bool {
+    fn has(&mut self, name: &'static str) -> bool {
+        self.known.insert(name);
         self.members.contains_key(name)
     }
 
+    /// A member that may be left out, but not taken away: null is an error.
+    fn settable<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Self, &'static str) -> Option<T>,
+    ) -> Option<T> {
+        if self.has(name) && self.members.get(name).is_some_and(Value::is_null) {
+            self.members.remove(name);
+            return self.mistyped(name, "something to set; leave it out to keep what is there");
+        }
+        read(self, name)
+    }
+
+    /// Reads the members of an object inside.
+    fn inside(&mut self, name: &'static str, expected: &str, read: impl FnOnce(&mut Self)) {
+        let Some(Value::Object(members)) = self.take(name) else {
+            self.mistyped::<()>(name, expected);
+            return;
+        };
+        let errors = std::mem::take(&mut self.errors);
+        let mut inner = Self { at: format!("{}/{name}", self.at), errors, ..Self::new(members) };
+        read(&mut inner);
+        self.errors = inner.finish(&[]);
+    }
+
     /// The member, where it is there and not null.
-    fn take(&mut self, name: &str) -> Option<Value> {
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.has(name);
         self.members.remove(name).filter(|value| !value.is_null())
     }
 
@@ -109,14 +203,14 @@ impl Fields {
         None
     }
 
-    fn text(&mut self, name: &str) -> Option<String> {
+    fn text(&mut self, name: &'static str) -> Option<String> {
         match self.take(name)? {
             Value::String(text) => Some(text),
             _ => self.mistyped(name, "a string"),
         }
     }
 
-    fn boolean(&mut self, name: &str) -> Option<bool> {
+    fn boolean(&mut self, name: &'static str) -> Option<bool> {
         match self.take(name)? {
             Value::Bool(value) => Some(value),
             _ => self.mistyped(name, "true or false"),
@@ -124,7 +218,7 @@ impl Fields {
     }
 
     /// A list of strings. What is no string keeps its place, so that later errors point to the right one.
-    fn texts(&mut self, name: &str) -> Option<Vec<String>> {
+    fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
         let Value::Array(items) = self.take(name)? else { return self.mistyped(name, "a list of strings") };
         let mut texts = Vec::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
@@ -148,27 +242,30 @@ impl Fields {
     }
 
     fn allowlist(&mut self) -> Option<AllowlistDraft> {
-        let Value::Object(members) = self.take("allowlist")? else {
-            return self.mistyped("allowlist", "an object such as {\"networks\":[],\"platform\":true}, or null");
-        };
-        let errors = std::mem::take(&mut self.errors);
-        let mut inner = Self { at: "/allowlist", members, errors };
-        let draft = AllowlistDraft {
-            networks: inner.texts("networks").unwrap_or_default(),
-            platform: inner.boolean("platform").unwrap_or_default(),
-        };
-        self.errors = inner.finish(&[]);
+        if !self.has("allowlist") || self.members.get("allowlist").is_none_or(Value::is_null) {
+            self.members.remove("allowlist");
+            return None;
+        }
+        let mut draft = AllowlistDraft::default();
+        let expected = "an object such as {\"networks\":[],\"platform\":true}, or null";
+        self.inside("allowlist", expected, |allowlist| {
+            draft.networks = allowlist.texts("networks").unwrap_or_default();
+            draft.platform = allowlist.boolean("platform").unwrap_or_default();
+        });
         Some(draft)
     }
 
     /// Whatever was not read has no business here.
     fn finish(mut self, immutable: &[&str]) -> FieldErrors {
+        let known: Vec<String> = self.known.iter().map(|name| format!("`{name}`")).collect();
+        let known = if known.is_empty() { "no fields".to_owned() } else { known.join(", ") };
         for name in self.members.keys() {
             let pointer = format!("{}/{}", self.at, escape(name));
             if immutable.contains(&name.as_str()) {
                 self.errors.add(pointer, "field_immutable", "this cannot be changed here");
             } else {
-                self.errors.add(pointer, "field_unknown", "there is no such field here");
+                let message = format!("there is no such field; this takes {known}");
+                self.errors.add(pointer, "field_unknown", message);
             }
         }
         self.errors

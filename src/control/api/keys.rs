@@ -1,173 +1,303 @@
 //! The routes of keys.
 
-use super::Shared;
-use super::answer::{Refusal, json};
-use super::auth::OPERATOR;
+use super::answer::{Page, Refusal, json, page};
+use super::auth::Asked;
+use super::bodies::{CreateKey, EditKey, Nothing, RotateKey};
 use super::body::Body;
+use super::document::{IdempotencyKey, IfMatch, refusals, tag};
 use super::places::Place;
-use super::query;
-use crate::control::IssuedKey;
-use crate::model::{Allowlist, ApiKey, ClientSecret, KeyKind, ManagedBy, Network, PermissionName, Revision, Timestamp};
+use super::query::{self, KeyParameters};
+use super::revision::{if_match, replayed, tagged};
+use super::schema::{Address, Description, ETag, KeyType};
+use super::{ENVIRONMENT, Shared};
+use crate::control::{Asking, ControlProblem, IssuedKey};
+use crate::model::{
+    Allowlist, ApiKey, ClientId, ClientSecret, EnvironmentId, KeyKind, KeyName, KeyStatus, ManagedBy, Network,
+    PermissionName, Revision, Timestamp,
+};
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::json;
+use std::net::IpAddr;
+use utoipa::ToSchema;
 
-/// `GET .../keys`
+type KeyPage<'a> = Page<KeyObject<'a>>;
+
+refusals! {
+    /// What making a key can be refused for.
+    Creating: NameTaken
+}
+
+refusals! {
+    /// What editing a key can be refused for.
+    Editing: KeyRevoked, ManagedByFile, NameTaken
+}
+
+refusals! {
+    /// What rotating a key can be refused for.
+    Rotating: KeyRevoked, ManagedByFile
+}
+
+refusals! {
+    /// What revoking a key can be refused for.
+    Revoking: ManagedByFile
+}
+
+/// List API keys
+///
+/// One page of an environment's keys: first those that tenant files declare, then the others, newest first. Filters
+/// are combined; one that is misspelt is refused, so that it never answers with everything.
+#[utoipa::path(get, context_path = ENVIRONMENT, path = "/keys", operation_id = "list_keys", tag = tag::KEYS,
+    params(KeyParameters),
+    responses((status = 200, description = "One page of keys", body = KeyPage)))]
 pub(super) async fn list(
     State(control): State<Shared>,
+    asked: Asked,
     place: Place,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
     let environment = place.environment()?;
     let query = query::key_query(query.as_deref().unwrap_or_default())?;
-    let listing = control.list_keys(&environment, query).await?;
-    let data: Vec<KeyObject<'_>> = listing.keys.iter().map(|key| KeyObject::new(key, listing.now)).collect();
+    let listing = control.list_keys(&asked.asking(), &environment, query).await?;
     let next_cursor = listing.next.as_ref().map(query::write_cursor);
-    Ok(json(StatusCode::OK, &json!({"data": data, "next_cursor": next_cursor})))
+    Ok(page(listing.keys.iter().map(|key| KeyObject::new(key, listing.now)), next_cursor))
 }
 
-/// `POST .../keys`
-pub(super) async fn create(State(control): State<Shared>, place: Place, body: Body) -> Result<Response, Refusal> {
+/// Make an API key
+///
+/// The answer holds the secret, once: it is kept nowhere and cannot be shown again. A key that holds a `portcullis:`
+/// permission is made by admins and owners alone; a management key makes only keys that may do no more than what it may
+/// give (`grant_exceeds_own`).
+#[utoipa::path(post, context_path = ENVIRONMENT, path = "/keys", operation_id = "create_key", tag = tag::KEYS,
+    params(IdempotencyKey), request_body = CreateKey,
+    responses((status = 201, description = "The key and its secret; without the secret where the request was done before",
+        body = IssuedKeyObject, headers(("ETag" = ETag))), Creating))]
+pub(super) async fn create(
+    State(control): State<Shared>,
+    asked: Asked,
+    place: Place,
+    body: Body,
+) -> Result<Response, Refusal> {
     let environment = place.environment()?;
+    let asking = asked.once(&body.bytes);
     let (draft, found) = body.key_draft()?;
-    let issued = control.create_key(&environment, draft, found, OPERATOR).await?;
-    Ok(issued_key(StatusCode::CREATED, &issued, control.now()))
+    let issued = control.create_key(&asking, &environment, draft, found).await;
+    answer(&control, &asking, &environment, StatusCode::CREATED, issued.map(Changed::from)).await
 }
 
-/// `GET .../keys/{client_id}`
-pub(super) async fn show(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
-    let key = control.show_key(&place.environment()?, &place.client_id()?).await?;
-    Ok(one_key(StatusCode::OK, &key, &KeyObject::new(&key, control.now())))
+/// Show an API key
+#[utoipa::path(get, context_path = ENVIRONMENT, path = "/keys/{client_id}", operation_id = "show_key", tag = tag::KEYS,
+    responses((status = 200, description = "The key", body = KeyObject, headers(("ETag" = ETag)))))]
+pub(super) async fn show(State(control): State<Shared>, asked: Asked, place: Place) -> Result<Response, Refusal> {
+    let asking = asked.asking();
+    let key = control.show_key(&asking, &place.environment()?, &place.client_id()?).await?;
+    Ok(one_key(StatusCode::OK, &key, &KeyObject::new(&key, asking.act.at)))
 }
 
-/// `POST .../keys/{client_id}/rotate`
+/// Edit an API key
+///
+/// Name, description, permissions and allowlist, in place: tokens that are out obey the next request already.
+#[utoipa::path(patch, context_path = ENVIRONMENT, path = "/keys/{client_id}", operation_id = "edit_key",
+    tag = tag::KEYS, params(IfMatch), request_body = EditKey,
+    responses((status = 200, description = "The key as it is now", body = KeyObject, headers(("ETag" = ETag))), Editing))]
+pub(super) async fn edit(
+    State(control): State<Shared>,
+    asked: Asked,
+    place: Place,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let (environment, id) = (place.environment()?, place.client_id()?);
+    let asking = asked.asking();
+    let expected = if_match(&headers)?;
+    let (draft, found) = body.edit_draft()?;
+    let key = control.edit_key(&asking, &environment, &id, draft, found, expected).await?;
+    Ok(one_key(StatusCode::OK, &key, &KeyObject::new(&key, asking.act.at)))
+}
+
+/// Rotate an API key
+///
+/// The key gets a new secret and a new expiry. The old secret and every token that was got with it are dead before the
+/// answer is sent. The answer holds the new secret, once.
+#[utoipa::path(post, context_path = ENVIRONMENT, path = "/keys/{client_id}/rotate", operation_id = "rotate_key",
+    tag = tag::KEYS, params(IfMatch, IdempotencyKey), request_body = RotateKey,
+    responses((status = 200, description = "The key and its secret; without the secret where the request was done before",
+        body = IssuedKeyObject, headers(("ETag" = ETag))), Rotating))]
 pub(super) async fn rotate(
     State(control): State<Shared>,
+    asked: Asked,
     place: Place,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
     let (environment, id) = (place.environment()?, place.client_id()?);
+    let asking = asked.once(&body.bytes);
     let expected = if_match(&headers)?;
     let (draft, found) = body.rotation_draft()?;
-    let issued = control.rotate_key(&environment, &id, draft, found, expected).await?;
-    Ok(issued_key(StatusCode::OK, &issued, control.now()))
+    let issued = control.rotate_key(&asking, &environment, &id, draft, found, expected).await;
+    answer(&control, &asking, &environment, StatusCode::OK, issued.map(Changed::from)).await
 }
 
-/// `POST .../keys/{client_id}/revoke`
+/// Revoke an API key
+///
+/// Ends the key for good, with every token of it; again is no error. The row stays, and the name becomes free.
+#[utoipa::path(post, context_path = ENVIRONMENT, path = "/keys/{client_id}/revoke", operation_id = "revoke_key",
+    tag = tag::KEYS, params(IfMatch, IdempotencyKey), request_body = Option<Nothing>,
+    responses((status = 200, description = "The key as it is now", body = KeyObject, headers(("ETag" = ETag))), Revoking))]
 pub(super) async fn revoke(
     State(control): State<Shared>,
+    asked: Asked,
     place: Place,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
     let (environment, id) = (place.environment()?, place.client_id()?);
+    let asking = asked.once(&body.bytes);
     body.nothing()?;
-    let key = control.revoke_key(&environment, &id, if_match(&headers)?).await?;
-    Ok(one_key(StatusCode::OK, &key, &KeyObject::new(&key, control.now())))
+    let revoked = control.revoke_key(&asking, &environment, &id, if_match(&headers)?).await;
+    answer(&control, &asking, &environment, StatusCode::OK, revoked.map(|key| Changed { key, secret: None })).await
 }
 
-/// A key as the API shows it.
-#[derive(Serialize)]
-struct KeyObject<'a> {
-    client_id: &'a str,
-    name: &'a str,
+/// A key after a change, and its secret where the change made one.
+struct Changed {
+    key: ApiKey,
+    secret: Option<ClientSecret>,
+}
+
+impl From<IssuedKey> for Changed {
+    fn from(IssuedKey { key, secret }: IssuedKey) -> Self {
+        Self { key, secret: Some(secret) }
+    }
+}
+
+/// Answers a change. One that was done before is answered by the key as it is now, without its secret.
+async fn answer(
+    control: &Shared,
+    asking: &Asking,
+    environment: &EnvironmentId,
+    status: StatusCode,
+    changed: Result<Changed, ControlProblem>,
+) -> Result<Response, Refusal> {
+    match changed {
+        Ok(Changed { key, secret: Some(secret) }) => {
+            let client_secret = secret.expose();
+            let object = IssuedKeyObject { key: KeyObject::new(&key, asking.act.at), client_secret };
+            Ok(one_key(status, &key, &object))
+        }
+        Ok(Changed { key, secret: None }) => Ok(one_key(status, &key, &KeyObject::new(&key, asking.act.at))),
+        Err(ControlProblem::AlreadyDone(id)) => {
+            let id = ClientId::parse(&id).map_err(|_| Refusal::from(ControlProblem::Fault))?;
+            let key = control.show_key(asking, environment, &id).await?;
+            Ok(replayed(one_key(status, &key, &KeyObject::new(&key, asking.act.at))))
+        }
+        Err(problem) => Err(problem.into()),
+    }
+}
+
+/// An API key: everything about it but its secret.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Key)]
+pub(super) struct KeyObject<'a> {
+    client_id: &'a ClientId,
+    name: &'a KeyName,
+    #[schema(value_type = Description)]
     description: &'a str,
+    /// `fine_grained` keys hold permissions, `legacy` ones a role.
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: KeyType,
+    /// Exactly what it may do. Null for legacy keys.
     permissions: Option<&'a [PermissionName]>,
+    /// The role of a legacy key, else null.
+    #[schema(example = json!(null))]
     role: Option<&'a str>,
+    /// What it may give to others beyond its own permissions; null where there is nothing.
+    may_grant: Option<&'a [PermissionName]>,
+    /// From where it may be used; null is any address.
     allowlist: Option<AllowlistObject<'a>>,
-    status: &'static str,
+    status: KeyStatus,
+    /// The first second at which it is dead; null is never.
     expires_at: Option<Timestamp>,
     created_at: Timestamp,
+    /// Who made it.
+    #[schema(example = "mbr_1Qx7pTz3mK9vB2nW5sLdYe")]
     created_by: &'a str,
+    /// When its secret was last made anew.
     rotated_at: Option<Timestamp>,
+    /// When it was ended for good.
     revoked_at: Option<Timestamp>,
+    /// When it last opened something. Written in batches: the last minute may be missing.
     last_used_at: Option<Timestamp>,
+    /// From where it was last used.
+    #[schema(value_type = Option<Address>)]
+    last_address: Option<IpAddr>,
+    /// How often its secret was made, starting at 1: rotation alone changes it.
+    #[schema(minimum = 1, example = 1)]
     secret_version: u64,
+    /// The last four characters of its secret, to tell secrets apart; null where only a digest is known.
+    #[schema(min_length = 4, max_length = 4, example = "x7Qe")]
     secret_last_four: Option<&'a str>,
-    revision: u64,
-    managed_by: &'static str,
+    revision: Revision,
+    managed_by: ManagedBy,
 }
 
-#[derive(Serialize)]
+/// From where a key may be used.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Allowlist)]
 struct AllowlistObject<'a> {
+    /// Addresses and networks.
     networks: &'a [Network],
+    /// Whether the environment's platform addresses count too.
     platform: bool,
 }
 
-/// The one object that carries a secret.
-#[derive(Serialize)]
-struct IssuedKeyObject<'a> {
+/// A key together with its secret: the one time that the secret is shown.
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuedKey)]
+pub(super) struct IssuedKeyObject<'a> {
     #[serde(flatten)]
     key: KeyObject<'a>,
+    /// For the token endpoint. It is there unless the request was done before under the same `Idempotency-Key`.
+    #[schema(
+        required = false,
+        pattern = "^pculls_[0-9A-Za-z]{49}$",
+        example = "pculls_0000000000000000000000000000000000000000000000000"
+    )]
     client_secret: &'a str,
 }
 
 impl<'a> KeyObject<'a> {
     fn new(key: &'a ApiKey, now: Timestamp) -> Self {
         let (kind, permissions, role) = match &key.kind {
-            KeyKind::FineGrained { permissions } => ("fine_grained", Some(permissions.as_slice()), None),
-            KeyKind::Legacy { role } => ("legacy", None, Some(role.as_str())),
+            KeyKind::FineGrained { permissions } => (KeyType::FineGrained, Some(permissions.as_slice()), None),
+            KeyKind::Legacy { role } => (KeyType::Legacy, None, Some(role.as_str())),
         };
         let allowlist = |list: &'a Allowlist| AllowlistObject { networks: list.networks(), platform: list.platform() };
         Self {
-            client_id: key.client_id.as_str(),
-            name: key.name.as_str(),
+            client_id: &key.client_id,
+            name: &key.name,
             description: &key.description,
             kind,
             permissions,
             role,
+            may_grant: Some(key.may_grant.as_slice()).filter(|names| !names.is_empty()),
             allowlist: key.allowlist.as_ref().map(allowlist),
-            status: key.status(now).as_str(),
+            status: key.status(now),
             expires_at: key.expires_at,
             created_at: key.created_at,
             created_by: &key.created_by,
             rotated_at: key.rotated_at,
             revoked_at: key.revoked_at,
             last_used_at: key.last_used_at,
+            last_address: key.last_address,
             secret_version: key.secret_version.0,
             secret_last_four: Some(key.secret_last_four.as_str()).filter(|four| !four.is_empty()),
-            revision: key.revision.0,
-            managed_by: match key.managed_by {
-                ManagedBy::Api => "api",
-                ManagedBy::File => "file",
-            },
+            revision: key.revision,
+            managed_by: key.managed_by,
         }
     }
 }
 
-fn issued_key(status: StatusCode, issued: &IssuedKey, now: Timestamp) -> Response {
-    let client_secret = ClientSecret::expose(&issued.secret);
-    one_key(status, &issued.key, &IssuedKeyObject { key: KeyObject::new(&issued.key, now), client_secret })
-}
-
 fn one_key(status: StatusCode, key: &ApiKey, object: &impl Serialize) -> Response {
-    let mut response = json(status, object);
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", key.revision.0)) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    response
-}
-
-/// The revision that `If-Match` asks for (RFC 9110 section 13.1.1); `None` without one and for `*`. A tag that is none
-/// of ours matches nothing.
-fn if_match(headers: &HeaderMap) -> Result<Option<Revision>, Refusal> {
-    let mut given = headers.get_all(header::IF_MATCH).iter();
-    let (value, more) = (given.next(), given.next());
-    let Some(value) = value else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" && more.is_none() {
-        return Ok(None);
-    }
-    let tag = text.strip_prefix("W/").unwrap_or(text);
-    let inner = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-    let inner = inner.filter(|inner| more.is_none() && !inner.contains('"'));
-    let inner = inner.ok_or_else(|| Refusal::malformed("`If-Match` takes `*` or one entity tag, such as \"7\""))?;
-    // The comparison is a strong one: a weak tag never matches. No revision is that high.
-    let never = Revision(u64::MAX);
-    Ok(Some(if tag == text { inner.parse().map_or(never, Revision) } else { never }))
+    tagged(json(status, object), key.revision)
 }

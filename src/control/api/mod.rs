@@ -1,49 +1,101 @@
 //! The JSON face of the control plane (`/v1`). It reads requests, asks [`Control`] and words answers; it decides nothing.
+//!
+//! **To add a route:** write the handler with `#[utoipa::path]` (its doc comment is the summary, then the description),
+//! and register it with `routes!` below: route and document come from the same lines. Answers are `Serialize` and
+//! `ToSchema` types. Bodies are read by `Body` and described by a type in `bodies`; a test there compares the two. The
+//! document adds by itself (`document`) what follows from serving: path parameters, `401`, `404`, `413`, headers and the
+//! like. What is left to say is a handler's own refusals (`refusals!`, one set a handler), `IfMatch` and
+//! `IdempotencyKey` where it honours them, and a row in `code` for a new code.
 
 mod answer;
+mod audit;
 mod auth;
+mod bodies;
 mod body;
+mod code;
+mod document;
 mod json;
 mod keys;
+mod node;
+mod organizations;
 mod places;
 mod query;
+mod revision;
+mod schema;
 
 use super::Control;
 use answer::Refusal;
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::{Extension, Router};
+use document::{Document, Foundation};
 use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// The longest request body, in bytes. One more answers 413.
 const BODY_LIMIT: usize = 1024 * 1024;
+
+const ORGANIZATION: &str = "/v1/organizations/{org}";
+const ENVIRONMENT: &str = "/v1/organizations/{org}/environments/{env}";
 
 type Shared = Arc<Control>;
 
 /// The control API. Every answer carries `X-Request-Id` and `Cache-Control: no-store`.
 pub fn router(control: Arc<Control>) -> Router {
-    const ENVIRONMENTS: &str = "/v1/organizations/{org}/environments";
-    let below = |path: &str| format!("{ENVIRONMENTS}/{{env}}{path}");
-    Router::new()
-        .route("/v1/status", get(places::status))
-        .route("/v1/organizations", get(places::organizations))
-        .route("/v1/organizations/{org}", get(places::organization))
-        .route(ENVIRONMENTS, get(places::environments))
-        .route(&below(""), get(places::environment))
-        .route(&below("/permissions"), get(places::permissions))
-        .route(&below("/presets"), get(places::presets))
-        .route(&below("/presets/{name}"), get(places::preset))
-        .route(&below("/roles"), get(places::roles))
-        .route(&below("/roles/{name}"), get(places::role))
-        .route(&below("/keys"), get(keys::list).post(keys::create))
-        .route(&below("/keys/{client_id}"), get(keys::show))
-        .route(&below("/keys/{client_id}/rotate"), post(keys::rotate))
-        .route(&below("/keys/{client_id}/revoke"), post(keys::revoke))
+    let document = Document(openapi_document().into());
+    let (guarded, open) = (guarded().split_for_parts().0, open().split_for_parts().0);
+    guarded
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
         .route_layer(from_fn_with_state(Arc::clone(&control), auth::require))
+        .merge(open.method_not_allowed_fallback(async || Refusal::method_not_allowed()))
         .fallback(async || Refusal::not_found())
+        .layer(Extension(document))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn(answer::finish))
         .with_state(control)
 }
+
+/// The document of the control API (OpenAPI 3.1), as `GET /v1/openapi.json` serves it.
+pub fn openapi_document() -> String {
+    let mut api = Foundation::openapi();
+    api.merge(guarded().into_openapi());
+    api.merge(open().into_openapi());
+    document::complete(&api)
+}
+
+/// The routes that ask for a token.
+fn guarded() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default()
+        .routes(routes!(places::status))
+        .routes(routes!(node::reload))
+        .routes(routes!(node::drain))
+        .routes(routes!(node::signing_keys))
+        .routes(routes!(node::rotate_signing_key))
+        .routes(routes!(audit::of_node))
+        .routes(routes!(audit::verify_node))
+        .routes(routes!(audit::of_organization))
+        .routes(routes!(audit::verify_organization))
+        .routes(routes!(organizations::list_all))
+        .routes(routes!(organizations::show, organizations::edit, organizations::put))
+        .routes(routes!(places::environments))
+        .routes(routes!(places::environment))
+        .routes(routes!(places::permissions))
+        .routes(routes!(places::presets))
+        .routes(routes!(places::preset))
+        .routes(routes!(places::roles))
+        .routes(routes!(places::role))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::show, keys::edit))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(keys::revoke))
+}
+
+/// The routes that anybody may ask.
+fn open() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default().routes(routes!(document::show))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,30 @@
 //! The routes of what files define: organizations, environments, and what keys can hold there; and the node's status.
 
-use super::Shared;
-use super::answer::{Refusal, json};
-use crate::control::Control;
+use super::answer::{Page, Refusal, json, list};
+use super::auth::Asked;
+use super::document::{refusals, tag};
+use super::{ENVIRONMENT, ORGANIZATION, Shared};
+use crate::control::{Asking, Control, Right};
 use crate::model::{
-    ClientId, Environment, EnvironmentId, Identifier, Organization, Permission, PermissionName, Timestamp,
+    ClientId, Environment, EnvironmentId, Identifier, ManagedBy, Operation, Organization, Permission, PermissionName,
+    Revision, Timestamp,
 };
 use crate::tables::Snapshot;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+type EnvironmentPage<'a> = Page<EnvironmentObject<'a>>;
+type PermissionPage<'a> = Page<PermissionObject<'a>>;
+type NamedPermissionsPage = Page<NamedObject>;
+
+refusals! {
+    /// What everybody but an operator is told.
+    Operators: NotAllowed
+}
 
 /// The names in a path.
 #[derive(Default, Deserialize)]
@@ -34,6 +46,11 @@ impl FromRequestParts<Shared> for Place {
 }
 
 impl Place {
+    /// The organization named. A name that cannot be one is a name of nothing.
+    pub(super) fn organization(&self) -> Result<Identifier, Refusal> {
+        Identifier::parse(&self.org).map_err(|_| Refusal::not_found())
+    }
+
     /// The environment named. A name that cannot be one is a name of nothing.
     pub(super) fn environment(&self) -> Result<EnvironmentId, Refusal> {
         let parse = |text: &str| Identifier::parse(text).map_err(|_| Refusal::not_found());
@@ -46,100 +63,167 @@ impl Place {
     }
 }
 
-/// `GET /v1/status`
-pub(super) async fn status(State(control): State<Shared>) -> Response {
+/// Show the node's status
+///
+/// For operators. It answers while the store is away too.
+#[utoipa::path(get, path = "/v1/status", operation_id = "show_status", tag = tag::NODE,
+    responses((status = 200, description = "What the node knows and holds", body = StatusObject), Operators))]
+pub(super) async fn status(State(control): State<Shared>, asked: Asked) -> Result<Response, Refusal> {
+    asked.asking().caller.require_operator()?;
     // The store being away is what status is for.
-    let store_revision = control.store.revision().await.ok().map(|revision| revision.0);
-    json(StatusCode::OK, &status_object(&control, store_revision, control.now()))
+    let store_revision = control.store.revision().await.ok();
+    Ok(json(StatusCode::OK, &StatusObject::new(&control, store_revision, control.now())))
 }
 
-fn status_object(control: &Control, store_revision: Option<u64>, now: Timestamp) -> Value {
-    let snapshot = control.tables.load();
-    json!({
-        "version": control.version,
-        "started_at": control.started_at,
-        "tables_revision": control.tables.revision().0,
-        "store_revision": store_revision,
-        "organizations": snapshot.organizations().len(),
-        "environments": snapshot.environments().len(),
-        "keys": snapshot.count_keys(now).values().sum::<u64>(),
-    })
+/// What a node knows and holds.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Status)]
+pub(super) struct StatusObject {
+    /// The program's version.
+    #[schema(example = "0.1.0")]
+    version: &'static str,
+    started_at: Timestamp,
+    /// The last change that requests are decided by.
+    tables_revision: Revision,
+    /// The last change in the store; null while it is away.
+    store_revision: Option<Revision>,
+    organizations: usize,
+    environments: usize,
+    /// Keys in the tables, whatever their status.
+    keys: u64,
 }
 
-/// `GET /v1/organizations`
-pub(super) async fn organizations(State(control): State<Shared>) -> Response {
-    list(control.tables.load().organizations().iter().map(organization_object))
+impl StatusObject {
+    fn new(control: &Control, store_revision: Option<Revision>, now: Timestamp) -> Self {
+        let snapshot = control.tables.load();
+        Self {
+            version: control.version,
+            started_at: control.started_at,
+            tables_revision: control.tables.revision(),
+            store_revision,
+            organizations: snapshot.organizations().len(),
+            environments: snapshot.environments().len(),
+            keys: snapshot.count_keys(now).values().sum(),
+        }
+    }
 }
 
-/// `GET /v1/organizations/{org}`
-pub(super) async fn organization(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
-    let snapshot = control.tables.load();
-    Ok(json(StatusCode::OK, &organization_object(find_organization(&snapshot, &place)?)))
-}
-
-/// `GET .../environments`
-pub(super) async fn environments(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
+/// List environments
+///
+/// With the addresses that integrating developers need: base URL, token endpoint, issuer.
+#[utoipa::path(get, context_path = ORGANIZATION, path = "/environments", operation_id = "list_environments",
+    tag = tag::ENVIRONMENTS,
+    responses((status = 200, description = "The environments, on one page", body = EnvironmentPage)))]
+pub(super) async fn environments(
+    State(control): State<Shared>,
+    asked: Asked,
+    place: Place,
+) -> Result<Response, Refusal> {
+    asked.asking().caller.require(Right::See, &place.organization()?)?;
     let snapshot = control.tables.load();
     let organization = find_organization(&snapshot, &place)?;
-    Ok(list(organization.environments.iter().map(|environment| environment_object(&snapshot, environment))))
+    Ok(list(organization.environments.iter().map(|environment| EnvironmentObject::new(&snapshot, environment))))
 }
 
-/// `GET .../environments/{env}`
-pub(super) async fn environment(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
+/// Show an environment
+#[utoipa::path(get, path = ENVIRONMENT, operation_id = "show_environment", tag = tag::ENVIRONMENTS,
+    responses((status = 200, description = "The environment", body = EnvironmentObject)))]
+pub(super) async fn environment(
+    State(control): State<Shared>,
+    asked: Asked,
+    place: Place,
+) -> Result<Response, Refusal> {
+    asked.asking().caller.require_in(Right::See, &place.environment()?)?;
     let snapshot = control.tables.load();
     let organization = find_organization(&snapshot, &place)?;
     let found = organization.environments.iter().find(|known| known.id.environment.as_str() == place.env);
     let found = found.ok_or_else(Refusal::not_found)?;
-    Ok(json(StatusCode::OK, &environment_object(&snapshot, found)))
+    Ok(json(StatusCode::OK, &EnvironmentObject::new(&snapshot, found)))
 }
 
-/// `GET .../permissions`
-pub(super) async fn permissions(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
+/// List permissions
+///
+/// Everything that a key of the environment can hold, in the order of the API's own description.
+#[utoipa::path(get, context_path = ENVIRONMENT, path = "/permissions", operation_id = "list_permissions",
+    tag = tag::ENVIRONMENTS,
+    responses((status = 200, description = "The permissions, on one page", body = PermissionPage)))]
+pub(super) async fn permissions(
+    State(control): State<Shared>,
+    asked: Asked,
+    place: Place,
+) -> Result<Response, Refusal> {
+    asked.asking().caller.require_in(Right::See, &place.environment()?)?;
     let snapshot = control.tables.load();
     let environment = snapshot.environment(&place.environment()?).ok_or_else(Refusal::not_found)?;
-    Ok(list(environment.catalogue.permissions().iter().map(permission_object)))
+    Ok(list(environment.catalogue.permissions().iter().map(PermissionObject::new)))
 }
 
-/// `GET .../presets`
-pub(super) async fn presets(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
-    selections(&control, &place).map(|known| list(known.presets.into_iter().map(named_object)))
+/// List presets
+///
+/// Named selections of permissions to start a key from. A key keeps what it took: a preset that changes later changes
+/// no key.
+#[utoipa::path(get, context_path = ENVIRONMENT, path = "/presets", operation_id = "list_presets",
+    tag = tag::ENVIRONMENTS,
+    responses((status = 200, description = "The presets, on one page", body = NamedPermissionsPage)))]
+pub(super) async fn presets(State(control): State<Shared>, asked: Asked, place: Place) -> Result<Response, Refusal> {
+    selections(&control, &asked.asking(), &place).map(|known| list(known.presets.into_iter()))
 }
 
-/// `GET .../presets/{name}`
-pub(super) async fn preset(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
-    one_of(selections(&control, &place)?.presets, &place)
+/// Show a preset
+#[utoipa::path(get, context_path = ENVIRONMENT, path = "/presets/{name}", operation_id = "show_preset",
+    tag = tag::ENVIRONMENTS, responses((status = 200, description = "The preset", body = NamedObject)))]
+pub(super) async fn preset(State(control): State<Shared>, asked: Asked, place: Place) -> Result<Response, Refusal> {
+    one_of(selections(&control, &asked.asking(), &place)?.presets, &place)
 }
 
-/// `GET .../roles`
-pub(super) async fn roles(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
-    selections(&control, &place).map(|known| list(known.roles.into_iter().map(named_object)))
+/// List roles
+///
+/// Named sets of permissions for legacy keys. Such a key may do whatever its role opens at the moment.
+#[utoipa::path(get, context_path = ENVIRONMENT, path = "/roles", operation_id = "list_roles", tag = tag::ENVIRONMENTS,
+    responses((status = 200, description = "The roles, on one page", body = NamedPermissionsPage)))]
+pub(super) async fn roles(State(control): State<Shared>, asked: Asked, place: Place) -> Result<Response, Refusal> {
+    selections(&control, &asked.asking(), &place).map(|known| list(known.roles.into_iter()))
 }
 
-/// `GET .../roles/{name}`
-pub(super) async fn role(State(control): State<Shared>, place: Place) -> Result<Response, Refusal> {
-    one_of(selections(&control, &place)?.roles, &place)
+/// Show a role
+#[utoipa::path(get, context_path = ENVIRONMENT, path = "/roles/{name}", operation_id = "show_role",
+    tag = tag::ENVIRONMENTS, responses((status = 200, description = "The role", body = NamedObject)))]
+pub(super) async fn role(State(control): State<Shared>, asked: Asked, place: Place) -> Result<Response, Refusal> {
+    one_of(selections(&control, &asked.asking(), &place)?.roles, &place)
 }
 
-type Named = (String, Vec<PermissionName>);
+/// A named set of permissions.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NamedPermissions)]
+pub(super) struct NamedObject {
+    #[schema(example = "Read only")]
+    name: String,
+    permissions: Vec<PermissionName>,
+}
 
 /// The named sets of permissions of an environment.
 struct Selections {
-    presets: Vec<Named>,
-    roles: Vec<Named>,
+    presets: Vec<NamedObject>,
+    roles: Vec<NamedObject>,
 }
 
-fn selections(control: &Control, place: &Place) -> Result<Selections, Refusal> {
+fn selections(control: &Control, asking: &Asking, place: &Place) -> Result<Selections, Refusal> {
+    asking.caller.require_in(Right::See, &place.environment()?)?;
     let snapshot = control.tables.load();
     let environment = snapshot.environment(&place.environment()?).ok_or_else(Refusal::not_found)?;
     Ok(Selections {
-        presets: environment.presets.iter().map(|set| (set.name.clone(), set.permissions.clone())).collect(),
-        roles: environment.roles.iter().map(|set| (set.name.clone(), set.permissions.clone())).collect(),
+        presets: environment.presets.iter().map(|set| named(&set.name, &set.permissions)).collect(),
+        roles: environment.roles.iter().map(|set| named(&set.name, &set.permissions)).collect(),
     })
 }
 
-fn one_of(named: Vec<Named>, place: &Place) -> Result<Response, Refusal> {
-    let found = named.into_iter().find(|(name, _)| *name == place.name).ok_or_else(Refusal::not_found)?;
-    Ok(json(StatusCode::OK, &named_object(found)))
+fn named(name: &str, permissions: &[PermissionName]) -> NamedObject {
+    NamedObject { name: name.to_owned(), permissions: permissions.to_vec() }
+}
+
+fn one_of(named: Vec<NamedObject>, place: &Place) -> Result<Response, Refusal> {
+    let found = named.into_iter().find(|known| known.name == place.name).ok_or_else(Refusal::not_found)?;
+    Ok(json(StatusCode::OK, &found))
 }
 
 fn find_organization<'s>(snapshot: &'s Snapshot, place: &Place) -> Result<&'s Organization, Refusal> {
@@ -147,64 +231,98 @@ fn find_organization<'s>(snapshot: &'s Snapshot, place: &Place) -> Result<&'s Or
     all.find(|known| known.id.as_str() == place.org).ok_or_else(Refusal::not_found)
 }
 
-/// Files hold few of these: one page, always.
-fn list(objects: impl Iterator<Item = Value>) -> Response {
-    json(StatusCode::OK, &json!({"data": objects.collect::<Vec<_>>(), "next_cursor": null}))
+/// An environment: a base URL and what keys can do there.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Environment)]
+pub(super) struct EnvironmentObject<'a> {
+    id: &'a Identifier,
+    organization: &'a Identifier,
+    /// Where callers of the API send their requests.
+    #[schema(format = "uri", example = "https://api.example.com/v1")]
+    base_url: &'a str,
+    /// Where they get tokens (RFC 6749 section 4.4).
+    #[schema(format = "uri", example = "https://api.example.com/v1/oauth2/token")]
+    token_url: String,
+    /// Issuer and audience of its tokens.
+    #[schema(format = "uri", example = "https://api.example.com/v1")]
+    issuer: &'a str,
+    /// The public signing keys; null where tokens are signed with a secret.
+    #[schema(format = "uri", example = "https://api.example.com/v1/oauth2/jwks")]
+    jwks_url: Option<String>,
+    platform_addresses: PlatformObject<'a>,
+    managed_by: ManagedBy,
 }
 
-fn organization_object(organization: &Organization) -> Value {
-    let set_by_file: Vec<&str> = [
-        ("block_legacy_keys", organization.block_legacy_keys.is_some()),
-        ("max_key_lifetime", organization.max_key_lifetime.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(name, is_set)| is_set.then_some(name))
-    .collect();
-    json!({
-        "id": organization.id,
-        "name": organization.name,
-        "policies": {
-            "block_legacy_keys": organization.block_legacy_keys.unwrap_or_default(),
-            "max_key_lifetime_seconds": organization.max_key_lifetime.map(|longest| longest.as_secs()),
-            "set_by_file": set_by_file,
-        },
-        "managed_by": "file",
-    })
+/// The platform's own addresses, which an allowlist can add by one switch.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PlatformAddresses)]
+struct PlatformObject<'a> {
+    /// What the platform calls them.
+    #[schema(example = "Acme")]
+    label: &'a str,
 }
 
-fn environment_object(snapshot: &Snapshot, environment: &Environment) -> Value {
-    let base_url = environment.base_url.as_str();
-    let endpoint = format!("{base_url}{}", environment.oauth_prefix);
-    let jwks_url = snapshot.signing().has_public_keys().then(|| format!("{endpoint}/jwks"));
-    json!({
-        "id": environment.id.environment,
-        "organization": environment.id.organization,
-        "base_url": base_url,
-        "token_url": format!("{endpoint}/token"),
-        "issuer": base_url,
-        "jwks_url": jwks_url,
-        "platform_addresses": {"label": environment.platform.label},
-        "managed_by": "file",
-    })
+impl<'a> EnvironmentObject<'a> {
+    fn new(snapshot: &Snapshot, environment: &'a Environment) -> Self {
+        let base_url = environment.base_url.as_str();
+        let endpoint = format!("{base_url}{}", environment.oauth_prefix);
+        Self {
+            id: &environment.id.environment,
+            organization: &environment.id.organization,
+            base_url,
+            jwks_url: snapshot.signing().has_public_keys().then(|| format!("{endpoint}/jwks")),
+            token_url: format!("{endpoint}/token"),
+            issuer: base_url,
+            platform_addresses: PlatformObject { label: &environment.platform.label },
+            managed_by: ManagedBy::File,
+        }
+    }
 }
 
-fn permission_object(permission: &Permission) -> Value {
-    let operations: Vec<Value> = permission
-        .operations
-        .iter()
-        .map(|operation| {
-            let method = operation.pattern.method().map_or("*", |method| method.as_str());
-            json!({"id": *operation.id, "method": method, "path": operation.pattern.path()})
-        })
-        .collect();
-    json!({
-        "name": permission.name,
-        "group": permission.group,
-        "summary": permission.summary,
-        "operations": operations,
-    })
+/// Something a key can hold.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Permission)]
+pub(super) struct PermissionObject<'a> {
+    name: &'a PermissionName,
+    /// What pages group it under, or empty.
+    #[schema(example = "Cards")]
+    group: &'a str,
+    /// One line about it, or empty.
+    #[schema(example = "List cards")]
+    summary: &'a str,
+    /// What it opens.
+    operations: Vec<OperationObject<'a>>,
 }
 
-fn named_object((name, permissions): Named) -> Value {
-    json!({"name": name, "permissions": permissions})
+/// One operation of the API behind the gate.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Operation)]
+struct OperationObject<'a> {
+    /// The `operationId` of the API's description, or method and path.
+    #[schema(example = "listCards")]
+    id: &'a str,
+    /// The HTTP method; `*` is any that no more exact operation of the same path takes.
+    #[schema(example = "GET")]
+    method: &'a str,
+    /// The path below the base URL.
+    #[schema(example = "/cards/{id}")]
+    path: &'a str,
+}
+
+impl<'a> PermissionObject<'a> {
+    fn new(permission: &'a Permission) -> Self {
+        Self {
+            name: &permission.name,
+            group: &permission.group,
+            summary: &permission.summary,
+            operations: permission.operations.iter().map(OperationObject::new).collect(),
+        }
+    }
+}
+
+impl<'a> OperationObject<'a> {
+    fn new(operation: &'a Operation) -> Self {
+        let method = operation.pattern.method().map_or("*", |method| method.as_str());
+        Self { id: &operation.id, method, path: operation.pattern.path() }
+    }
 }

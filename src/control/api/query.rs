@@ -1,66 +1,228 @@
-//! The query of a list of keys. A parameter that is not known or comes twice is refused: a misspelt filter must not
+//! The queries of lists. A parameter that is not known or comes twice is refused: a misspelt filter must not
 //! answer with everything. Errors point to parameters as if the query were an object.
 
 use super::answer::Refusal;
+use super::schema::KeyType;
 use crate::control::field::{FieldErrors, escape, quote};
 use crate::control::{KeyQuery, ListPlace};
 use crate::model::{ClientId, KeyStatus, Timestamp};
+use crate::store::AuditFilter;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::HashSet;
+use utoipa::{IntoParams, ToSchema};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 100;
 
+pub(super) const KEY_PARAMETERS: [&str; 7] =
+    ["limit", "cursor", "status", "type", "q", "expires_before", "unused_since"];
+pub(super) const AUDIT_PARAMETERS: [&str; 8] =
+    ["limit", "cursor", "action", "actor", "target", "since", "until", "format"];
+
+/// What a list of keys can be asked for, for the document; a test compares it with what is read.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct KeyParameters {
+    /// At most this many keys.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// Go on here: the `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+    /// Only keys with this status.
+    #[param(nullable = false)]
+    status: Option<KeyStatus>,
+    /// Only keys of this type.
+    #[param(rename = "type", nullable = false)]
+    kind: Option<KeyType>,
+    /// Only keys whose name or client id contains this text, ignoring case.
+    q: Option<String>,
+    /// Only keys that end before this instant.
+    #[param(nullable = false)]
+    expires_before: Option<Timestamp>,
+    /// Only keys that were not used at or after this instant; those never used belong to them.
+    #[param(nullable = false)]
+    unused_since: Option<Timestamp>,
+}
+
 /// Reads the query of a list of keys.
 pub(super) fn key_query(query: &str) -> Result<KeyQuery, Refusal> {
-    let mut asked =
-        KeyQuery { limit: DEFAULT_LIMIT, after: None, status: None, legacy: None, query: None, expires_before: None };
+    let mut asked = KeyQuery {
+        limit: DEFAULT_LIMIT,
+        after: None,
+        status: None,
+        legacy: None,
+        query: None,
+        expires_before: None,
+        unused_since: None,
+    };
+    each(query, &KEY_PARAMETERS, |name, value| {
+        if name == "cursor" {
+            asked.after = Some(read_cursor(value).ok_or_else(Wrong::cursor)?);
+            return Ok(());
+        }
+        read(&mut asked, name, value)
+    })?;
+    Ok(asked)
+}
+
+/// What the audit log can be asked for, for the document; a test compares it with what is read.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct AuditParameters {
+    /// At most this many rows.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    limit: Option<u32>,
+    /// Go on here: the `next_cursor` of the page before.
+    #[param(pattern = "^[A-Za-z0-9_-]+$")]
+    cursor: Option<String>,
+    /// Only this action.
+    #[param(example = "key.create")]
+    action: Option<String>,
+    /// Only this actor: an id, an email address or a kind.
+    #[param(example = "operator")]
+    actor: Option<String>,
+    /// Only this target's id.
+    target: Option<String>,
+    /// Only rows at or after this instant.
+    #[param(nullable = false)]
+    since: Option<Timestamp>,
+    /// Only rows before this instant.
+    #[param(nullable = false)]
+    until: Option<Timestamp>,
+    /// `jsonl` alone: the whole log, oldest first, one row a line. It takes no other parameter: half a chain cannot be
+    /// verified.
+    #[param(nullable = false, inline)]
+    format: Option<AuditFormat>,
+}
+
+/// How the audit log is told.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes")]
+enum AuditFormat {
+    Jsonl,
+}
+
+/// What a reader of the audit log asks for.
+pub(super) enum AuditQuery {
+    /// A page.
+    Page { filter: AuditFilter, before: Option<u64>, limit: u32 },
+    /// Everything, as JSON lines.
+    Whole,
+}
+
+/// Reads the query of the audit log. The whole log takes no filter: half a chain cannot be verified.
+pub(super) fn audit_query(query: &str) -> Result<AuditQuery, Refusal> {
+    let (mut filter, mut before, mut limit) = (AuditFilter::default(), None, DEFAULT_LIMIT);
+    let (mut whole, mut others) = (false, 0);
+    each(query, &AUDIT_PARAMETERS, |name, value| {
+        others += usize::from(name != "format");
+        match name {
+            "format" if value == "jsonl" => whole = true,
+            "format" => return Err(Wrong::value("`format` is `jsonl`; leave it out for pages of JSON")),
+            "limit" => limit = read_limit(value)?,
+            "cursor" => before = Some(read_audit_cursor(value).ok_or_else(Wrong::cursor)?),
+            "action" => filter.action = Some(value.to_owned()),
+            "actor" => filter.actor = Some(value.to_owned()),
+            "target" => filter.target = Some(value.to_owned()),
+            "since" => filter.since = Some(instant(value)?),
+            "until" => filter.until = Some(instant(value)?),
+            _ => return Err(Wrong::unknown(&AUDIT_PARAMETERS)),
+        }
+        Ok(())
+    })?;
+    match (whole, others) {
+        (true, 0) => Ok(AuditQuery::Whole),
+        (true, _) => Err(Refusal::malformed("`format=jsonl` is the whole log and takes no other parameter")),
+        (false, _) => Ok(AuditQuery::Page { filter, before, limit }),
+    }
+}
+
+/// What is wrong with a parameter.
+enum Wrong {
+    Cursor,
+    Field(&'static str, String),
+}
+
+impl Wrong {
+    const fn cursor() -> Self {
+        Self::Cursor
+    }
+
+    fn value(message: impl Into<String>) -> Self {
+        Self::Field("parameter_invalid", message.into())
+    }
+
+    fn unknown(known: &[&str]) -> Self {
+        let known = known.join("`, `");
+        Self::Field("parameter_unknown", format!("there is no such parameter; this takes `{known}`"))
+    }
+}
+
+/// Hands out each parameter once; every mistake is told at once.
+fn each(query: &str, known: &[&str], mut read: impl FnMut(&str, &str) -> Result<(), Wrong>) -> Result<(), Refusal> {
     let mut errors = FieldErrors::default();
     let mut seen = HashSet::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let pointer = format!("/{}", escape(&name));
         if !seen.insert(name.to_string()) {
             errors.add(pointer, "parameter_repeated", format!("`{}` comes twice", quote(&name)));
-        } else if name == "cursor" {
-            asked.after = Some(read_cursor(&value).ok_or_else(|| Refusal::malformed("the cursor is not one of ours"))?);
-        } else if let Err((code, message)) = read(&mut asked, &name, &value) {
-            errors.add(pointer, code, message);
+            continue;
+        }
+        let read = if known.contains(&&*name) { read(&name, &value) } else { Err(Wrong::unknown(known)) };
+        match read {
+            Ok(()) => {}
+            Err(Wrong::Cursor) => return Err(Refusal::malformed("the cursor is not one of ours")),
+            Err(Wrong::Field(code, message)) => errors.add(pointer, code, message),
         }
     }
-    if errors.is_empty() { Ok(asked) } else { Err(Refusal::invalid(errors.into_vec())) }
+    if errors.is_empty() { Ok(()) } else { Err(Refusal::invalid(errors.into_vec())) }
 }
 
-fn read(asked: &mut KeyQuery, name: &str, value: &str) -> Result<(), (&'static str, String)> {
-    let wrong = |message: &str| ("parameter_invalid", message.to_owned());
+fn read_limit(value: &str) -> Result<u32, Wrong> {
+    let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| Wrong::value("`limit` is a number from 1 to 100"))
+}
+
+fn instant(value: &str) -> Result<Timestamp, Wrong> {
+    Timestamp::parse(value).map_err(|error| Wrong::value(error.to_string()))
+}
+
+fn read(asked: &mut KeyQuery, name: &str, value: &str) -> Result<(), Wrong> {
     match name {
-        "limit" => {
-            let limit = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-            asked.limit = limit.ok_or_else(|| wrong("`limit` is a number from 1 to 100"))?;
-        }
+        "limit" => asked.limit = read_limit(value)?,
         "status" => {
             let known = [KeyStatus::Active, KeyStatus::Expired, KeyStatus::Revoked];
             let status = known.into_iter().find(|status| status.as_str() == value);
-            asked.status = Some(status.ok_or_else(|| wrong("`status` is `active`, `expired` or `revoked`"))?);
+            asked.status = Some(status.ok_or_else(|| Wrong::value("`status` is `active`, `expired` or `revoked`"))?);
         }
         "type" => {
             asked.legacy = Some(match value {
                 "legacy" => true,
                 "fine_grained" => false,
-                _ => return Err(wrong("`type` is `fine_grained` or `legacy`")),
+                _ => return Err(Wrong::value("`type` is `fine_grained` or `legacy`")),
             });
         }
         "q" => asked.query = Some(value.to_owned()).filter(|text| !text.is_empty()),
-        "expires_before" => {
-            asked.expires_before = Some(Timestamp::parse(value).map_err(|error| wrong(&error.to_string()))?);
-        }
-        "unused_since" => {
-            let message = "this version does not keep when keys were used; `unused_since` is not available yet";
-            return Err(("parameter_unavailable", message.to_owned()));
-        }
-        _ => return Err(("parameter_unknown", "there is no such parameter here".to_owned())),
+        "expires_before" => asked.expires_before = Some(instant(value)?),
+        "unused_since" => asked.unused_since = Some(instant(value)?),
+        _ => return Err(Wrong::unknown(&KEY_PARAMETERS)),
     }
     Ok(())
+}
+
+/// The cursor for what comes before a row of the audit log.
+pub(super) fn write_audit_cursor(number: u64) -> String {
+    URL_SAFE_NO_PAD.encode(format!("a:{number}"))
+}
+
+fn read_audit_cursor(cursor: &str) -> Option<u64> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    text.strip_prefix("a:")?.parse().ok()
 }
 
 /// The cursor for a place. Opaque to callers.

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::model::{
-    ClientId, EnvironmentId, EnvironmentIndex, Holding, Identifier, LiveAllowlist, Network, NetworkSet,
-    PermissionIndex, PermissionName, PermissionSet, Revision, SecretVersion,
+    ClientId, EnvironmentId, EnvironmentIndex, Holding, Identifier, LiveAllowlist, ManagementSet, Network, NetworkSet,
+    PermissionIndex, PermissionName, PermissionSet, Revision, SecretDigest, SecretVersion,
 };
+use crate::oauth::{ClientContext, ClientCredentials, authenticate};
 use zeroize::Zeroizing;
 
 const NOW: Timestamp = Timestamp::from_unix(1_800_000_000);
@@ -32,31 +33,34 @@ fn key() -> LiveKey {
         revoked: false,
         allowlist: LiveAllowlist::Any,
         holding: Holding::Permissions(PermissionSet::new([PermissionIndex(0), PermissionIndex(2)])),
+        management: ManagementSet::default(),
         revision: Revision(1),
     }
 }
 
 fn request(secret: &str, scope: Option<&str>) -> TokenRequest {
     TokenRequest {
-        client_id: "pcull_a".into(),
-        client_secret: Zeroizing::new(secret.into()),
-        basic: true,
+        client: ClientCredentials {
+            client_id: "pcull_a".into(),
+            client_secret: Zeroizing::new(secret.into()),
+            basic: true,
+        },
         scope: scope.map(str::to_owned),
         resource: None,
     }
 }
 
 fn granted(request: &TokenRequest, key: Option<&LiveKey>) -> Result<Grant, OAuthError> {
-    let base_url: Arc<str> = "http://gate.test/v1".into();
+    let (base_url, control_url) = ("http://gate.test/v1".into(), "https://keys.test".into());
+    let environment = environment();
+    let client = ClientContext { environment: &environment, key, address: "203.0.113.9".parse().unwrap() };
     let context = GrantContext {
-        environment: &environment(),
         base_url: &base_url,
-        key,
-        address: "203.0.113.9".parse().unwrap(),
+        control_url: &control_url,
         lifetime: Duration::from_secs(3600),
         token_id: "t",
     };
-    grant(request, &context, NOW)
+    grant(&authenticate(&request.client, &client, NOW)?, request, &context, NOW)
 }
 
 #[test]
@@ -110,23 +114,83 @@ fn scopes_narrow_and_never_widen() {
     }
 }
 
+fn managing(permissions: &[ManagementPermission]) -> LiveKey {
+    LiveKey { management: permissions.iter().copied().collect(), ..key() }
+}
+
+fn for_resource(resource: &str, scope: Option<&str>) -> TokenRequest {
+    TokenRequest { resource: Some(resource.into()), ..request("secret", scope) }
+}
+
 #[test]
-fn resources_other_than_the_base_url_have_no_tokens() {
-    let with = |resource: &str| TokenRequest { resource: Some(resource.into()), ..request("secret", None) };
-    assert!(granted(&with("http://gate.test/v1"), Some(&key())).is_ok());
-    assert_eq!(granted(&with("http://gate.test/v2"), Some(&key())).unwrap_err(), OAuthError::InvalidTarget);
+fn resources_that_have_no_tokens() {
+    for resource in ["http://gate.test/v1", "http://gate.test/v1/", "http://GATE.test:80/v1"] {
+        let grant = granted(&for_resource(resource, None), Some(&key())).unwrap();
+        assert_eq!(&*grant.claims.audience, "http://gate.test/v1", "{resource}");
+    }
+    let everything = managing(&ManagementPermission::ALL);
+    for resource in [
+        "http://gate.test/v2",
+        "http://gate.test/v1/x",
+        "http://keys.test",
+        "https://keys.test/v1",
+        "keys.test",
+        "",
+        "x",
+    ] {
+        let error = granted(&for_resource(resource, None), Some(&everything)).unwrap_err();
+        assert_eq!(error.code(), "invalid_target", "{resource}");
+    }
+}
+
+#[test]
+fn management_keys_get_tokens_for_the_control_api() {
+    use ManagementPermission::{KeysEdit, KeysView, TokensIntrospect};
+    for resource in ["https://keys.test", "https://keys.test/", "https://Keys.test:443"] {
+        let grant = granted(&for_resource(resource, None), Some(&managing(&[KeysView, KeysEdit]))).unwrap();
+        assert_eq!((&*grant.claims.issuer, &*grant.claims.audience), ("http://gate.test/v1", "https://keys.test"));
+        assert_eq!(grant.scope, "portcullis:keys:edit portcullis:keys:view");
+        assert_eq!(grant.claims.scope, None);
+    }
+    for key in [key(), managing(&[TokensIntrospect])] {
+        assert_eq!(granted(&for_resource("https://keys.test", None), Some(&key)).unwrap_err().code(), "invalid_target");
+    }
+}
+
+#[test]
+fn scopes_are_those_of_the_audience() {
+    use ManagementPermission::{KeysEdit, KeysView};
+    let both = managing(&[KeysView, KeysEdit]);
+    let narrow = granted(&for_resource("https://keys.test", Some("portcullis:keys:view")), Some(&both)).unwrap();
+    assert_eq!(
+        (narrow.scope.as_str(), narrow.claims.scope.as_deref()),
+        ("portcullis:keys:view", Some("portcullis:keys:view"))
+    );
+    let view = managing(&[KeysView]);
+    for (resource, scope) in [
+        ("https://keys.test", "portcullis:keys:edit"),
+        ("https://keys.test", "a"),
+        ("https://keys.test", "portcullis:keys:view a"),
+        ("http://gate.test/v1", "portcullis:keys:view"),
+    ] {
+        let error = granted(&for_resource(resource, Some(scope)), Some(&view)).unwrap_err();
+        assert_eq!(error, OAuthError::InvalidScope, "{resource} {scope}");
+    }
 }
 
 #[test]
 fn descriptions_keep_to_their_alphabet() {
     let all = [
         OAuthError::ClientRefused { basic: true, code: "x", reason: "the API key may not be used from ::1".into() },
+        OAuthError::ForeignToken,
         OAuthError::InvalidClient { basic: false },
         OAuthError::InvalidRequest("a parameter is repeated"),
         OAuthError::InvalidScope,
-        OAuthError::InvalidTarget,
+        OAuthError::InvalidTarget("no token is issued for that resource here"),
         OAuthError::MethodNotAllowed,
+        OAuthError::RateLimited { retry_after: 1 },
         OAuthError::TooLarge,
+        OAuthError::Unavailable,
         OAuthError::UnsupportedGrantType,
     ];
     for error in all {

@@ -1,9 +1,15 @@
 //! The statements about API keys. Each runs on the connection it is given: a change's transaction, or a reader.
 
+use super::SqliteStore;
 use super::fault::fault;
-use super::row::{self, keys_sql};
-use crate::model::{Allowlist, ApiKey, ClientId, EnvironmentId, KeyKind, KeyStatus, Network, Revision, Timestamp};
-use crate::store::{KeyFilter, KeyPage, NewKey, Page, Rotation, StoreError};
+use super::organizations::check_policies;
+use super::row::{self, check_revision, keys_sql};
+use crate::model::{
+    Act, Allowlist, ApiKey, AuditEntry, AuditTarget, ClientId, EnvironmentId, KeyKind, KeyStatus, Network,
+    PermissionName, Revision, Timestamp,
+};
+use crate::store::{KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, Rotation, StoreError, Subject};
+use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 /// The most keys of one page.
@@ -12,8 +18,15 @@ const MAX_PAGE: u32 = 1000;
 const INSERT: &str = keys_sql!(
     "INSERT INTO api_keys (client_id, organization, environment, name, name_folded, description, permissions, role,
          networks, platform, secret_digest, secret_last_four, secret_version, expires_at, created_at, created_by,
-         revision)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1, ?13, ?14, ?15, ?16)
+         revision, may_grant)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 1, ?13, ?14, ?15, ?16, ?17)
+     RETURNING ",
+    ""
+);
+const EDIT: &str = keys_sql!(
+    "UPDATE api_keys SET name = ?2, name_folded = ?3, description = ?4, permissions = ?5, may_grant = ?6,
+         networks = ?7, platform = ?8, revision = ?9
+     WHERE client_id = ?1
      RETURNING ",
     ""
 );
@@ -39,17 +52,141 @@ const LIST: &str = keys_sql!(
         AND (?7 IS NULL OR ?7 = (role IS NOT NULL))
         AND (?8 IS NULL OR expires_at < ?8)
         AND (?9 IS NULL OR instr(name_folded, ?9) > 0 OR instr(lower(client_id), ?9) > 0)
+        AND (?11 IS NULL OR last_used_at IS NULL OR last_used_at < ?11)
       ORDER BY newest_first, client_id
       LIMIT ?10"
 );
 const PLACE: &str = "SELECT newest_first FROM api_keys WHERE client_id = ?1 AND organization = ?2 AND environment = ?3";
 
+#[async_trait]
+impl KeyStore for SqliteStore {
+    async fn create_key(&self, key: &NewKey, act: &Act) -> Result<ApiKey, StoreError> {
+        let mut change = self.change(act).await?;
+        check_policies(&mut change, &key.environment.organization, key.policies).await?;
+        let revision = change.next(&Subject::ApiKey(key.client_id.clone())).await?;
+        let made = insert(&mut change, key, revision, act).await?;
+        change.finish(&entry("key.create", None, &made)).await?;
+        Ok(made)
+    }
+
+    async fn key(&self, environment: &EnvironmentId, id: &ClientId) -> Result<ApiKey, StoreError> {
+        let mut reader = self.reader().await?;
+        of_environment(&mut reader, environment, id).await
+    }
+
+    async fn key_by_id(&self, id: &ClientId) -> Result<Option<ApiKey>, StoreError> {
+        let mut reader = self.reader().await?;
+        by_id(&mut reader, id).await
+    }
+
+    async fn list_keys(
+        &self,
+        environment: &EnvironmentId,
+        filter: &KeyFilter,
+        page: &Page,
+    ) -> Result<KeyPage, StoreError> {
+        let mut reader = self.reader().await?;
+        list(&mut reader, environment, filter, page).await
+    }
+
+    async fn all_keys(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
+        let mut reader = self.reader().await?;
+        all(&mut reader, after, limit).await
+    }
+
+    async fn edit_key(
+        &self,
+        environment: &EnvironmentId,
+        id: &ClientId,
+        wanted: &KeyEdit,
+        expected: Option<Revision>,
+        act: &Act,
+    ) -> Result<ApiKey, StoreError> {
+        let mut change = self.change(act).await?;
+        let current = live(&mut change, environment, id, expected).await?;
+        let revision = change.next(&Subject::ApiKey(id.clone())).await?;
+        let edited = edit(&mut change, &current, wanted, revision).await?;
+        change.finish(&entry("key.edit", Some(&current), &edited)).await?;
+        Ok(edited)
+    }
+
+    async fn rotate_key(
+        &self,
+        environment: &EnvironmentId,
+        id: &ClientId,
+        rotation: &Rotation,
+        expected: Option<Revision>,
+        act: &Act,
+    ) -> Result<ApiKey, StoreError> {
+        let mut change = self.change(act).await?;
+        let current = live(&mut change, environment, id, expected).await?;
+        check_policies(&mut change, &environment.organization, rotation.policies).await?;
+        let revision = change.next(&Subject::ApiKey(id.clone())).await?;
+        let rotated = rotate(&mut change, &current, rotation, revision, act.at).await?;
+        change.finish(&entry("key.rotate", Some(&current), &rotated)).await?;
+        Ok(rotated)
+    }
+
+    async fn revoke_key(
+        &self,
+        environment: &EnvironmentId,
+        id: &ClientId,
+        expected: Option<Revision>,
+        act: &Act,
+    ) -> Result<ApiKey, StoreError> {
+        let mut change = self.change(act).await?;
+        let current = of_environment(&mut change, environment, id).await?;
+        if current.revoked_at.is_some() {
+            return Ok(current);
+        }
+        check_revision(current.revision, expected)?;
+        let revision = change.next(&Subject::ApiKey(id.clone())).await?;
+        let revoked = revoke(&mut change, id, act.at, revision).await?;
+        change.finish(&entry("key.revoke", Some(&current), &revoked)).await?;
+        Ok(revoked)
+    }
+}
+
+/// A key that may still change.
+async fn live(
+    change: &mut SqliteConnection,
+    environment: &EnvironmentId,
+    id: &ClientId,
+    expected: Option<Revision>,
+) -> Result<ApiKey, StoreError> {
+    let current = of_environment(change, environment, id).await?;
+    if current.revoked_at.is_some() {
+        return Err(StoreError::Revoked);
+    }
+    check_revision(current.revision, expected)?;
+    Ok(current)
+}
+
+/// What the log says of a change to a key.
+fn entry(action: &'static str, before: Option<&ApiKey>, after: &ApiKey) -> AuditEntry {
+    AuditEntry {
+        organization: Some(after.environment.organization.clone()),
+        environment: Some(after.environment.environment.clone()),
+        action,
+        target: Some(AuditTarget {
+            kind: "key",
+            id: after.client_id.to_string(),
+            name: after.name.as_str().to_owned(),
+        }),
+        before: before.map(ApiKey::audit_view),
+        after: Some(after.audit_view()),
+        code: None,
+        count: 1,
+    }
+}
+
 /// Writes a new key. It is read back through the parse constructors before the change is committed, as is every
 /// key here: what could not be loaded later is never acknowledged.
-pub(super) async fn insert(
+async fn insert(
     change: &mut SqliteConnection,
     key: &NewKey,
     revision: Revision,
+    act: &Act,
 ) -> Result<ApiKey, StoreError> {
     let (permissions, role) = kind_columns(&key.kind)?;
     let (networks, platform) = allowlist_columns(key.allowlist.as_ref())?;
@@ -67,8 +204,38 @@ pub(super) async fn insert(
         .bind(key.secret_digest.to_text())
         .bind(&key.secret_last_four)
         .bind(key.expires_at.map(Timestamp::as_unix))
-        .bind(key.created_at.as_unix())
-        .bind(&key.created_by)
+        .bind(act.at.as_unix())
+        .bind(act.actor.label())
+        .bind(row::number(revision.0)?)
+        .bind(grant_column(&key.may_grant)?)
+        .fetch_one(change)
+        .await
+        .map_err(fault)?;
+    row::api_key(&row)
+}
+
+/// Changes what may be edited of `current`.
+async fn edit(
+    change: &mut SqliteConnection,
+    current: &ApiKey,
+    edit: &KeyEdit,
+    revision: Revision,
+) -> Result<ApiKey, StoreError> {
+    let (permissions, _) = match (&edit.permissions, &current.kind) {
+        (Some(permissions), KeyKind::FineGrained { .. }) => (Some(json(permissions)?), None),
+        (None, kind) | (Some(_), kind @ KeyKind::Legacy { .. }) => kind_columns(kind)?,
+    };
+    let (networks, platform) = allowlist_columns(edit.allowlist.as_ref().unwrap_or(&current.allowlist).as_ref())?;
+    let name = edit.name.as_ref().unwrap_or(&current.name);
+    let row = sqlx::query(EDIT)
+        .bind(current.client_id.as_str())
+        .bind(name.as_str())
+        .bind(name.folded())
+        .bind(edit.description.as_ref().unwrap_or(&current.description))
+        .bind(permissions)
+        .bind(grant_column(edit.may_grant.as_ref().unwrap_or(&current.may_grant))?)
+        .bind(networks)
+        .bind(platform)
         .bind(row::number(revision.0)?)
         .fetch_one(change)
         .await
@@ -77,11 +244,12 @@ pub(super) async fn insert(
 }
 
 /// Gives `current` its new secret.
-pub(super) async fn rotate(
+async fn rotate(
     change: &mut SqliteConnection,
     current: &ApiKey,
     rotation: &Rotation,
     revision: Revision,
+    rotated_at: Timestamp,
 ) -> Result<ApiKey, StoreError> {
     let (networks, platform) = allowlist_columns(rotation.allowlist.as_ref().unwrap_or(&current.allowlist).as_ref())?;
     let row = sqlx::query(ROTATE)
@@ -89,7 +257,7 @@ pub(super) async fn rotate(
         .bind(rotation.secret_digest.to_text())
         .bind(&rotation.secret_last_four)
         .bind(rotation.expires_at.map(Timestamp::as_unix))
-        .bind(rotation.rotated_at.as_unix())
+        .bind(rotated_at.as_unix())
         .bind(networks)
         .bind(platform)
         .bind(row::number(revision.0)?)
@@ -100,7 +268,7 @@ pub(super) async fn rotate(
 }
 
 /// Ends a key.
-pub(super) async fn revoke(
+async fn revoke(
     change: &mut SqliteConnection,
     id: &ClientId,
     revoked_at: Timestamp,
@@ -117,13 +285,13 @@ pub(super) async fn revoke(
 }
 
 /// A key wherever it works.
-pub(super) async fn by_id(reader: &mut SqliteConnection, id: &ClientId) -> Result<Option<ApiKey>, StoreError> {
+async fn by_id(reader: &mut SqliteConnection, id: &ClientId) -> Result<Option<ApiKey>, StoreError> {
     let row = sqlx::query(BY_ID).bind(id.as_str()).fetch_optional(reader).await.map_err(fault)?;
     row.as_ref().map(row::api_key).transpose()
 }
 
 /// A key of one environment.
-pub(super) async fn of_environment(
+async fn of_environment(
     reader: &mut SqliteConnection,
     environment: &EnvironmentId,
     id: &ClientId,
@@ -132,18 +300,14 @@ pub(super) async fn of_environment(
 }
 
 /// A batch of all keys.
-pub(super) async fn all(
-    reader: &mut SqliteConnection,
-    after: Option<&ClientId>,
-    limit: u32,
-) -> Result<Vec<ApiKey>, StoreError> {
+async fn all(reader: &mut SqliteConnection, after: Option<&ClientId>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
     let after = after.map_or("", ClientId::as_str);
     let rows = sqlx::query(ALL).bind(after).bind(limit).fetch_all(reader).await.map_err(fault)?;
     rows.iter().map(row::api_key).collect()
 }
 
 /// A page of an environment's keys; one row more than asked for says whether there is another page.
-pub(super) async fn list(
+async fn list(
     reader: &mut SqliteConnection,
     environment: &EnvironmentId,
     filter: &KeyFilter,
@@ -166,6 +330,7 @@ pub(super) async fn list(
         .bind(filter.expires_before.map(Timestamp::as_unix))
         .bind(filter.query.as_deref().map(str::to_lowercase))
         .bind(limit.saturating_add(1))
+        .bind(filter.unused_since.map(Timestamp::as_unix))
         .fetch_all(reader)
         .await
         .map_err(fault)?;
@@ -200,6 +365,11 @@ fn allowlist_columns(allowlist: Option<&Allowlist>) -> Result<(Option<String>, b
         Some(list) => Ok((Some(json::<Network>(list.networks())?), list.platform())),
         None => Ok((None, false)),
     }
+}
+
+/// The column `may_grant`.
+fn grant_column(names: &[PermissionName]) -> Result<Option<String>, StoreError> {
+    if names.is_empty() { Ok(None) } else { json(names).map(Some) }
 }
 
 fn json<T: serde::Serialize>(values: &[T]) -> Result<String, StoreError> {

@@ -98,7 +98,7 @@ async fn prepare(writer: &SqlitePool, path: &Path) -> Result<(), String> {
 }
 
 /// Refuses the database of another program.
-async fn check_owner(connection: &mut SqliteConnection) -> Result<(), String> {
+pub(super) async fn check_owner(connection: &mut SqliteConnection) -> Result<(), String> {
     let (id, objects): (i64, i64) =
         sqlx::query_as("SELECT application_id, (SELECT COUNT(*) FROM sqlite_schema) FROM pragma_application_id")
             .fetch_one(connection)
@@ -169,7 +169,7 @@ fn file_reason(error: &IoError) -> String {
     }
 }
 
-fn sql_reason(error: &sqlx::Error) -> String {
+pub(super) fn sql_reason(error: &sqlx::Error) -> String {
     match primary_code(error) {
         Some(code::CORRUPT | code::NOTADB) => DAMAGED.to_owned(),
         Some(code::CANTOPEN | code::PERM | code::READONLY) => format!(

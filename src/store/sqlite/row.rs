@@ -2,10 +2,10 @@
 //! [`StoreError::Corrupt`] and names the key by its client id, never by anything secret.
 
 use crate::model::{
-    Allowlist, ApiKey, ClientId, EnvironmentId, Identifier, KeyKind, KeyName, ManagedBy, Network, PermissionName,
-    Revision, SecretDigest, SecretVersion, Timestamp,
+    Allowlist, ApiKey, ClientId, EnvironmentId, Identifier, KeyKind, KeyName, ManagedBy, MemberId, Network,
+    PermissionName, Revision, SecretDigest, SecretVersion, Timestamp,
 };
-use crate::store::{Change, StoreError, StoredSigningKey, Subject};
+use crate::store::{Change, RevokedToken, StoreError, StoredSigningKey, Subject};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
 
@@ -15,9 +15,9 @@ macro_rules! keys_sql {
     ($before:literal, $after:literal) => {
         concat!(
             $before,
-            "client_id, organization, environment, name, description, permissions, role, networks, platform, ",
+            "client_id, organization, environment, name, description, permissions, role, may_grant, networks, platform, ",
             "secret_digest, secret_last_four, secret_version, expires_at, created_at, created_by, rotated_at, ",
-            "revoked_at, last_used_at, revision",
+            "revoked_at, last_used_at, last_address, revision",
             $after
         )
     };
@@ -85,6 +85,7 @@ pub(super) fn api_key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
         name: record.parsed("name", KeyName::parse)?,
         description: record.get("description")?,
         kind: kind(&record)?,
+        may_grant: record.parsed_list("may_grant", PermissionName::parse)?.unwrap_or_default(),
         allowlist: allowlist(&record)?,
         secret_digest: record.parsed("secret_digest", SecretDigest::parse)?,
         secret_last_four: record.get("secret_last_four")?,
@@ -95,6 +96,7 @@ pub(super) fn api_key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
         rotated_at: record.optional_instant("rotated_at")?,
         revoked_at: record.optional_instant("revoked_at")?,
         last_used_at: record.optional_instant("last_used_at")?,
+        last_address: record.get::<Option<&str>>("last_address")?.and_then(|text| text.parse().ok()),
         revision: Revision(record.positive("revision")?),
         managed_by: ManagedBy::Api,
         client_id,
@@ -117,7 +119,7 @@ fn allowlist(record: &Record<'_>) -> Result<Option<Allowlist>, StoreError> {
     Allowlist::new(networks, platform).map(Some).map_err(|_| record.corrupt("networks"))
 }
 
-/// A signing key from `id, algorithm, sealed, created_at`.
+/// A signing key from `id, algorithm, sealed, created_at, signs_from, ends_at`.
 pub(super) fn signing_key(row: &SqliteRow) -> Result<StoredSigningKey, StoreError> {
     let id: String = row.try_get("id").unwrap_or_default();
     let record = Record { row, name: format!("signing key `{id}`") };
@@ -125,23 +127,57 @@ pub(super) fn signing_key(row: &SqliteRow) -> Result<StoredSigningKey, StoreErro
         algorithm: record.get("algorithm")?,
         sealed: record.get("sealed")?,
         created_at: record.instant("created_at")?,
+        signs_from: record.instant("signs_from")?,
+        ends_at: record.optional_instant("ends_at")?,
         id,
     })
 }
 
-/// An entry of the feed from `revision, client_id`.
+/// A revoked token from `token_id, client_id, organization, environment, expires_at`.
+pub(super) fn revoked_token(row: &SqliteRow) -> Result<RevokedToken, StoreError> {
+    let record = Record { row, name: "a revoked token".to_owned() };
+    Ok(RevokedToken {
+        token_id: record.get("token_id")?,
+        client_id: record.parsed("client_id", ClientId::parse)?,
+        environment: EnvironmentId {
+            organization: record.parsed("organization", Identifier::parse)?,
+            environment: record.parsed("environment", Identifier::parse)?,
+        },
+        expires_at: record.instant("expires_at")?,
+    })
+}
+
+/// An entry of the feed from `revision, subject, client_id, target`.
 pub(super) fn change(row: &SqliteRow) -> Result<Change, StoreError> {
     let record = Record { row, name: "an entry of the change feed".to_owned() };
-    let subject = match record.get::<Option<&str>>("client_id")? {
-        Some(id) => Subject::ApiKey(ClientId::parse(id).map_err(|_| record.corrupt("client_id"))?),
-        None => Subject::SigningKeys,
+    let subject = match record.get::<&str>("subject")? {
+        "access_token" => Subject::AccessToken(record.get("target")?),
+        "api_key" => Subject::ApiKey(record.parsed("client_id", ClientId::parse)?),
+        "member" => Subject::Member(record.parsed("target", MemberId::parse)?),
+        "organization" => Subject::Organization(record.parsed("target", Identifier::parse)?),
+        "signing_keys" => Subject::SigningKeys,
+        // Written by a later version, beside which this process still runs.
+        _ => Subject::Other,
     };
     Ok(Change { revision: Revision(record.positive("revision")?), subject })
 }
 
 /// A revision as SQLite counts.
 pub(super) fn revision(number: i64) -> Result<Revision, StoreError> {
-    u64::try_from(number).map(Revision).map_err(|_| StoreError::Corrupt("a revision is negative".to_owned()))
+    count(number).map(Revision)
+}
+
+/// A number that is never negative.
+pub(super) fn count(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| StoreError::Corrupt(format!("`{number}` stands where numbers only grow")))
+}
+
+/// Refuses a change of an object that has changed since.
+pub(super) fn check_revision(current: Revision, expected: Option<Revision>) -> Result<(), StoreError> {
+    match expected {
+        Some(expected) if expected != current => Err(StoreError::RevisionMismatch { current }),
+        _ => Ok(()),
+    }
 }
 
 /// A number for SQLite, whose integers have a sign.

@@ -1,6 +1,7 @@
 //! Who may ask, and what is answered to what is not there.
 
 use super::*;
+use portcullis::store::NodeStore;
 use std::sync::atomic::Ordering;
 
 #[test]
@@ -27,9 +28,9 @@ fn a_token_that_ended_has_ended_at_once() {
     let node = Node::start();
     assert_eq!(node.get("/v1/status").status, 200);
     let other = SecretDigest::of(b"somebody else");
-    node.runtime.block_on(node.store.set_bootstrap_digest(Some(&other))).unwrap();
+    node.runtime.block_on(node.store.set_bootstrap_digest(Some(&other), &act())).unwrap();
     node.get("/v1/status").problem(401, "not_authenticated");
-    node.runtime.block_on(node.store.set_bootstrap_digest(None)).unwrap();
+    node.runtime.block_on(node.store.set_bootstrap_digest(None, &act())).unwrap();
     node.get("/v1/status").problem(401, "not_authenticated");
 }
 
@@ -74,12 +75,10 @@ fn methods_that_a_path_does_not_take() {
     let node = Node::start();
     let key = format!("{KEYS}/{}", node.key("a"));
     for (method, path, allow) in [
-        ("PATCH", "/v1/organizations/acme", "GET,HEAD"),
-        ("PUT", "/v1/organizations/acme", "GET,HEAD"),
+        ("DELETE", "/v1/organizations/acme", "GET,HEAD,PATCH,PUT"),
         ("DELETE", "/v1/organizations/acme/environments/production", "GET,HEAD"),
         ("PUT", "/v1/organizations/acme/environments/production/presets/Read%20only", "GET,HEAD"),
-        ("PATCH", &key, "GET,HEAD"),
-        ("DELETE", &key, "GET,HEAD"),
+        ("DELETE", &key, "GET,HEAD,PATCH"),
         ("PUT", KEYS, "GET,HEAD,POST"),
         ("GET", &format!("{key}/rotate"), "POST"),
     ] {

@@ -2,6 +2,7 @@
 
 use super::*;
 use portcullis::control::BootstrapError;
+use portcullis::store::NodeStore;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -23,32 +24,32 @@ async fn agrees(store: &SqliteStore, file: &PathBuf) -> bool {
 #[tokio::test]
 async fn the_first_start_makes_a_private_token_and_the_second_none() {
     let (folder, store, file) = home().await;
-    assert_eq!(ensure_bootstrap_token(&store, folder.path()).await.unwrap(), Some(file.clone()));
+    assert_eq!(ensure_bootstrap_token(&store, folder.path(), NOON).await.unwrap(), Some(file.clone()));
     let text = fs::read_to_string(&file).unwrap();
     let body = text.trim_end().strip_prefix("pcullo_").unwrap();
     assert!(body.len() == 43 && body.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{body}");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(agrees(&store, &file).await);
-    assert_eq!(ensure_bootstrap_token(&store, folder.path()).await.unwrap(), None);
+    assert_eq!(ensure_bootstrap_token(&store, folder.path(), NOON).await.unwrap(), None);
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
 }
 
 #[tokio::test]
 async fn a_file_that_is_gone_is_not_made_again() {
     let (folder, store, file) = home().await;
-    ensure_bootstrap_token(&store, folder.path()).await.unwrap();
+    ensure_bootstrap_token(&store, folder.path(), NOON).await.unwrap();
     fs::remove_file(&file).unwrap();
-    assert_eq!(ensure_bootstrap_token(&store, folder.path()).await.unwrap(), None);
+    assert_eq!(ensure_bootstrap_token(&store, folder.path(), NOON).await.unwrap(), None);
     assert!(!file.exists());
 }
 
 #[tokio::test]
 async fn a_crash_before_the_digest_was_stored_loses_nothing() {
     let (folder, store, file) = home().await;
-    ensure_bootstrap_token(&store, folder.path()).await.unwrap();
+    ensure_bootstrap_token(&store, folder.path(), NOON).await.unwrap();
     let text = fs::read_to_string(&file).unwrap();
-    store.set_bootstrap_digest(None).await.unwrap();
-    assert_eq!(ensure_bootstrap_token(&store, folder.path()).await.unwrap(), Some(file.clone()));
+    store.set_bootstrap_digest(None, &act()).await.unwrap();
+    assert_eq!(ensure_bootstrap_token(&store, folder.path(), NOON).await.unwrap(), Some(file.clone()));
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
     assert!(agrees(&store, &file).await);
 }
@@ -60,7 +61,7 @@ async fn what_is_no_private_token_is_replaced() {
         let (folder, store, file) = home().await;
         fs::write(&file, text).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-        ensure_bootstrap_token(&store, folder.path()).await.unwrap();
+        ensure_bootstrap_token(&store, folder.path(), NOON).await.unwrap();
         assert_ne!(fs::read_to_string(&file).unwrap(), text);
         assert!(agrees(&store, &file).await);
     }
@@ -69,7 +70,7 @@ async fn what_is_no_private_token_is_replaced() {
 #[tokio::test]
 async fn a_folder_that_is_not_there_is_told() {
     let (folder, store, _) = home().await;
-    let refused = ensure_bootstrap_token(&store, &folder.path().join("none")).await;
+    let refused = ensure_bootstrap_token(&store, &folder.path().join("none"), NOON).await;
     assert!(matches!(&refused, Err(BootstrapError::File { .. })), "{refused:?}");
     assert_eq!(store.bootstrap_digest().await.unwrap(), None);
 }

@@ -1,7 +1,7 @@
 //! Making, rotating and revoking keys: what comes back, what the request path sees, and what a fault leaves behind.
 
 use super::*;
-use portcullis::control::{FieldErrors, KeyDraft};
+use portcullis::control::{Asking, Caller, FieldErrors, KeyDraft};
 use portcullis::model::ClientSecret;
 use std::io::Write;
 use std::net::TcpStream;
@@ -34,7 +34,7 @@ fn a_key_comes_back_whole() {
             "permissions": ["files:read", "cards:read"], "role": null,
             "allowlist": {"networks": ["203.0.113.42", "198.51.100.0/24"], "platform": true}, "status": "active",
             "expires_at": "2030-04-01T00:00:00Z", "created_at": "2030-03-17T17:46:40Z", "created_by": "operator",
-            "rotated_at": null, "revoked_at": null, "last_used_at": null, "secret_version": 1,
+            "rotated_at": null, "revoked_at": null, "last_used_at": null, "last_address": null, "may_grant": null, "secret_version": 1,
             "secret_last_four": &secret.as_str().unwrap()[52..], "revision": 1, "managed_by": "api"})
     );
     let shown = node.get(&format!("{KEYS}/{id}"));
@@ -98,7 +98,8 @@ fn a_secret_is_shown_once_and_nowhere_else() {
     rest.push(format!("{:?} {:?}", node.control, node.tables));
     let draft = KeyDraft { name: Some("b".into()), preset: Some("Read only".into()), ..KeyDraft::default() };
     let place = production();
-    let making = node.control.create_key(&place, draft, FieldErrors::default(), "test");
+    let asking = Asking { caller: Caller::Operator, act: act() };
+    let making = node.control.create_key(&asking, &place, draft, FieldErrors::default());
     let issued = node.runtime.block_on(making).unwrap();
     let printed = format!("{issued:?}");
     assert!(!printed.contains(issued.secret.expose()), "{printed}");

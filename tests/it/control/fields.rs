@@ -30,7 +30,7 @@ fn each_error_of_create_has_its_place() {
         (json!({"permissions": "cards:read"}), "/permissions", "invalid_type"),
         (json!({"permissions": ["cards:read", 7]}), "/permissions/1", "invalid_type"),
         (json!({"permissions": ["cards:read", "cards:fly"]}), "/permissions/1", "permission_unknown"),
-        (json!({"permissions": ["portcullis:keys:view"]}), "/permissions/0", "permission_unknown"),
+        (json!({"permissions": ["portcullis:keys:fly"]}), "/permissions/0", "permission_unknown"),
         (json!({"permissions": ["a b"]}), "/permissions/0", "permission_unknown"),
         (json!({"preset": "Write only"}), "/preset", "preset_unknown"),
         (json!({"role": "events"}), "/role", "field_conflict"),

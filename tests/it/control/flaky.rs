@@ -1,8 +1,12 @@
 //! A store that can be told to be slow or away.
 
-use portcullis::model::{ApiKey, ClientId, EnvironmentId, Revision, SecretDigest, Timestamp};
+use portcullis::model::{
+    Act, ApiKey, ChainHead, ClientId, EnvironmentId, Identifier, Revision, SecretDigest, Timestamp,
+};
 use portcullis::store::{
-    Change, KeyFilter, KeyPage, NewKey, Page, Rotation, SqliteStore, Store, StoreError, StoredSigningKey,
+    AuditFilter, AuditPage, AuditStore, Change, Exceeding, Feed, KeyEdit, KeyFilter, KeyPage, KeyStore, KeyUse, NewKey,
+    NodeStore, Noted, OperationUse, OrganizationChange, OrganizationStore, Page, RevokedToken, Rotation, SqliteStore,
+    StoreError, StoredOrganization, StoredSigningKey, UsageStore,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,7 +26,7 @@ impl FlakyStore {
         Self { inner, away: false.into(), read_only: false.into(), delay: 0.into() }
     }
 
-    fn read(&self) -> Result<&SqliteStore, StoreError> {
+    async fn read(&self) -> Result<&SqliteStore, StoreError> {
         match self.away.load(Ordering::SeqCst) {
             true => Err(StoreError::Unavailable("secret place on disk".into())),
             false => Ok(&self.inner),
@@ -33,62 +37,70 @@ impl FlakyStore {
         tokio::time::sleep(Duration::from_millis(self.delay.load(Ordering::SeqCst))).await;
         match self.read_only.load(Ordering::SeqCst) {
             true => Err(StoreError::Unavailable("secret place on disk".into())),
-            false => self.read(),
+            false => self.read().await,
         }
     }
 }
 
-#[async_trait::async_trait]
-impl Store for FlakyStore {
-    async fn revision(&self) -> Result<Revision, StoreError> {
-        self.read()?.revision().await
+/// Passes each call on, as a read or as a change.
+macro_rules! flaky {
+    ($($trait:ident { $($kind:ident $name:ident($($arg:ident: $type:ty),*) -> $ok:ty;)* })*) => {
+        $(
+            #[async_trait::async_trait]
+            impl $trait for FlakyStore {
+                $(
+                    async fn $name(&self, $($arg: $type),*) -> Result<$ok, StoreError> {
+                        self.$kind().await?.$name($($arg),*).await
+                    }
+                )*
+            }
+        )*
+    };
+}
+
+flaky! {
+    AuditStore {
+        read audit_page(chain: Option<&Identifier>, filter: &AuditFilter, before: Option<u64>, limit: u32) -> AuditPage;
+        read audit_rows(chain: Option<&Identifier>, after: u64, limit: u32) -> Vec<(u64, String)>;
+        read audit_head(chain: Option<&Identifier>) -> ChainHead;
+        change note(noted: &[Noted]) -> ();
     }
-    async fn changes(&self, since: Revision, limit: u32) -> Result<Vec<Change>, StoreError> {
-        self.read()?.changes(since, limit).await
+    Feed {
+        read revision() -> Revision;
+        read changes(since: Revision, limit: u32) -> Vec<Change>;
+        read look_back(act: &Act) -> ();
     }
-    async fn create_key(&self, key: &NewKey) -> Result<ApiKey, StoreError> {
-        self.change().await?.create_key(key).await
+    KeyStore {
+        change create_key(key: &NewKey, act: &Act) -> ApiKey;
+        read key(environment: &EnvironmentId, id: &ClientId) -> ApiKey;
+        read key_by_id(id: &ClientId) -> Option<ApiKey>;
+        read list_keys(environment: &EnvironmentId, filter: &KeyFilter, page: &Page) -> KeyPage;
+        read all_keys(after: Option<&ClientId>, limit: u32) -> Vec<ApiKey>;
+        change edit_key(e: &EnvironmentId, id: &ClientId, edit: &KeyEdit, at: Option<Revision>, act: &Act) -> ApiKey;
+        change rotate_key(e: &EnvironmentId, id: &ClientId, new: &Rotation, at: Option<Revision>, act: &Act) -> ApiKey;
+        change revoke_key(e: &EnvironmentId, id: &ClientId, at: Option<Revision>, act: &Act) -> ApiKey;
     }
-    async fn key(&self, environment: &EnvironmentId, id: &ClientId) -> Result<ApiKey, StoreError> {
-        self.read()?.key(environment, id).await
+    NodeStore {
+        read signing_keys() -> Vec<StoredSigningKey>;
+        change add_signing_key(key: &StoredSigningKey, others_end_at: Option<Timestamp>, act: &Act) -> ();
+        change remove_ended_signing_keys(act: &Act) -> Vec<String>;
+        read bootstrap_digest() -> Option<SecretDigest>;
+        change set_bootstrap_digest(digest: Option<&SecretDigest>, act: &Act) -> ();
+        change revoke_token(token: &RevokedToken, act: &Act) -> ();
+        read revoked_token(token_id: &str) -> Option<RevokedToken>;
+        read revoked_tokens(now: Timestamp) -> Vec<RevokedToken>;
+        change forget_ended(now: Timestamp) -> ();
     }
-    async fn key_by_id(&self, id: &ClientId) -> Result<Option<ApiKey>, StoreError> {
-        self.read()?.key_by_id(id).await
+    OrganizationStore {
+        read organizations() -> Vec<StoredOrganization>;
+        read organization(id: &Identifier) -> StoredOrganization;
+        change change_organization(
+            id: &Identifier, change: &OrganizationChange, at: Option<Revision>, act: &Act
+        ) -> StoredOrganization;
+        read count_exceeding(id: &Identifier, longest: Option<Duration>, now: Timestamp) -> Exceeding;
     }
-    async fn list_keys(&self, e: &EnvironmentId, filter: &KeyFilter, page: &Page) -> Result<KeyPage, StoreError> {
-        self.read()?.list_keys(e, filter, page).await
-    }
-    async fn all_keys(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
-        self.read()?.all_keys(after, limit).await
-    }
-    async fn rotate_key(
-        &self,
-        environment: &EnvironmentId,
-        id: &ClientId,
-        rotation: &Rotation,
-        expected: Option<Revision>,
-    ) -> Result<ApiKey, StoreError> {
-        self.change().await?.rotate_key(environment, id, rotation, expected).await
-    }
-    async fn revoke_key(
-        &self,
-        environment: &EnvironmentId,
-        id: &ClientId,
-        revoked_at: Timestamp,
-        expected: Option<Revision>,
-    ) -> Result<ApiKey, StoreError> {
-        self.change().await?.revoke_key(environment, id, revoked_at, expected).await
-    }
-    async fn signing_keys(&self) -> Result<Vec<StoredSigningKey>, StoreError> {
-        self.read()?.signing_keys().await
-    }
-    async fn add_signing_key(&self, key: &StoredSigningKey) -> Result<(), StoreError> {
-        self.change().await?.add_signing_key(key).await
-    }
-    async fn bootstrap_digest(&self) -> Result<Option<SecretDigest>, StoreError> {
-        self.read()?.bootstrap_digest().await
-    }
-    async fn set_bootstrap_digest(&self, digest: Option<&SecretDigest>) -> Result<(), StoreError> {
-        self.change().await?.set_bootstrap_digest(digest).await
+    UsageStore {
+        change record_usage(uses: &[KeyUse]) -> ();
+        read operations_used(id: &ClientId) -> Vec<OperationUse>;
     }
 }

@@ -84,6 +84,72 @@ fn the_ways_to_ask() {
     }
 }
 
+/// Some clients try Basic first and the body once that failed, some the other way round; on one connection.
+#[test]
+fn a_second_way_after_a_401() {
+    let gateway = Gateway::start();
+    let (id, secret) = (reader().id, reader().secret);
+    let basic = |secret: &str| endpoint(&gateway).basic(&id, secret).form(GRANT);
+    let body = |secret: &str| endpoint(&gateway).form(&token_form(&id, secret));
+    let mut connection = gateway.connect();
+    for (first, second) in [(basic("wrong"), body(&secret)), (body("wrong"), basic(&secret))] {
+        let response = first.send_on(&mut connection);
+        assert_error(&response, 401, "invalid_client", "invalid_client");
+        assert!(!response.closed(), "{}", response.head);
+        assert_token(&second.send_on(&mut connection));
+    }
+    // The one that begins without any credential, to see what the challenge is.
+    assert_error(&endpoint(&gateway).form(GRANT).send_on(&mut connection), 401, "invalid_client", "invalid_client");
+    assert_token(&basic(&secret).send_on(&mut connection));
+}
+
+/// Clients that escape every character that is not a letter or digit, or spaces by `+`, in Basic as in the body.
+#[test]
+fn secrets_that_need_escaping() {
+    let mut odd = Key::new("odd", &["cards:read"]);
+    odd.secret = "a-b.c~d+e f%g&h=i:j/k".to_owned();
+    let gateway = Gateway::builder().key(&odd).start();
+    let letters = |byte: u8| byte.is_ascii_alphanumeric();
+    let escaped = |plain: &dyn Fn(u8) -> bool, space: &str| -> String {
+        let byte = |byte: u8| match byte {
+            b' ' => space.to_owned(),
+            byte if plain(byte) => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        };
+        odd.secret.bytes().map(byte).collect()
+    };
+    for secret in [
+        escaped(&letters, "%20"),
+        escaped(&letters, "+"),
+        escaped(&|byte| letters(byte) || b"-._~".contains(&byte), "+"),
+        escaped(&letters, "%20").to_lowercase().replace("%3a", "%3A"),
+    ] {
+        assert_token(&endpoint(&gateway).basic("odd", &secret).form(GRANT).send());
+        assert_token(&endpoint(&gateway).form(&token_form("odd", &secret)).send());
+    }
+    // Raw, where nothing of it means something in a form: the ids and secrets that we make.
+    let mut raw = Key::new("raw", &["cards:read"]);
+    raw.secret = "pculls_0123456789ABCxyz-._~".to_owned();
+    let gateway = Gateway::builder().key(&raw).start();
+    assert_token(&endpoint(&gateway).basic("raw", &raw.secret).form(GRANT).send());
+}
+
+/// Whatever a caller accepts, and however it fails, it is told in `application/json` with the RFC's members.
+#[test]
+fn one_media_type_whatever_is_accepted() {
+    let gateway = Gateway::start();
+    let good = token_form(&reader().id, &reader().secret);
+    for accept in ["application/json", "*/*", "text/html", "application/problem+json", "application/xml;q=1"] {
+        let with = |form: &str| endpoint(&gateway).header("Accept", accept).form(form);
+        // 200, never 201: some clients take no other success.
+        assert_token(&with(&good).send());
+        assert_error_of(&with("grant_type=password"), 400, "unsupported_grant_type");
+        assert_error_of(&with(GRANT), 401, "invalid_client");
+        let response = gateway.get("/oauth2/token").header("Accept", accept).send();
+        assert_error(&response, 405, "invalid_request", "invalid_request");
+    }
+}
+
 #[test]
 fn a_chunked_body() {
     let gateway = Gateway::start();
@@ -198,6 +264,14 @@ fn wrong_credentials() {
     assert_eq!(challenge(endpoint(&gateway).form(GRANT)), None);
 }
 
+/// Everything of an answer but what is its own.
+fn comparable(response: &RawResponse) -> String {
+    let own =
+        |line: &&str| !line.to_lowercase().starts_with("x-request-id:") && !line.to_lowercase().starts_with("date:");
+    let head: Vec<&str> = response.head.lines().filter(own).collect();
+    format!("{}\n{}", head.join("\n"), response.text())
+}
+
 #[test]
 fn unknown_id_and_wrong_secret_answer_the_same_bytes() {
     let gateway = Gateway::start();
@@ -205,16 +279,60 @@ fn unknown_id_and_wrong_secret_answer_the_same_bytes() {
         let request = endpoint(&gateway);
         let request =
             if basic { request.basic(id, "wrong").form(GRANT) } else { request.form(&token_form(id, "wrong")) };
-        let response = request.send();
-        let own = |line: &&str| {
-            !line.to_lowercase().starts_with("x-request-id:") && !line.to_lowercase().starts_with("date:")
-        };
-        let head: Vec<&str> = response.head.lines().filter(own).collect();
-        format!("{}\n{}", head.join("\n"), response.text())
+        comparable(&request.send())
     };
     for basic in [true, false] {
         assert_eq!(bytes("reader", basic), bytes("nobodi", basic));
     }
+}
+
+#[track_caller]
+fn assert_rate_limited(gateway: &Gateway, request: &Request<'_>) -> (u32, RawResponse) {
+    let response = without_upstream(gateway, || request.send());
+    assert_error(&response, 429, "rate_limited", "rate_limited");
+    assert_eq!(response.header("www-authenticate"), None);
+    (response.header("retry-after").and_then(|seconds| seconds.parse().ok()).expect("Retry-After"), response)
+}
+
+/// Ten failures of an id are free, at whichever endpoint; then they are told to wait, longer each time. Known and unknown
+/// ids get the same bytes all along, and whoever proves a secret is never told to wait.
+#[test]
+fn failures_slow_down_and_proven_clients_do_not() {
+    let gateway = Gateway::start();
+    let wrong = |id: &str, at: usize| {
+        let form = format!("{}&token=x", token_form(id, "wrong"));
+        gateway.post(["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"][at % 3]).form(&form)
+    };
+    for at in 0..10 {
+        let [known, unknown] = ["reader", "nobodi"].map(|id| assert_error_of(&wrong(id, at), 401, "invalid_client"));
+        assert_eq!(comparable(&known), comparable(&unknown));
+    }
+    for (at, wait) in [1, 2, 4].into_iter().enumerate() {
+        let [known, unknown] = ["reader", "nobodi"].map(|id| assert_rate_limited(&gateway, &wrong(id, at)));
+        assert_eq!((known.0, comparable(&known.1)), (wait, comparable(&unknown.1)));
+    }
+    assert_rate_limited(&gateway, &wrong("reader", 0).from("127.0.0.2"));
+    assert_error_of(&wrong("writer", 0).from("127.0.0.2"), 401, "invalid_client");
+    let reader = token(&gateway, &reader().id, &reader().secret);
+    gateway.get("/cards").bearer(&reader).send().expect(200);
+    let line = "portcullis_token_requests_total{environment=\"acme/production\",result=\"rate_limited\"} 3";
+    assert!(gateway.metrics().contains(line), "{}", gateway.metrics());
+}
+
+#[test]
+fn failures_from_one_address_slow_down_whatever_the_id() {
+    let gateway = Gateway::start();
+    let wrong = |at: usize| endpoint(&gateway).form(&token_form(&format!("id{at}"), "wrong")).from("127.0.0.3");
+    for at in 0..30 {
+        assert_error_of(&wrong(at), 401, "invalid_client");
+    }
+    assert_eq!(assert_rate_limited(&gateway, &wrong(30)).0, 1);
+    assert_eq!(assert_rate_limited(&gateway, &wrong(31)).0, 2);
+    assert_error_of(&wrong(32).from("127.0.0.4"), 401, "invalid_client");
+    // Requests without credentials are no guesses: clients that try Basic first are told to authenticate.
+    assert_error_of(&endpoint(&gateway).form(GRANT).from("127.0.0.3"), 401, "invalid_client");
+    let proven = endpoint(&gateway).form(&token_form(&reader().id, &reader().secret)).from("127.0.0.3");
+    assert_token(&proven.send());
 }
 
 /// Whoever proves the secret is told why the key opens nothing; whoever does not is not.

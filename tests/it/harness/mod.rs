@@ -387,16 +387,13 @@ impl Gateway {
     /// Asks the control API as the bootstrap operator; status and JSON.
     #[track_caller]
     pub fn control_request(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            self.control(),
-            self.bootstrap_token(),
-            body.len()
-        );
-        let response = Connection::open(self.control()).exchange(request.as_bytes());
-        (response.status, serde_json::from_slice(&response.body).unwrap_or(Value::Null))
+        self.control_as(&self.bootstrap_token(), method, path, body)
+    }
+
+    /// Asks the control API with this token; status and JSON.
+    #[track_caller]
+    pub fn control_as(&self, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        ask_control(self.control(), token, method, path, body)
     }
 
     /// Makes a key of the first environment through the control API: id and secret.
@@ -419,6 +416,19 @@ impl Gateway {
 
 /// Where the control API keeps the keys of the first environment.
 pub const KEYS: &str = "/v1/organizations/acme/environments/production/keys";
+
+/// Asks the control API at this address with this token; status and JSON.
+#[track_caller]
+pub fn ask_control(control: SocketAddr, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {control}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let response = Connection::open(control).exchange(request.as_bytes());
+    (response.status, serde_json::from_slice(&response.body).unwrap_or(Value::Null))
+}
 
 /// Asks for a token the way most clients do.
 #[track_caller]

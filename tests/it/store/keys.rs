@@ -20,7 +20,7 @@ pub(super) async fn a_key_comes_back_as_it_was_made(home: &dyn Home) {
         ..new_key("old")
     };
     for new in [fine, legacy, new_key("plain")] {
-        let made = store.create_key(&new).await.unwrap();
+        let made = store.create_key(&new, &act()).await.unwrap();
         assert_eq!(made, expected(&new, made.revision));
         assert_eq!(store.key(&production(), &new.client_id).await.unwrap(), made);
         assert_eq!(store.key_by_id(&new.client_id).await.unwrap(), Some(made));
@@ -36,16 +36,18 @@ fn expected(new: &NewKey, revision: Revision) -> ApiKey {
         name: new.name,
         description: new.description,
         kind: new.kind,
+        may_grant: vec![],
         allowlist: new.allowlist,
         secret_digest: new.secret_digest,
         secret_last_four: new.secret_last_four,
         secret_version: SecretVersion(1),
         expires_at: new.expires_at,
-        created_at: new.created_at,
-        created_by: new.created_by,
+        created_at: NOON,
+        created_by: "ada@acme.example".to_owned(),
         rotated_at: None,
         revoked_at: None,
         last_used_at: None,
+        last_address: None,
         revision,
         managed_by: ManagedBy::Api,
     }
@@ -53,13 +55,14 @@ fn expected(new: &NewKey, revision: Revision) -> ApiKey {
 
 pub(super) async fn a_key_belongs_to_its_environment(home: &dyn Home) {
     let store = home.open().await;
-    let key = store.create_key(&new_key("one")).await.unwrap();
+    let key = store.create_key(&new_key("one"), &act()).await.unwrap();
     for elsewhere in [environment("acme", "staging"), environment("other", "production")] {
         let found = store.key(&elsewhere, &key.client_id).await;
         assert!(matches!(found, Err(StoreError::KeyNotFound)), "{found:?}");
-        let rotated = store.rotate_key(&elsewhere, &key.client_id, &rotation("new"), None).await;
+        let rotated =
+            store.rotate_key(&elsewhere, &key.client_id, &rotation("new"), None, &act_at(NOON.plus_seconds(60))).await;
         assert!(matches!(rotated, Err(StoreError::KeyNotFound)), "{rotated:?}");
-        let revoked = store.revoke_key(&elsewhere, &key.client_id, NOON, None).await;
+        let revoked = store.revoke_key(&elsewhere, &key.client_id, None, &act()).await;
         assert!(matches!(revoked, Err(StoreError::KeyNotFound)), "{revoked:?}");
         assert!(store.list_keys(&elsewhere, &everything(), &page(10)).await.unwrap().keys.is_empty());
     }
@@ -71,50 +74,52 @@ pub(super) async fn a_missing_key_is_not_found(home: &dyn Home) {
     let id = fresh_id();
     assert!(matches!(store.key(&production(), &id).await, Err(StoreError::KeyNotFound)));
     assert_eq!(store.key_by_id(&id).await.unwrap(), None);
-    let rotated = store.rotate_key(&production(), &id, &rotation("new"), Some(Revision(1))).await;
+    let rotated =
+        store.rotate_key(&production(), &id, &rotation("new"), Some(Revision(1)), &act_at(NOON.plus_seconds(60))).await;
     assert!(matches!(rotated, Err(StoreError::KeyNotFound)), "{rotated:?}");
-    let revoked = store.revoke_key(&production(), &id, NOON, Some(Revision(1))).await;
+    let revoked = store.revoke_key(&production(), &id, Some(Revision(1)), &act()).await;
     assert!(matches!(revoked, Err(StoreError::KeyNotFound)), "{revoked:?}");
 }
 
 pub(super) async fn a_name_is_taken_ignoring_case(home: &dyn Home) {
     let store = home.open().await;
-    store.create_key(&new_key("Geschäft ÄÖÜ")).await.unwrap();
+    store.create_key(&new_key("Geschäft ÄÖÜ"), &act()).await.unwrap();
     for same in ["Geschäft ÄÖÜ", "geschäft äöü", "GESCHÄFT ÄÖÜ", "  Geschäft äöÜ "] {
-        let refused = store.create_key(&new_key(same)).await;
+        let refused = store.create_key(&new_key(same), &act()).await;
         assert!(matches!(refused, Err(StoreError::NameTaken)), "{same}: {refused:?}");
     }
-    store.create_key(&new_key("Geschaft AOU")).await.unwrap();
+    store.create_key(&new_key("Geschaft AOU"), &act()).await.unwrap();
 }
 
 pub(super) async fn a_name_is_free_in_another_environment(home: &dyn Home) {
     let store = home.open().await;
     for elsewhere in [production(), environment("acme", "staging"), environment("other", "production")] {
-        store.create_key(&NewKey { environment: elsewhere, ..new_key("same") }).await.unwrap();
+        store.create_key(&NewKey { environment: elsewhere, ..new_key("same") }, &act()).await.unwrap();
     }
 }
 
 pub(super) async fn revoking_frees_the_name(home: &dyn Home) {
     let store = home.open().await;
-    let first = store.create_key(&new_key("same")).await.unwrap();
-    let revoked = store.revoke_key(&production(), &first.client_id, NOON.plus_seconds(5), None).await.unwrap();
+    let first = store.create_key(&new_key("same"), &act()).await.unwrap();
+    let revoked = store.revoke_key(&production(), &first.client_id, None, &act_at(NOON.plus_seconds(5))).await.unwrap();
     assert_eq!(revoked.revoked_at, Some(NOON.plus_seconds(5)));
     assert_eq!(revoked.status(NOON), KeyStatus::Revoked);
     assert_eq!(store.key(&production(), &first.client_id).await.unwrap(), revoked);
 
-    let second = store.create_key(&new_key("Same")).await.unwrap();
-    assert!(matches!(store.create_key(&new_key("sAME")).await, Err(StoreError::NameTaken)));
-    store.revoke_key(&production(), &second.client_id, NOON, None).await.unwrap();
-    store.create_key(&new_key("same")).await.unwrap();
+    let second = store.create_key(&new_key("Same"), &act()).await.unwrap();
+    assert!(matches!(store.create_key(&new_key("sAME"), &act()).await, Err(StoreError::NameTaken)));
+    store.revoke_key(&production(), &second.client_id, None, &act()).await.unwrap();
+    store.create_key(&new_key("same"), &act()).await.unwrap();
 }
 
 pub(super) async fn revoking_again_changes_nothing(home: &dyn Home) {
     let store = home.open().await;
-    let key = store.create_key(&new_key("one")).await.unwrap();
+    let key = store.create_key(&new_key("one"), &act()).await.unwrap();
     let known = Some(key.revision);
-    let revoked = store.revoke_key(&production(), &key.client_id, NOON, known).await.unwrap();
+    let revoked = store.revoke_key(&production(), &key.client_id, known, &act()).await.unwrap();
     for expected in [None, Some(revoked.revision), known] {
-        let again = store.revoke_key(&production(), &key.client_id, NOON.plus_seconds(9), expected).await.unwrap();
+        let again =
+            store.revoke_key(&production(), &key.client_id, expected, &act_at(NOON.plus_seconds(9))).await.unwrap();
         assert_eq!(again, revoked);
     }
     assert_eq!(store.revision().await.unwrap(), revoked.revision);
@@ -122,23 +127,27 @@ pub(super) async fn revoking_again_changes_nothing(home: &dyn Home) {
 
 pub(super) async fn revoking_checks_the_expected_revision(home: &dyn Home) {
     let store = home.open().await;
-    let key = store.create_key(&new_key("one")).await.unwrap();
-    let rotated = store.rotate_key(&production(), &key.client_id, &rotation("new"), None).await.unwrap();
-    let refused = store.revoke_key(&production(), &key.client_id, NOON, Some(key.revision)).await;
+    let key = store.create_key(&new_key("one"), &act()).await.unwrap();
+    let rotated = store
+        .rotate_key(&production(), &key.client_id, &rotation("new"), None, &act_at(NOON.plus_seconds(60)))
+        .await
+        .unwrap();
+    let refused = store.revoke_key(&production(), &key.client_id, Some(key.revision), &act()).await;
     assert!(
         matches!(refused, Err(StoreError::RevisionMismatch { current }) if current == rotated.revision),
         "{refused:?}"
     );
     assert_eq!(store.key(&production(), &key.client_id).await.unwrap(), rotated);
-    store.revoke_key(&production(), &key.client_id, NOON, Some(rotated.revision)).await.unwrap();
+    store.revoke_key(&production(), &key.client_id, Some(rotated.revision), &act()).await.unwrap();
 }
 
 pub(super) async fn rotation_replaces_the_secret_and_the_expiry(home: &dyn Home) {
     let store = home.open().await;
     let new = NewKey { expires_at: Some(NOON.plus_seconds(3600)), ..new_key("one") };
-    let key = store.create_key(&new).await.unwrap();
+    let key = store.create_key(&new, &act()).await.unwrap();
     let rotation = Rotation { expires_at: Some(NOON.plus_seconds(7200)), ..rotation("new") };
-    let rotated = store.rotate_key(&production(), &key.client_id, &rotation, None).await.unwrap();
+    let rotated =
+        store.rotate_key(&production(), &key.client_id, &rotation, None, &act_at(NOON.plus_seconds(60))).await.unwrap();
     let expected = ApiKey {
         secret_digest: digest("new"),
         secret_last_four: "abcd".to_owned(),
@@ -152,7 +161,10 @@ pub(super) async fn rotation_replaces_the_secret_and_the_expiry(home: &dyn Home)
     assert_eq!(store.key_by_id(&rotated.client_id).await.unwrap(), Some(rotated.clone()));
 
     let forever = Rotation { expires_at: None, ..rotation };
-    let rotated = store.rotate_key(&production(), &rotated.client_id, &forever, None).await.unwrap();
+    let rotated = store
+        .rotate_key(&production(), &rotated.client_id, &forever, None, &act_at(NOON.plus_seconds(60)))
+        .await
+        .unwrap();
     assert_eq!((rotated.expires_at, rotated.secret_version), (None, SecretVersion(3)));
 }
 
@@ -160,7 +172,7 @@ pub(super) async fn rotation_keeps_replaces_or_opens_the_allowlist(home: &dyn Ho
     let store = home.open().await;
     let first = allowlist(&["203.0.113.42"], true);
     let second = allowlist(&["2001:db8::/32"], false);
-    let key = store.create_key(&NewKey { allowlist: first.clone(), ..new_key("one") }).await.unwrap();
+    let key = store.create_key(&NewKey { allowlist: first.clone(), ..new_key("one") }, &act()).await.unwrap();
     for (given, then) in [
         (None, &first),
         (Some(second.clone()), &second),
@@ -170,7 +182,10 @@ pub(super) async fn rotation_keeps_replaces_or_opens_the_allowlist(home: &dyn Ho
         (Some(first.clone()), &first),
     ] {
         let rotation = Rotation { allowlist: given, ..rotation("new") };
-        let rotated = store.rotate_key(&production(), &key.client_id, &rotation, None).await.unwrap();
+        let rotated = store
+            .rotate_key(&production(), &key.client_id, &rotation, None, &act_at(NOON.plus_seconds(60)))
+            .await
+            .unwrap();
         assert_eq!(&rotated.allowlist, then);
         assert_eq!(&store.key(&production(), &key.client_id).await.unwrap().allowlist, then);
     }
@@ -178,18 +193,23 @@ pub(super) async fn rotation_keeps_replaces_or_opens_the_allowlist(home: &dyn Ho
 
 pub(super) async fn rotation_revives_an_expired_key(home: &dyn Home) {
     let store = home.open().await;
-    let key = store.create_key(&NewKey { expires_at: Some(NOON), ..new_key("one") }).await.unwrap();
+    let key = store.create_key(&NewKey { expires_at: Some(NOON), ..new_key("one") }, &act()).await.unwrap();
     assert_eq!(key.status(NOON), KeyStatus::Expired);
-    let rotated = store.rotate_key(&production(), &key.client_id, &rotation("new"), None).await.unwrap();
+    let rotated = store
+        .rotate_key(&production(), &key.client_id, &rotation("new"), None, &act_at(NOON.plus_seconds(60)))
+        .await
+        .unwrap();
     assert_eq!(rotated.status(NOON), KeyStatus::Active);
 }
 
 pub(super) async fn a_revoked_key_does_not_rotate(home: &dyn Home) {
     let store = home.open().await;
-    let key = store.create_key(&new_key("one")).await.unwrap();
-    let revoked = store.revoke_key(&production(), &key.client_id, NOON, None).await.unwrap();
+    let key = store.create_key(&new_key("one"), &act()).await.unwrap();
+    let revoked = store.revoke_key(&production(), &key.client_id, None, &act()).await.unwrap();
     for expected in [None, Some(revoked.revision), Some(key.revision)] {
-        let refused = store.rotate_key(&production(), &key.client_id, &rotation("new"), expected).await;
+        let refused = store
+            .rotate_key(&production(), &key.client_id, &rotation("new"), expected, &act_at(NOON.plus_seconds(60)))
+            .await;
         assert!(matches!(refused, Err(StoreError::Revoked)), "{refused:?}");
     }
     assert_eq!(store.key(&production(), &key.client_id).await.unwrap(), revoked);
@@ -197,10 +217,15 @@ pub(super) async fn a_revoked_key_does_not_rotate(home: &dyn Home) {
 
 pub(super) async fn rotation_checks_the_expected_revision(home: &dyn Home) {
     let store = home.open().await;
-    let key = store.create_key(&new_key("one")).await.unwrap();
+    let key = store.create_key(&new_key("one"), &act()).await.unwrap();
     let known = Some(key.revision);
-    let rotated = store.rotate_key(&production(), &key.client_id, &rotation("new"), known).await.unwrap();
-    let refused = store.rotate_key(&production(), &key.client_id, &rotation("newer"), known).await;
+    let rotated = store
+        .rotate_key(&production(), &key.client_id, &rotation("new"), known, &act_at(NOON.plus_seconds(60)))
+        .await
+        .unwrap();
+    let refused = store
+        .rotate_key(&production(), &key.client_id, &rotation("newer"), known, &act_at(NOON.plus_seconds(60)))
+        .await;
     assert!(
         matches!(refused, Err(StoreError::RevisionMismatch { current }) if current == rotated.revision),
         "{refused:?}"
@@ -210,11 +235,14 @@ pub(super) async fn rotation_checks_the_expected_revision(home: &dyn Home) {
 
 pub(super) async fn only_rotation_bumps_the_secret_version(home: &dyn Home) {
     let store = home.open().await;
-    let key = store.create_key(&new_key("one")).await.unwrap();
-    let other = store.create_key(&new_key("two")).await.unwrap();
-    let rotated = store.rotate_key(&production(), &key.client_id, &rotation("new"), None).await.unwrap();
+    let key = store.create_key(&new_key("one"), &act()).await.unwrap();
+    let other = store.create_key(&new_key("two"), &act()).await.unwrap();
+    let rotated = store
+        .rotate_key(&production(), &key.client_id, &rotation("new"), None, &act_at(NOON.plus_seconds(60)))
+        .await
+        .unwrap();
     assert_eq!(rotated.secret_version, SecretVersion(2));
-    let revoked = store.revoke_key(&production(), &key.client_id, NOON, None).await.unwrap();
+    let revoked = store.revoke_key(&production(), &key.client_id, None, &act()).await.unwrap();
     assert_eq!(revoked.secret_version, SecretVersion(2));
     assert_eq!((revoked.secret_digest, revoked.rotated_at), (rotated.secret_digest, rotated.rotated_at));
     assert_eq!(store.key(&production(), &other.client_id).await.unwrap().secret_version, SecretVersion(1));

@@ -24,7 +24,7 @@ async fn make(store: &dyn Store, count: i64) -> Vec<ApiKey> {
     let mut keys = Vec::new();
     for number in 0..count {
         let created_at = NOON.plus_seconds(number * 7 % 5);
-        keys.push(store.create_key(&NewKey { created_at, ..new_key(&format!("key {number}")) }).await.unwrap());
+        keys.push(store.create_key(&new_key(&format!("key {number}")), &act_at(created_at)).await.unwrap());
     }
     keys
 }
@@ -44,7 +44,10 @@ fn names(keys: &[ApiKey]) -> Vec<&str> {
 pub(super) async fn pages_lose_and_repeat_nothing(home: &dyn Home) {
     let store = home.open().await;
     let keys = in_order(make(&*store, 57).await);
-    store.create_key(&NewKey { environment: environment("acme", "staging"), ..new_key("elsewhere") }).await.unwrap();
+    store
+        .create_key(&NewKey { environment: environment("acme", "staging"), ..new_key("elsewhere") }, &act())
+        .await
+        .unwrap();
     for limit in [10, 1, 56, 57, 58, 1000] {
         assert_eq!(walk(&*store, &everything(), limit).await, keys, "pages of {limit}");
     }
@@ -54,11 +57,11 @@ pub(super) async fn pages_hold_while_keys_are_made(home: &dyn Home) {
     let store = home.open().await;
     let keys = in_order(make(&*store, 12).await);
     let first = store.list_keys(&production(), &everything(), &page(5)).await.unwrap();
-    store.create_key(&NewKey { created_at: NOON.plus_seconds(99), ..new_key("newer") }).await.unwrap();
+    store.create_key(&new_key("newer"), &act_at(NOON.plus_seconds(99))).await.unwrap();
     // The key that the next page goes on after may itself have changed, or be over.
     let last = &first.keys[4].client_id;
-    store.rotate_key(&production(), last, &rotation("new"), None).await.unwrap();
-    store.revoke_key(&production(), last, NOON, None).await.unwrap();
+    store.rotate_key(&production(), last, &rotation("new"), None, &act_at(NOON.plus_seconds(60))).await.unwrap();
+    store.revoke_key(&production(), last, None, &act()).await.unwrap();
     let active = KeyFilter { status: Some(KeyStatus::Active), ..everything() };
     let rest = store.list_keys(&production(), &active, &Page { limit: 100, after: Some(last.clone()) }).await.unwrap();
     assert_eq!(rest.keys, keys[5..]);
@@ -78,7 +81,7 @@ pub(super) async fn a_cursor_of_elsewhere_is_not_found(home: &dyn Home) {
     let store = home.open().await;
     make(&*store, 3).await;
     let staging = NewKey { environment: environment("acme", "staging"), ..new_key("elsewhere") };
-    let elsewhere = store.create_key(&staging).await.unwrap();
+    let elsewhere = store.create_key(&staging, &act()).await.unwrap();
     for id in [elsewhere.client_id, fresh_id()] {
         let refused = store.list_keys(&production(), &everything(), &Page { limit: 10, after: Some(id) }).await;
         assert!(matches!(refused, Err(StoreError::KeyNotFound)), "{refused:?}");
@@ -90,7 +93,7 @@ pub(super) async fn newest_first_then_client_id(home: &dyn Home) {
     for (id, seconds) in [("b", 0), ("a", 0), ("Z", 0), ("_", 0), ("c", 10), ("d", -10)] {
         let client_id = ClientId::parse(id).unwrap();
         let created_at = NOON.plus_seconds(seconds);
-        store.create_key(&NewKey { client_id, created_at, ..new_key(&format!("key {id}")) }).await.unwrap();
+        store.create_key(&NewKey { client_id, ..new_key(&format!("key {id}")) }, &act_at(created_at)).await.unwrap();
     }
     // Ids compare by byte, whatever the locale of the store.
     let ids: Vec<_> = walk(&*store, &everything(), 2).await.iter().map(|key| key.client_id.to_string()).collect();
@@ -103,11 +106,11 @@ pub(super) async fn status_is_judged_at_now(home: &dyn Home) {
     for (named, expires_at) in
         [("forever", None), ("ended", expiring(-1)), ("ends", expiring(0)), ("later", expiring(1))]
     {
-        store.create_key(&NewKey { expires_at, ..new_key(named) }).await.unwrap();
+        store.create_key(&NewKey { expires_at, ..new_key(named) }, &act()).await.unwrap();
     }
     for (named, expires_at) in [("revoked", None), ("revoked and ended", expiring(-1))] {
-        let key = store.create_key(&NewKey { expires_at, ..new_key(named) }).await.unwrap();
-        store.revoke_key(&production(), &key.client_id, NOON, None).await.unwrap();
+        let key = store.create_key(&NewKey { expires_at, ..new_key(named) }, &act()).await.unwrap();
+        store.revoke_key(&production(), &key.client_id, None, &act()).await.unwrap();
     }
     for (status, named) in [
         (KeyStatus::Active, vec!["forever", "later"]),
@@ -126,10 +129,10 @@ pub(super) async fn filters_by_kind_and_expiry(home: &dyn Home) {
     let store = home.open().await;
     let legacy = KeyKind::Legacy { role: "events".to_owned() };
     let soon = Some(NOON.plus_seconds(100));
-    store.create_key(&new_key("fine")).await.unwrap();
-    store.create_key(&NewKey { expires_at: soon, ..new_key("fine, ends") }).await.unwrap();
-    store.create_key(&NewKey { kind: legacy.clone(), ..new_key("legacy") }).await.unwrap();
-    store.create_key(&NewKey { kind: legacy, expires_at: soon, ..new_key("legacy, ends") }).await.unwrap();
+    store.create_key(&new_key("fine"), &act()).await.unwrap();
+    store.create_key(&NewKey { expires_at: soon, ..new_key("fine, ends") }, &act()).await.unwrap();
+    store.create_key(&NewKey { kind: legacy.clone(), ..new_key("legacy") }, &act()).await.unwrap();
+    store.create_key(&NewKey { kind: legacy, expires_at: soon, ..new_key("legacy, ends") }, &act()).await.unwrap();
 
     let of_kind = |legacy| KeyFilter { legacy: Some(legacy), ..everything() };
     assert_eq!(names(&walk(&*store, &of_kind(true), 1).await), ["legacy", "legacy, ends"]);
@@ -145,9 +148,9 @@ pub(super) async fn filters_by_kind_and_expiry(home: &dyn Home) {
 pub(super) async fn text_is_found_literally_and_without_case(home: &dyn Home) {
     let store = home.open().await;
     let client_id = ClientId::parse("pcull_AbC_42").unwrap();
-    store.create_key(&NewKey { client_id, ..new_key("Ärger") }).await.unwrap();
+    store.create_key(&NewKey { client_id, ..new_key("Ärger") }, &act()).await.unwrap();
     for named in ["100% of it", "100 of it", "a_b", "axb", r"back\slash", "it's \"quoted\""] {
-        store.create_key(&new_key(named)).await.unwrap();
+        store.create_key(&new_key(named), &act()).await.unwrap();
     }
     for (query, found) in [
         ("ärg", vec!["Ärger"]),
@@ -175,9 +178,9 @@ pub(super) async fn all_keys_come_in_batches(home: &dyn Home) {
     let store = home.open().await;
     let mut keys = make(&*store, 11).await;
     for elsewhere in [environment("acme", "staging"), environment("other", "production")] {
-        keys.push(store.create_key(&NewKey { environment: elsewhere, ..new_key("one") }).await.unwrap());
+        keys.push(store.create_key(&NewKey { environment: elsewhere, ..new_key("one") }, &act()).await.unwrap());
     }
-    let ended = store.revoke_key(&production(), &keys[0].client_id, NOON, None).await.unwrap();
+    let ended = store.revoke_key(&production(), &keys[0].client_id, None, &act()).await.unwrap();
     keys[0] = ended;
     keys.sort_by(|a, b| a.client_id.cmp(&b.client_id));
 

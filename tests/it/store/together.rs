@@ -11,15 +11,26 @@ use std::time::Duration;
 
 pub(super) async fn reopening_keeps_everything(home: &dyn Home) {
     let store = home.open().await;
-    let one =
-        store.create_key(&NewKey { allowlist: allowlist(&["10.0.0.0/8"], true), ..new_key("one") }).await.unwrap();
-    let two = store.create_key(&new_key("two")).await.unwrap();
-    let one = store.rotate_key(&production(), &one.client_id, &rotation("new"), None).await.unwrap();
-    let two = store.revoke_key(&production(), &two.client_id, NOON, None).await.unwrap();
-    let signing =
-        StoredSigningKey { id: "k1".to_owned(), algorithm: "EdDSA".to_owned(), sealed: vec![7; 60], created_at: NOON };
-    store.add_signing_key(&signing).await.unwrap();
-    store.set_bootstrap_digest(Some(&digest("bootstrap"))).await.unwrap();
+    let one = store
+        .create_key(&NewKey { allowlist: allowlist(&["10.0.0.0/8"], true), ..new_key("one") }, &act())
+        .await
+        .unwrap();
+    let two = store.create_key(&new_key("two"), &act()).await.unwrap();
+    let one = store
+        .rotate_key(&production(), &one.client_id, &rotation("new"), None, &act_at(NOON.plus_seconds(60)))
+        .await
+        .unwrap();
+    let two = store.revoke_key(&production(), &two.client_id, None, &act()).await.unwrap();
+    let signing = StoredSigningKey {
+        id: "k1".to_owned(),
+        algorithm: "EdDSA".to_owned(),
+        sealed: vec![7; 60],
+        created_at: NOON,
+        signs_from: NOON,
+        ends_at: None,
+    };
+    store.add_signing_key(&signing, None, &act()).await.unwrap();
+    store.set_bootstrap_digest(Some(&digest("bootstrap")), &act()).await.unwrap();
     let revision = store.revision().await.unwrap();
     let feed = store.changes(Revision(0), 100).await.unwrap();
     drop(store);
@@ -31,7 +42,7 @@ pub(super) async fn reopening_keeps_everything(home: &dyn Home) {
     assert_eq!(store.key_by_id(&two.client_id).await.unwrap(), Some(two));
     assert_eq!(store.signing_keys().await.unwrap()[0].sealed, signing.sealed);
     assert_eq!(store.bootstrap_digest().await.unwrap(), Some(digest("bootstrap")));
-    let later = store.create_key(&new_key("three")).await.unwrap();
+    let later = store.create_key(&new_key("three"), &act()).await.unwrap();
     assert!(later.revision > revision);
 }
 
@@ -39,7 +50,7 @@ pub(super) async fn one_of_many_creates_wins_a_name(home: &dyn Home) {
     let (store, beside) = (home.open().await, home.open().await);
     let attempts = (0..16).map(|number| {
         let store = if number % 2 == 0 { &store } else { &beside };
-        async move { store.create_key(&new_key("wanted")).await }
+        async move { store.create_key(&new_key("wanted"), &act()).await }
     });
     let outcomes = join_all(attempts).await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
@@ -51,10 +62,15 @@ pub(super) async fn one_of_many_creates_wins_a_name(home: &dyn Home) {
 
 pub(super) async fn concurrent_rotations_follow_each_other(home: &dyn Home) {
     let (store, beside) = (home.open().await, home.open().await);
-    let key = store.create_key(&new_key("one")).await.unwrap();
+    let key = store.create_key(&new_key("one"), &act()).await.unwrap();
     let rotations = (0..12).map(|number| {
         let (store, id) = (if number % 2 == 0 { &store } else { &beside }, &key.client_id);
-        async move { store.rotate_key(&production(), id, &rotation(&number.to_string()), None).await.unwrap() }
+        async move {
+            store
+                .rotate_key(&production(), id, &rotation(&number.to_string()), None, &act_at(NOON.plus_seconds(60)))
+                .await
+                .unwrap()
+        }
     });
     let mut rotated = join_all(rotations).await;
     rotated.sort_by_key(|key| key.revision);
@@ -65,12 +81,20 @@ pub(super) async fn concurrent_rotations_follow_each_other(home: &dyn Home) {
 
 pub(super) async fn of_rotations_that_expect_one_revision_one_wins(home: &dyn Home) {
     let store = home.open().await;
-    let key = store.create_key(&new_key("one")).await.unwrap();
+    let key = store.create_key(&new_key("one"), &act()).await.unwrap();
     let rotations = (0..8).map(|number| {
         let (store, key) = (&store, &key);
         async move {
             let rotation = rotation(&number.to_string());
-            store.rotate_key(&production(), &key.client_id, &rotation, Some(key.revision)).await
+            store
+                .rotate_key(
+                    &production(),
+                    &key.client_id,
+                    &rotation,
+                    Some(key.revision),
+                    &act_at(NOON.plus_seconds(60)),
+                )
+                .await
         }
     });
     let outcomes = join_all(rotations).await;
@@ -84,9 +108,9 @@ pub(super) async fn of_rotations_that_expect_one_revision_one_wins(home: &dyn Ho
 
 pub(super) async fn two_openings_share_one_store(home: &dyn Home) {
     let (store, beside) = (home.open().await, home.open().await);
-    let key = store.create_key(&new_key("one")).await.unwrap();
+    let key = store.create_key(&new_key("one"), &act()).await.unwrap();
     assert_eq!(beside.key_by_id(&key.client_id).await.unwrap(), Some(key.clone()));
-    let revoked = beside.revoke_key(&production(), &key.client_id, NOON, None).await.unwrap();
+    let revoked = beside.revoke_key(&production(), &key.client_id, None, &act()).await.unwrap();
     assert_eq!(store.key_by_id(&key.client_id).await.unwrap(), Some(revoked.clone()));
     let feed = store.changes(key.revision, 10).await.unwrap();
     assert_eq!(feed.iter().map(|change| change.revision).collect::<Vec<_>>(), [revoked.revision]);
@@ -97,11 +121,11 @@ pub(super) async fn a_dropped_change_is_whole_or_nothing(home: &dyn Home) {
     let mut finished = 0;
     for polls in 0..40 {
         let new = new_key(&format!("key {polls}"));
-        finished += usize::from(give_up_after(polls, store.create_key(&new)).await);
+        finished += usize::from(give_up_after(polls, store.create_key(&new, &act())).await);
     }
     assert!(finished > 0, "no change lived long enough");
     // The next change waits for what is being rolled back, and finds a connection that works.
-    store.create_key(&new_key("last")).await.unwrap();
+    store.create_key(&new_key("last"), &act()).await.unwrap();
 
     let keys = store.all_keys(None, 1000).await.unwrap();
     let mut stamped: Vec<_> = keys.iter().map(|key| (key.revision, Subject::ApiKey(key.client_id.clone()))).collect();

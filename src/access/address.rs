@@ -1,6 +1,6 @@
 //! Who is the caller: the socket's peer, unless that peer is trusted to speak for another. Pure.
 
-use crate::access::Denial;
+use super::Denial;
 use crate::model::NetworkSet;
 use http::HeaderMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ const MOST_HOPS: usize = 32;
 
 /// The caller's address. From a trusted peer, `X-Forwarded-For` or `Forwarded` is walked from the
 /// right, over trusted hops, to the first that is not; what cannot be read is refused.
-pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &NetworkSet) -> Result<IpAddr, Denial> {
+pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &NetworkSet) -> Result<IpAddr, Denial> {
     let peer = peer.to_canonical();
     if !trusted.contains(peer) {
         return Ok(peer);

@@ -1,0 +1,42 @@
+//! What the control plane can tell the node to do.
+
+use super::node::Shared;
+use super::reload::{ReloadError, Reloader};
+use super::signing::SigningKeys;
+use crate::control::{ControlProblem, NodeActions, NodeProblem};
+use crate::model::Act;
+use async_trait::async_trait;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// The node as the control plane commands it.
+pub(super) struct Actions {
+    pub(super) shared: Shared,
+    pub(super) signing: Arc<SigningKeys>,
+    pub(super) reloader: Arc<Reloader>,
+    pub(super) drain: Arc<Notify>,
+}
+
+#[async_trait]
+impl NodeActions for Actions {
+    async fn reload(&self) -> Result<(), NodeProblem> {
+        self.reloader.reload().await.map_err(|error| match error {
+            ReloadError::Files(problems) => NodeProblem::Files(problems.0.iter().map(ToString::to_string).collect()),
+            ReloadError::Other(error) => NodeProblem::Files(vec![format!("{error:#}")]),
+        })
+    }
+
+    fn drain(&self) {
+        self.drain.notify_one();
+    }
+
+    async fn rotate_signing_key(&self, immediately: bool, act: &Act) -> Result<(), NodeProblem> {
+        // In a task of its own: whoever hangs up cannot leave the tables behind the store.
+        let (signing, tables, act) = (Arc::clone(&self.signing), Arc::clone(&self.shared.tables), act.clone());
+        let rotating = tokio::spawn(async move { signing.rotate(&tables, immediately, &act).await });
+        rotating.await.map_err(|_| ControlProblem::Fault)?.map_err(|error| {
+            tracing::warn!("no new signing key: {error:#}");
+            NodeProblem::Control(ControlProblem::Unavailable)
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! What a node does by the clock: follow the store, write what was gathered, tend the signing keys, forget what is over.
+//!
+//! None of it is on the way of a request. A chore that fails says so and is tried again the next time.
+
+use super::node::Shared;
+use super::signing::SigningKeys;
+use crate::clock;
+use crate::control::Control;
+use crate::model::Timestamp;
+use crate::store::KeyUse;
+use crate::tables::Follower;
+use crate::telemetry;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the store is asked for changes of others.
+const FOLLOW: Duration = Duration::from_secs(1);
+/// How often upstream names are resolved anew.
+const RESOLVE: Duration = Duration::from_secs(30);
+/// How often usage is written: what a crash loses.
+const USAGE: Duration = Duration::from_secs(5);
+/// So many keys' usage is written in one transaction: changes wait no longer than one takes.
+const USAGE_BATCH: usize = 500;
+/// How often refused attempts are written.
+const REFUSALS: Duration = Duration::from_secs(60);
+/// How often signing keys are looked after.
+const SIGNING: Duration = Duration::from_secs(60);
+/// How often what is over is forgotten.
+const FORGET: Duration = Duration::from_secs(600);
+
+/// Those who do the chores.
+#[derive(Clone)]
+pub(super) struct Chores {
+    pub(super) shared: Shared,
+    pub(super) signing: Arc<SigningKeys>,
+    pub(super) control: Arc<Control>,
+}
+
+impl Chores {
+    /// Starts all of them on the current runtime.
+    pub(super) fn start(&self, follower: Follower) {
+        tokio::spawn(self.clone().follow(follower));
+        self.every(RESOLVE, |chores| async move {
+            chores.shared.upstreams.refresh(chores.shared.tables.load_full().environments()).await;
+        });
+        self.every(USAGE, |chores| async move { chores.write_usage().await });
+        self.every(REFUSALS, |chores| async move { chores.control.write_refusals().await });
+        self.every(SIGNING, |chores| async move {
+            if let Err(error) = chores.signing.tend(&chores.shared.tables, clock::now()).await {
+                chores.failed("signing_keys", &error);
+            }
+        });
+        self.every(FORGET, |chores| async move { chores.forget(clock::now()).await });
+    }
+
+    /// What was gathered and is not written yet, at the end.
+    pub(super) async fn finish(&self) {
+        self.write_usage().await;
+        self.control.write_refusals().await;
+    }
+
+    fn every<W: Future<Output = ()> + Send>(&self, pause: Duration, chore: impl Fn(Self) -> W + Send + 'static) {
+        let chores = self.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(pause).await;
+                chore(chores.clone()).await;
+            }
+        });
+    }
+
+    /// Follows the store's change feed: what others changed, and the safety net for our own changes.
+    async fn follow(self, mut follower: Follower) {
+        let Shared { store, tables, probes, .. } = &self.shared;
+        loop {
+            match follower.catch_up(tables, store.as_ref()).await {
+                Ok(followed) => {
+                    probes.store_seen(clock::now());
+                    if followed.signing_keys
+                        && let Err(error) = self.signing.show(tables, clock::now()).await
+                    {
+                        self.failed("signing_keys", &error);
+                    }
+                }
+                Err(error) => {
+                    self.shared.metrics.count_store_error("follow");
+                    tracing::warn!(%error, "the store cannot be followed; requests are decided on the last tables");
+                }
+            }
+            tokio::time::sleep(FOLLOW).await;
+        }
+    }
+
+    /// Batch by batch: what was written is not put back with what was not.
+    async fn write_usage(&self) {
+        let drained = self.shared.usage.drain();
+        for (at, batch) in drained.chunks(USAGE_BATCH).enumerate() {
+            let uses: Vec<KeyUse> = batch.iter().map(key_use).collect();
+            if let Err(error) = self.shared.store.record_usage(&uses).await {
+                self.shared.usage.restore(drained.get(at * USAGE_BATCH..).unwrap_or_default());
+                return self.failed("usage", &error);
+            }
+        }
+    }
+
+    async fn forget(&self, now: Timestamp) {
+        self.shared.tables.revoked().purge(now);
+        if let Err(error) = self.shared.store.forget_ended(now).await {
+            self.failed("forget", &error);
+        }
+    }
+
+    fn failed(&self, chore: &'static str, error: &dyn std::fmt::Display) {
+        self.shared.metrics.count_store_error(chore);
+        tracing::warn!("{chore}: {error:#}; it is tried again");
+    }
+}
+
+/// What was gathered, as the store takes it.
+fn key_use(used: &telemetry::KeyUse) -> KeyUse {
+    KeyUse {
+        client_id: used.client_id.clone(),
+        last_used_at: used.last_used_at,
+        last_address: Some(used.last_address),
+        operations: used.operations.iter().map(|(name, count)| (name.to_string(), *count)).collect(),
+    }
+}

@@ -1,0 +1,51 @@
+//! `portcullis envs show`.
+
+use super::Context;
+use crate::cli::client::environment_path;
+use crate::cli::failure::Failure;
+use crate::cli::output::{cell, facts, print, print_json};
+use crate::model::{EnvironmentId, Identifier};
+use serde_json::Value;
+
+/// Show an environment, with a line that fetches a token there
+#[derive(clap::Args)]
+pub(super) struct Show {
+    /// The environment [default: the only one]
+    #[arg(value_name = "ID", value_parser = Identifier::parse)]
+    id: Option<Identifier>,
+}
+
+impl Show {
+    pub(super) fn run(&self, context: &Context<'_>) -> Result<(), Failure> {
+        let environment = match (&self.id, &context.scope.env) {
+            (Some(id), Some(named)) if id != named => {
+                return Err(Failure::usage(format!("two environments are named: `{id}` and `{named}`")));
+            }
+            (Some(id), _) => {
+                let organization = context.client.organization(&context.scope.organization)?;
+                EnvironmentId { organization, environment: id.clone() }
+            }
+            (None, _) => context.client.environment(context.scope)?,
+        };
+        let shown = context.client.get(&environment_path(&environment, ""), &[])?;
+        if context.json { print_json(&shown) } else { print(&for_people(&shown)) }
+    }
+}
+
+fn for_people(environment: &Value) -> String {
+    let token_url = cell(environment, "token_url");
+    let platform = environment.get("platform_addresses").map_or_else(String::new, |platform| cell(platform, "label"));
+    // curl asks for the secret on the terminal, so that it is no argument.
+    let curl = format!("curl -u CLIENT_ID -d grant_type=client_credentials {token_url}");
+    facts(&[
+        ("id", cell(environment, "id")),
+        ("organization", cell(environment, "organization")),
+        ("base URL", cell(environment, "base_url")),
+        ("token URL", token_url),
+        ("issuer", cell(environment, "issuer")),
+        ("signing keys", cell(environment, "jwks_url")),
+        ("platform", platform),
+        ("managed by", cell(environment, "managed_by")),
+        ("a token", curl),
+    ])
+}

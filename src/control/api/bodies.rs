@@ -1,0 +1,127 @@
+//! What request bodies look like, for the document. Reading them is `body`'s; a test compares the two.
+
+use super::schema::{Description, KeyType, Lifetime, OrganizationName};
+use crate::model::{KeyName, Network, PermissionName, Timestamp};
+use utoipa::ToSchema;
+
+/// From where a key may be used. It needs a network or the platform's addresses: an allowlist without either is
+/// refused, so that taking out its last line never opens a key.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct AllowlistBody {
+    /// Addresses and CIDR networks.
+    #[schema(max_items = 100_000)]
+    networks: Option<Vec<Network>>,
+    /// Whether the environment's platform addresses count too, with whatever is added to that list later.
+    #[schema(default = false)]
+    platform: Option<bool>,
+}
+
+/// A key to be made: a fine-grained one with `permissions` or a `preset`, or a legacy one with a `role`.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "salesforce-production", "permissions": ["cards:read"],
+    "expires_at": "2027-01-31T00:00:00Z", "allowlist": {"networks": ["203.0.113.42", "198.51.100.0/24"]}}))]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct CreateKey {
+    /// What people will call it.
+    name: KeyName,
+    /// Free text.
+    description: Option<Description>,
+    /// `fine_grained` where it is left out.
+    #[serde(rename = "type")]
+    kind: Option<KeyType>,
+    /// Exactly what it may do; at least one, each of them known to the environment. Where this is given it wins over
+    /// `preset`: whoever starts from a preset and adjusts it sends what came out.
+    permissions: Option<Vec<PermissionName>>,
+    /// The preset of the environment whose permissions it takes.
+    #[schema(example = "Read only")]
+    preset: Option<String>,
+    /// What a key that holds `portcullis:keys:edit` may give to others beyond its own permissions.
+    may_grant: Option<Vec<PermissionName>>,
+    /// The role of a legacy key; only with `type` `legacy`.
+    #[schema(example = "events")]
+    role: Option<String>,
+    /// When it ends: in the future, and within the organization's `max_key_lifetime`, which also makes it required.
+    /// Null or left out: never.
+    expires_at: Option<Timestamp>,
+    /// From where it may be used. Null or left out: any address.
+    allowlist: Option<AllowlistBody>,
+}
+
+/// An edit of a key; what is left out stays as it is. Type, role and client id stay for good, and the expiry changes
+/// by rotation alone.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"description": "Nightly export", "permissions": ["cards:read", "files:read"]}))]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct EditKey {
+    /// The new name.
+    #[schema(required = false)]
+    name: KeyName,
+    /// The new description.
+    #[schema(required = false)]
+    description: Description,
+    /// Everything it may do from now on. Fine-grained keys only.
+    #[schema(required = false, min_items = 1)]
+    permissions: Vec<PermissionName>,
+    /// What it may give to others from now on; null is nothing.
+    may_grant: Option<Vec<PermissionName>>,
+    /// From where it may be used from now on; null is any address.
+    allowlist: Option<AllowlistBody>,
+}
+
+/// A rotation: the key gets a new secret, and the old one is dead at once, with every token that was got with it.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"expires_at": "2027-01-31T00:00:00Z"}))]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct RotateKey {
+    /// The new expiry, asked for every time: an instant, or null for never.
+    #[schema(required = true)]
+    expires_at: Option<Timestamp>,
+    /// From where it may be used from now on; null is any address. Left out: as before.
+    allowlist: Option<AllowlistBody>,
+}
+
+/// Nothing to say: the body may be left out.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// A change to an organization; what is left out stays as it is.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"policies": {"block_legacy_keys": true, "max_key_lifetime": "90d"}}))]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct ChangeOrganization {
+    /// The new name.
+    #[schema(required = false, value_type = OrganizationName)]
+    name: OrganizationName,
+    /// The policies to be changed.
+    #[schema(required = false)]
+    policies: ChangePolicies,
+}
+
+/// Policies of an organization. They bind keys that are made or rotated from then on, in every environment; keys that
+/// are there already go on working.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct ChangePolicies {
+    /// Whether new legacy keys are refused. Null takes the policy away.
+    block_legacy_keys: Option<bool>,
+    /// The longest life a key may be given, 1 second to 100 years. Null takes the policy away.
+    max_key_lifetime: Option<Lifetime>,
+}
+
+/// How the next signing key comes into use.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct RotateSigningKey {
+    /// Whether it signs at once. Whoever proves tokens by a copy of the published keys then has to fetch them anew.
+    #[schema(default = false)]
+    immediately: Option<bool>,
+}

@@ -1,0 +1,124 @@
+//! The routes of the node itself, for operators.
+
+use super::Shared;
+use super::answer::{Page, Refusal, json, list};
+use super::auth::Asked;
+use super::bodies::{Nothing, RotateSigningKey};
+use super::body::Body;
+use super::document::{refusals, tag};
+use crate::control::{NodeProblem, SigningKeyFacts};
+use crate::model::Timestamp;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+type SigningKeyPage<'a> = Page<SigningKeyObject<'a>>;
+
+refusals! {
+    /// What everybody but an operator is told.
+    Operators: NotAllowed
+}
+
+refusals! {
+    /// What can come of reading files again.
+    Reloading: ConfigurationInvalid, NotAllowed
+}
+
+/// Reload the tenant files
+///
+/// Reads them again and serves by them, or changes nothing and says what is wrong with them. For operators.
+#[utoipa::path(post, path = "/v1/reload", operation_id = "reload", tag = tag::NODE, request_body = Option<Nothing>,
+    responses((status = 200, description = "The files are in force", body = ReloadObject), Reloading))]
+pub(super) async fn reload(State(control): State<Shared>, asked: Asked, body: Body) -> Result<Response, Refusal> {
+    body.nothing()?;
+    match control.reload(&asked.asking()).await {
+        Ok(()) => Ok(json(StatusCode::OK, &ReloadObject { reloaded: true })),
+        Err(problem) => Err(refusal(problem)),
+    }
+}
+
+/// Drain the node
+///
+/// It takes no new requests, finishes those under way and ends. For operators.
+#[utoipa::path(post, path = "/v1/drain", operation_id = "drain", tag = tag::NODE, request_body = Option<Nothing>,
+    responses((status = 202, description = "It has begun", body = DrainObject), Operators))]
+pub(super) async fn drain(State(control): State<Shared>, asked: Asked, body: Body) -> Result<Response, Refusal> {
+    body.nothing()?;
+    control.drain(&asked.asking())?;
+    Ok(json(StatusCode::ACCEPTED, &DrainObject { draining: true }))
+}
+
+/// List signing keys
+///
+/// Those that prove access tokens, oldest first. For operators.
+#[utoipa::path(get, path = "/v1/signing-keys", operation_id = "list_signing_keys", tag = tag::NODE,
+    responses((status = 200, description = "The keys, on one page", body = SigningKeyPage), Operators))]
+pub(super) async fn signing_keys(State(control): State<Shared>, asked: Asked) -> Result<Response, Refusal> {
+    let keys = control.signing_keys(&asked.asking()).await?;
+    Ok(list(keys.iter().map(SigningKeyObject::new)))
+}
+
+/// Rotate the signing key
+///
+/// The next key is made and published. It signs once everybody had time to learn of it, and the one before it proves
+/// tokens until the last one it signed has ended. For operators.
+#[utoipa::path(post, path = "/v1/signing-keys/rotate", operation_id = "rotate_signing_key", tag = tag::NODE,
+    request_body = Option<RotateSigningKey>,
+    responses((status = 200, description = "The keys, on one page", body = SigningKeyPage), Operators))]
+pub(super) async fn rotate_signing_key(
+    State(control): State<Shared>,
+    asked: Asked,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let immediately = body.immediately()?;
+    let keys = control.rotate_signing_key(&asked.asking(), immediately).await.map_err(refusal)?;
+    Ok(list(keys.iter().map(SigningKeyObject::new)))
+}
+
+fn refusal(problem: NodeProblem) -> Refusal {
+    match problem {
+        NodeProblem::Control(problem) => problem.into(),
+        NodeProblem::Files(problems) => Refusal::files(&problems),
+    }
+}
+
+/// The files are in force.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reload)]
+struct ReloadObject {
+    reloaded: bool,
+}
+
+/// The node has begun to drain.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Drain)]
+struct DrainObject {
+    draining: bool,
+}
+
+/// A key that signs access tokens, or proves those it signed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SigningKey)]
+struct SigningKeyObject<'a> {
+    /// Its `kid`.
+    id: &'a str,
+    /// `EdDSA`, `ES256`, `RS256` or `HS256`.
+    #[schema(example = "EdDSA")]
+    algorithm: &'a str,
+    /// When it was made, and published.
+    created_at: Timestamp,
+    /// The first second at which it signs.
+    signs_from: Timestamp,
+    /// The first second at which it proves nothing any more; null while it has no successor.
+    ends_at: Option<Timestamp>,
+}
+
+impl<'a> SigningKeyObject<'a> {
+    fn new(key: &'a SigningKeyFacts) -> Self {
+        let SigningKeyFacts { id, algorithm, created_at, signs_from, ends_at } = key;
+        let (created_at, signs_from, ends_at) = (*created_at, *signs_from, *ends_at);
+        Self { id, algorithm, created_at, signs_from, ends_at }
+    }
+}

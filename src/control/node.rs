@@ -1,0 +1,90 @@
+//! What an operator asks of the node itself. The work is done by `app`, which is handed in: the control plane knows
+//! neither files nor listeners.
+
+use super::caller::Asking;
+use super::{Control, ControlProblem};
+use crate::model::{Act, Timestamp};
+use async_trait::async_trait;
+
+/// A signing key as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningKeyFacts {
+    /// Its `kid`.
+    pub id: String,
+    /// `EdDSA`, `ES256`, `RS256` or `HS256`.
+    pub algorithm: String,
+    /// When it was made, and published.
+    pub created_at: Timestamp,
+    /// The first second at which it signs.
+    pub signs_from: Timestamp,
+    /// The first second at which it proves nothing any more; `None` while it has no successor.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// Why the node did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeProblem {
+    /// Files have problems, one a line; what was there before serves.
+    #[error("the files have problems; nothing was changed")]
+    Files(Vec<String>),
+    /// The store does not answer, or something of ours does not work.
+    #[error(transparent)]
+    Control(#[from] ControlProblem),
+}
+
+/// What the node can be told to do.
+#[async_trait]
+pub trait NodeActions: Send + Sync {
+    /// Reads the tenant files again and serves by them, or changes nothing.
+    async fn reload(&self) -> Result<(), NodeProblem>;
+
+    /// Begins to drain: requests under way are finished, then the process ends.
+    fn drain(&self);
+
+    /// Makes the next signing key. It is published at once and signs once everybody had time to learn of it, or
+    /// `immediately`.
+    async fn rotate_signing_key(&self, immediately: bool, act: &Act) -> Result<(), NodeProblem>;
+}
+
+impl Control {
+    /// Reads the tenant files again. For operators.
+    pub async fn reload(&self, asking: &Asking) -> Result<(), NodeProblem> {
+        asking.caller.require_operator()?;
+        self.node.reload().await
+    }
+
+    /// Begins to drain. For operators.
+    pub fn drain(&self, asking: &Asking) -> Result<(), ControlProblem> {
+        asking.caller.require_operator()?;
+        tracing::info!("a drain was asked for through the control API");
+        self.node.drain();
+        Ok(())
+    }
+
+    /// The signing keys, oldest first. For operators.
+    pub async fn signing_keys(&self, asking: &Asking) -> Result<Vec<SigningKeyFacts>, ControlProblem> {
+        asking.caller.require_operator()?;
+        let kept = self.store.signing_keys().await?;
+        Ok(kept
+            .into_iter()
+            .map(|key| SigningKeyFacts {
+                id: key.id,
+                algorithm: key.algorithm,
+                created_at: key.created_at,
+                signs_from: key.signs_from,
+                ends_at: key.ends_at,
+            })
+            .collect())
+    }
+
+    /// Makes the next signing key. For operators.
+    pub async fn rotate_signing_key(
+        &self,
+        asking: &Asking,
+        immediately: bool,
+    ) -> Result<Vec<SigningKeyFacts>, NodeProblem> {
+        asking.caller.require_operator()?;
+        self.node.rotate_signing_key(immediately, &asking.act).await?;
+        Ok(self.signing_keys(asking).await?)
+    }
+}

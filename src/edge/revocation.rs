@@ -1,0 +1,38 @@
+//! Where a revoked token goes: the edge never sees the store, so `app` hands it something that keeps revocations.
+
+use crate::model::{ClientId, EnvironmentId, Timestamp};
+use async_trait::async_trait;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A living token that its own client wants to end (RFC 7009).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRevocation {
+    /// Its `jti`.
+    pub token_id: Arc<str>,
+    /// Whose it is, and who revokes it.
+    pub client_id: ClientId,
+    /// Where.
+    pub environment: EnvironmentId,
+    /// When it would have ended.
+    pub expires_at: Timestamp,
+    /// Where the request comes from.
+    pub address: IpAddr,
+    /// The request's id.
+    pub request_id: String,
+    /// When it is revoked.
+    pub revoked_at: Timestamp,
+}
+
+/// The revocation could not be kept; nothing was changed.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the revocation could not be kept")]
+pub struct RevocationUnavailable;
+
+/// Keeps revocations. Once it says `Ok` the revocation is on disk and in the tables: the first request after the
+/// answer is refused. It goes through with what it began even if nobody waits for it any more.
+#[async_trait]
+pub trait RevocationSink: Send + Sync {
+    /// Revokes one token.
+    async fn revoke(&self, revocation: TokenRevocation) -> Result<(), RevocationUnavailable>;
+}
