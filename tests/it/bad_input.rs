@@ -234,6 +234,8 @@ fn expiries_that_cannot_be() {
         ("1969-12-31T23:59:59.999Z", "expiry_in_the_past"),
         ("10000-01-01T00:00:00Z", "expiry_invalid"),
         ("+010000-01-01T00:00:00Z", "expiry_invalid"),
+        ("9999-12-30T22:00:01Z", "expiry_invalid"),
+        ("9999-12-31T23:59:59Z", "expiry_invalid"),
         ("9999-12-31T23:59:59-00:01", "expiry_invalid"),
         ("-000001-01-01T00:00:00Z", "expiry_invalid"),
         ("2027-02-29T00:00:00Z", "expiry_invalid"),
@@ -244,14 +246,16 @@ fn expiries_that_cannot_be() {
     ] {
         for answer in [scene.create(&json!({"expires_at": instant})), scene.rotate(&json!({"expires_at": instant}))] {
             let message = scene.assert_invalid(answer, "/expires_at", code);
-            assert!(!message.is_empty(), "{instant}");
+            let year_is_odd =
+                instant.starts_with(['-', '+']) || instant.starts_with("9999") || instant.starts_with("10000");
+            assert_eq!(message.contains("out of range: instants go from"), year_is_odd, "{instant}: {message}");
         }
     }
     for not_text in [json!(1_900_000_000), json!({"at": "2027-01-31T00:00:00Z"}), json!(["2027-01-31T00:00:00Z"])] {
         scene.assert_invalid(scene.create(&json!({"expires_at": not_text})), "/expires_at", "invalid_type");
     }
-    let far = scene.create(&json!({"expires_at": "9999-12-30T00:00:00Z"})).expect(201).json();
-    assert_eq!(far["expires_at"], "9999-12-30T00:00:00Z");
+    let far = scene.create(&json!({"expires_at": "9999-12-30T22:00:00Z"})).expect(201).json();
+    assert_eq!(far["expires_at"], "9999-12-30T22:00:00Z");
 }
 
 #[test]
