@@ -3,9 +3,9 @@
 
 mod people;
 
-use super::Shared;
 use super::answer::Refusal;
-use super::json;
+use super::json::{self, Unread};
+use super::{BodyLimit, OPEN_BODY, Shared};
 use crate::control::field::{FieldErrors, escape};
 use crate::control::{AllowlistDraft, EditDraft, ExplainDraft, KeyDraft, OrganizationDraft, RotationDraft};
 use axum::body::Bytes;
@@ -26,8 +26,9 @@ impl FromRequest<Shared> for Body {
 
     async fn from_request(request: Request, state: &Shared) -> Result<Self, Refusal> {
         let is_json = is_json(request.headers());
+        let limit = request.extensions().get::<BodyLimit>().map_or(OPEN_BODY.words, |limit| limit.words);
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(),
+            StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(limit),
             _ => Refusal::malformed("the request body did not arrive whole"),
         })?;
         if bytes.is_empty() {
@@ -39,7 +40,8 @@ impl FromRequest<Shared> for Body {
         match json::parse(&bytes) {
             Ok(Value::Object(members)) => Ok(Self { members: Some(members), bytes }),
             Ok(_) => Err(Refusal::malformed("a request body is a JSON object")),
-            Err(error) => Err(Refusal::malformed(format!("the body is not JSON: {error}"))),
+            Err(Unread::TooManyValues) => Err(Refusal::body_too_large(&format!("{} values", json::MAX_VALUES))),
+            Err(Unread::Malformed(error)) => Err(Refusal::malformed(format!("the body is not JSON: {error}"))),
         }
     }
 }
