@@ -99,6 +99,9 @@ pub(super) struct SessionObject<'a> {
 struct PersonObject<'a> {
     id: &'a MemberId,
     email: &'a Email,
+    /// What the first of their organizations that has a name for them calls them; may be empty.
+    name: &'a str,
+    /// Whether they are an operator of the node.
     operator: bool,
     has_password: bool,
     created_at: Timestamp,
@@ -107,10 +110,11 @@ struct PersonObject<'a> {
 }
 
 impl<'a> PersonObject<'a> {
-    const fn new(person: &'a Person) -> Self {
+    fn new(person: &'a Person) -> Self {
         Self {
             id: &person.id,
             email: &person.email,
+            name: &person.name,
             operator: person.operator,
             has_password: person.has_password,
             created_at: person.created_at,
