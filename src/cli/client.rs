@@ -174,8 +174,12 @@ impl Client {
 
     fn refusal(&self, answer: &Answer) -> Failure {
         let problem: Problem = serde_json::from_str(&answer.body).unwrap_or_default();
+        let is_nobody = problem.code == "not_authenticated";
         let mut failure = problem.into_failure(answer.status, &self.server);
         if let (401, Some(origin)) = (answer.status, &self.origin) {
+            if is_nobody {
+                failure.message = "you are not signed in (not_authenticated)".to_owned();
+            }
             failure = unproven(failure, origin, self.authorization.is_some());
         }
         if let Some(seconds) = &answer.retry_after {
@@ -188,28 +192,25 @@ impl Client {
 /// What to do where nobody is signed in, or no more.
 fn unproven(failure: Failure, origin: &Origin, has_token: bool) -> Failure {
     const LOG_IN: &str =
-        "sign in with `portcullis login --email EMAIL`; its token goes to PORTCULLIS_TOKEN or --token-file";
-    let unaccepted = match origin {
+        "sign in: `portcullis login --email EMAIL`; its token goes to PORTCULLIS_TOKEN or --token-file";
+    match origin {
         Origin::Bootstrap { config, file } => {
-            let ended = if has_token { "counts no more" } else { "is not there" };
-            return failure
-                .with_detail(format!(
-                    "the bootstrap token `{}` {ended}; it ends when an owner signs in",
-                    file.display()
-                ))
-                .with_detail(LOG_IN)
-                .with_detail("an operator token where nobody can sign in, from the node's own files:")
-                .with_detail(format!("portcullis members token --operator --config {}", config.display()));
+            let (config, ended) = (config.display(), if has_token { "counts no more" } else { "is not there" });
+            failure
+                .with_detail(format!("the bootstrap token `{}` {ended}: an owner's sign-in ends it", file.display()))
+                .with_detail(format!("{LOG_IN}; both go with --config {config}"))
+                .with_detail(format!("nobody can sign in? `portcullis members token --operator --config {config}`"))
         }
-        Origin::File(path) => format!("the token in `{}` counts no more, or never did", path.display()),
-        Origin::Nowhere => {
-            return failure.with_detail(LOG_IN).with_detail(
-                "before the first owner signs in: --config FILE, on the node's own machine, finds its bootstrap token",
-            );
+        Origin::File(path) => failure
+            .with_detail(format!("the token in `{}` counts no more, or never did", path.display()))
+            .with_detail(LOG_IN),
+        Origin::Nowhere => failure
+            .with_detail(LOG_IN)
+            .with_detail("no owner yet? --config FILE finds the bootstrap token, on the node's own machine"),
+        Origin::Variable => {
+            failure.with_detail("the token in PORTCULLIS_TOKEN counts no more, or never did").with_detail(LOG_IN)
         }
-        Origin::Variable => "the token in PORTCULLIS_TOKEN counts no more, or never did".to_owned(),
-    };
-    failure.with_detail(unaccepted).with_detail(LOG_IN)
+    }
 }
 
 /// An organization, and what is below it.

@@ -7,6 +7,7 @@ mod node;
 mod offline;
 mod orgs;
 mod sessions;
+mod terminal;
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
