@@ -9,8 +9,10 @@ mod fields;
 mod flaky;
 mod life;
 mod listing;
+mod members;
 mod people;
 mod places;
+mod sessions;
 mod walk;
 
 use contract::Contract;
