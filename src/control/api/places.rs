@@ -131,10 +131,13 @@ pub(super) async fn environments(
     asked: Asked,
     place: Place,
 ) -> Result<Response, Refusal> {
-    asked.asking().caller.require(Right::See, &place.organization()?)?;
-    let snapshot = control.tables.load();
-    let organization = find_organization(&snapshot, &place)?;
-    Ok(list(organization.environments.iter().map(|environment| EnvironmentObject::new(&snapshot, environment))))
+    let id = place.organization()?;
+    control.organization(&asked.asking(), &id).await?;
+    let snapshot = control.tables.load_full();
+    // One that was made here has none: they come from files.
+    let described = snapshot.organizations().iter().filter(|known| known.id == id);
+    let environments = described.flat_map(|organization| &organization.environments);
+    Ok(list(environments.map(|environment| EnvironmentObject::new(&snapshot, environment))))
 }
 
 /// Show an environment
