@@ -5,6 +5,7 @@ mod audit;
 mod bootstrap;
 mod changes;
 mod contract;
+mod explain;
 mod fields;
 mod flaky;
 mod life;

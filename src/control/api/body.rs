@@ -3,11 +3,11 @@
 
 mod people;
 
-use super::Shared;
 use super::answer::Refusal;
-use super::json;
+use super::json::{self, Unread};
+use super::{BodyLimit, OPEN_BODY, Shared};
 use crate::control::field::{FieldErrors, escape};
-use crate::control::{AllowlistDraft, EditDraft, KeyDraft, OrganizationDraft, RotationDraft};
+use crate::control::{AllowlistDraft, EditDraft, ExplainDraft, KeyDraft, OrganizationDraft, RotationDraft};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -26,8 +26,9 @@ impl FromRequest<Shared> for Body {
 
     async fn from_request(request: Request, state: &Shared) -> Result<Self, Refusal> {
         let is_json = is_json(request.headers());
+        let limit = request.extensions().get::<BodyLimit>().map_or(OPEN_BODY.words, |limit| limit.words);
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(),
+            StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(limit),
             _ => Refusal::malformed("the request body did not arrive whole"),
         })?;
         if bytes.is_empty() {
@@ -39,7 +40,8 @@ impl FromRequest<Shared> for Body {
         match json::parse(&bytes) {
             Ok(Value::Object(members)) => Ok(Self { members: Some(members), bytes }),
             Ok(_) => Err(Refusal::malformed("a request body is a JSON object")),
-            Err(error) => Err(Refusal::malformed(format!("the body is not JSON: {error}"))),
+            Err(Unread::TooManyValues) => Err(Refusal::body_too_large(&format!("{} values", json::MAX_VALUES))),
+            Err(Unread::Malformed(error)) => Err(Refusal::malformed(format!("the body is not JSON: {error}"))),
         }
     }
 }
@@ -128,6 +130,18 @@ impl Body {
             allowlist: fields.has("allowlist").then(|| fields.allowlist()),
         };
         Ok((draft, fields.finish(&IMMUTABLE)))
+    }
+
+    /// A request to be explained.
+    pub(super) fn explain_draft(self) -> Result<(ExplainDraft, FieldErrors), Refusal> {
+        let mut fields = Fields::new(self.required()?);
+        let draft = ExplainDraft {
+            client_id: fields.text("client_id"),
+            method: fields.text("method"),
+            path: fields.text("path"),
+            address: fields.text("address"),
+        };
+        Ok((draft, fields.finish(&[])))
     }
 
     /// Whether a signing key shall sign at once.

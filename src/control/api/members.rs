@@ -54,7 +54,7 @@ pub(super) async fn list_all(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
     let organization = place.organization()?;
-    let query = query::page_query(query.as_deref().unwrap_or_default())?;
+    let query = query::page_query(query.as_deref().unwrap_or_default(), query::read_place)?;
     let found = control.list_members(&asked.asking(), &organization, query.after, query.limit).await?;
     let last = found.members.last().filter(|_| found.more);
     let next_cursor = last.map(|member| query::write_place(member.place));
