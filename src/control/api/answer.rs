@@ -237,7 +237,7 @@ impl<T: ToSchema> PartialSchema for Page<T> {
             .description(Some("Where the list goes on: the `cursor` of the next request. Null at its end."));
         let page = ObjectBuilder::new().description(Some("One page of a list."));
         let page = page.property("data", objects).required("data").property("next_cursor", cursor);
-        page.required("next_cursor").into()
+        page.into()
     }
 }
 

@@ -141,7 +141,11 @@ fn every_reference_leads_somewhere() {
     for pointer in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(document.pointer(pointer).is_some(), "{pointer}");
     }
-    for schema in document["components"]["schemas"].as_object().unwrap().keys() {
+    for (schema, described) in document["components"]["schemas"].as_object().unwrap() {
+        let required: Vec<&Value> = described["required"].as_array().into_iter().flatten().collect();
+        let each: BTreeSet<String> = required.iter().map(ToString::to_string).collect();
+        assert_eq!(each.len(), required.len(), "`{schema}` names what it requires once");
+        assert!(required.iter().all(|name| !described["properties"][name.as_str().unwrap()].is_null()), "`{schema}`");
         assert!(text.contains(&format!("#/components/schemas/{schema}\"")), "`{schema}` is used nowhere");
     }
 }
