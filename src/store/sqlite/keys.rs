@@ -6,7 +6,7 @@ use super::organizations::check_policies;
 use super::row::{self, check_revision, keys_sql};
 use crate::model::{
     Act, Allowlist, ApiKey, AuditEntry, AuditTarget, ClientId, EnvironmentId, KeyKind, KeyStatus, Network,
-    PermissionName, Revision, Timestamp,
+    PermissionName, Revision, Timestamp, folded,
 };
 use crate::store::{KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, Rotation, StoreError, Subject};
 use async_trait::async_trait;
@@ -328,7 +328,7 @@ async fn list(
         .bind(filter.now.as_unix())
         .bind(filter.legacy)
         .bind(filter.expires_before.map(Timestamp::as_unix))
-        .bind(filter.query.as_deref().map(str::to_lowercase))
+        .bind(filter.query.as_deref().map(folded))
         .bind(limit.saturating_add(1))
         .bind(filter.unused_since.map(Timestamp::as_unix))
         .fetch_all(reader)

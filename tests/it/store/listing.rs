@@ -157,6 +157,7 @@ pub(super) async fn text_is_found_literally_and_without_case(home: &dyn Home) {
         ("ÄRGER", vec!["Ärger"]),
         ("abc_42", vec!["Ärger"]),
         ("ULL_ABC", vec!["Ärger"]),
+        ("a\u{308}rg", vec!["Ärger"]),
         ("100%", vec!["100% of it"]),
         ("a_b", vec!["a_b"]),
         (r"\", vec![r"back\slash"]),
