@@ -16,6 +16,7 @@ mod network;
 mod operation;
 mod percent;
 mod secret;
+mod text;
 mod timestamp;
 
 pub use allowlist::{Allowlist, AllowlistEmpty};
@@ -42,4 +43,5 @@ pub use operation::{
 };
 pub use percent::{hex_pair, percent_decode};
 pub use secret::{ClientId, ClientIdError, ClientSecret, DigestError, OpaqueToken, SecretDigest, TokenKind};
+pub use text::{changes_direction, escaped, folded, is_invisible, is_name, quoted};
 pub use timestamp::{Timestamp, TimestampError};

@@ -98,7 +98,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
-                let name = crate::control::field::quote(&name);
+                let name = crate::model::quoted(&name);
                 return Err(A::Error::custom(format!("the member `{name}` comes twice")));
             }
             let value = members.next_value_seed(self.inside())?;
