@@ -14,6 +14,8 @@ use std::collections::HashSet;
 
 /// The longest description, in characters.
 const MAX_DESCRIPTION: usize = 1000;
+/// The most permissions that a refusal lists.
+const MAX_OFFER: usize = 12;
 /// The most networks of one allowlist.
 pub(super) const MAX_NETWORKS: usize = 100_000;
 
@@ -278,7 +280,7 @@ impl Rules<'_> {
                 Some(name) if seen.insert(name.clone()) => kept.push(name),
                 Some(_) => {}
                 None => {
-                    let message = format!("the environment has no permission `{}`", quoted(text));
+                    let message = format!("the environment has no permission `{}`{}", quoted(text), self.offer());
                     errors.add(format!("{pointer}/{at}"), "permission_unknown", message);
                 }
             }
@@ -296,6 +298,16 @@ impl Rules<'_> {
             }
         }
         names.to_vec()
+    }
+
+    /// What could be named instead, where that is short.
+    fn offer(&self) -> String {
+        let all = self.environment.catalogue.permissions();
+        if all.len() > MAX_OFFER {
+            return String::new();
+        }
+        let names: Vec<String> = all.iter().map(|permission| format!("`{}`", permission.name)).collect();
+        if names.is_empty() { String::new() } else { format!("; it has {}", names.join(", ")) }
     }
 
     /// Whether there is such a permission.
