@@ -111,6 +111,14 @@ impl Caller {
         }
     }
 
+    /// Whether the organization is any of the caller's business.
+    pub fn sees(&self, organization: &Identifier) -> bool {
+        match self {
+            Self::Key(key) => key.environment.organization == *organization,
+            Self::Member(_) | Self::Operator => self.is_operator() || self.role(organization).is_some(),
+        }
+    }
+
     /// Errors: `NotFound` where the organization is none of the caller's business, `NotAllowed` where it is, and the
     /// role is too low.
     pub fn require(&self, right: Right, organization: &Identifier) -> Result<(), ControlProblem> {

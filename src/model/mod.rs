@@ -8,6 +8,7 @@ mod audit;
 mod claims;
 mod environment;
 mod hex;
+mod json;
 mod live;
 mod management;
 mod member;
@@ -28,6 +29,7 @@ pub use environment::{
     UpstreamUrl,
 };
 pub use hex::hex;
+pub use json::strict_json;
 pub use live::{
     CoveredOperation, EnvironmentIndex, EnvironmentPolicy, Holding, KeyEnded, LiveAllowlist, LiveKey, PermissionIndex,
     PermissionSet, RoleIndex,

@@ -14,7 +14,6 @@ mod bodies;
 mod body;
 mod code;
 mod document;
-mod json;
 mod keys;
 mod members;
 mod node;

@@ -1,0 +1,209 @@
+//! What somebody tries who means harm: with rights that are lost meanwhile, guessed revisions, other people's
+//! invitations, and a log that is to be filled or blinded. What is refused has changed nothing.
+
+use super::*;
+use portcullis::control::SignInDraft;
+use portcullis::model::{AccessTokenClaims, ChainHead, TokenKind};
+use portcullis::store::{AuditStore, Feed, NodeStore};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+use zeroize::Zeroizing;
+
+const MEMBERS: &str = "/v1/organizations/acme/members";
+const PASSWORD: &str = "correct horse battery";
+
+impl Node {
+    fn ask(&self, method: &str, path: &str, token: &str, body: &Value) -> Answer {
+        self.ask_if(method, path, token, None, body)
+    }
+
+    fn ask_if(&self, method: &str, path: &str, token: &str, tag: Option<&str>, body: &Value) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let mut headers = vec![("content-type", "application/json"), ("authorization", bearer.as_str())];
+        headers.extend(tag.map(|tag| ("if-match", tag)));
+        self.send_bare(method, path, &headers, &body.to_string())
+    }
+
+    /// Adds somebody; the member's path and the invitation.
+    fn invite(&self, members: &str, token: &str, email: &str, role: &str) -> (String, String) {
+        let made = self.ask("POST", members, token, &json!({"email": email, "role": role})).expect(201);
+        let path = format!("{members}/{}", made["id"].as_str().unwrap());
+        (path, made["invitation"].as_str().unwrap_or_default().to_owned())
+    }
+
+    fn take_up(&self, invitation: &str) -> Answer {
+        let body = json!({"invitation": invitation, "password": PASSWORD}).to_string();
+        self.send_bare("POST", "/v1/sessions", &[("content-type", "application/json")], &body)
+    }
+
+    /// Adds somebody who then signs in; the member's path and the session's token.
+    fn member(&self, email: &str, role: &str) -> (String, String) {
+        let (path, invitation) = self.invite(MEMBERS, &self.token, email, role);
+        let session = self.take_up(&invitation).expect(201);
+        (path, session["token"].as_str().unwrap().to_owned())
+    }
+
+    fn store_revision(&self) -> u64 {
+        self.runtime.block_on(self.store.revision()).unwrap().0
+    }
+
+    fn node_rows(&self) -> Vec<Value> {
+        let rows = self.runtime.block_on(self.store.audit_rows(None, 0, 1000)).unwrap();
+        rows.into_iter().map(|(_, text)| serde_json::from_str(&text).unwrap()).collect()
+    }
+
+    /// A request of which all but the last byte was sent.
+    fn begin(&self, method: &str, path: &str, token: &str, body: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        let (first, _) = body.split_at(body.len() - 1);
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{first}",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        // The head is judged before the rest comes.
+        std::thread::sleep(Duration::from_millis(300));
+        stream
+    }
+}
+
+fn end(mut stream: TcpStream) -> String {
+    stream.write_all(b"}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn nobody_keeps_a_right_by_sending_slowly() {
+    let node = Node::start();
+    let (path, session) = node.member("ada@acme.example", "admin");
+    let body = json!({"email": "eve@evil.example", "role": "admin"}).to_string();
+    let slow = node.begin("POST", MEMBERS, &session, &body);
+    let editing =
+        node.begin("POST", KEYS, &session, &json!({"name": "late", "permissions": ["cards:read"]}).to_string());
+    node.ask("PATCH", &path, &node.token, &json!({"role": "viewer"})).expect(200);
+    let revision = node.store_revision();
+    for stream in [slow, editing] {
+        let answer = end(stream);
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    }
+    let slow = node.begin("POST", KEYS, &session, &json!({"name": "late", "permissions": ["cards:read"]}).to_string());
+    node.ask("DELETE", &path, &node.token, &json!({}));
+    let removed = node.store_revision();
+    let answer = end(slow);
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert_eq!((node.store_revision(), removed), (removed, revision + 1));
+}
+
+#[test]
+fn what_a_caller_calls_a_method_does_not_fill_the_log() {
+    let node = Node::start();
+    let odd = format!("EVIL{}", "A".repeat(5000));
+    for path in [KEYS, "/v1/status", "/v1/sessions"] {
+        node.send_bare(&odd, path, &[], "");
+    }
+    node.runtime.block_on(node.control.write_refusals());
+    let rows = json!(node.node_rows()).to_string();
+    assert!(!rows.contains("EVIL") && rows.contains("not_authenticated"), "{}", rows.len());
+}
+
+#[test]
+fn a_row_that_says_two_things_is_no_row() {
+    let node = Node::start();
+    node.key("a");
+    let (_, text) = node.runtime.block_on(node.store.audit_rows(Some(&id("acme")), 0, 1)).unwrap().remove(0);
+    let sound = ChainHead::default().follow(&text);
+    let doubled = text.replacen('{', r#"{"action":"key.edit","#, 1);
+    assert!(sound.is_ok() && ChainHead::default().follow(&doubled).is_err());
+    let inner = text.replacen(r#""before":null"#, r#""before":{"a":1,"a":2}"#, 1);
+    assert!(ChainHead::default().follow(&inner).is_err());
+}
+
+#[test]
+fn a_flood_of_strangers_hides_no_insider() {
+    let node = Node::start();
+    let (_, viewer) = node.member("vic@acme.example", "viewer");
+    for number in 0..2000_u32 {
+        let attempt = portcullis::control::Attempt {
+            organization: None,
+            actor: Actor::Anonymous,
+            address: Some(std::net::Ipv6Addr::from_bits(u128::from(number) << 64).into()),
+            route: "GET /v1/status".to_owned(),
+            code: "not_authenticated",
+        };
+        node.control.note_refused(attempt, "r");
+    }
+    node.ask("POST", KEYS, &viewer, &json!({"name": "a", "permissions": ["cards:read"]})).problem(403, "not_allowed");
+    node.runtime.block_on(node.control.write_refusals());
+    let rows = node.runtime.block_on(node.store.audit_rows(Some(&id("acme")), 0, 1000)).unwrap();
+    assert!(rows.iter().any(|(_, text)| text.contains(r#""action":"refused""#) && text.contains("vic@acme.example")));
+    assert!(node.node_rows().iter().filter(|row| row["action"] == "refused").count() <= 200);
+}
+
+/// A living management key's access token for the control API.
+fn management_token(node: &Node, allowlist: &Value) -> String {
+    let body = json!({"name": "manager", "permissions": ["portcullis:keys:edit"], "allowlist": allowlist});
+    let made = node.post(KEYS, &body).expect(201);
+    let claims = AccessTokenClaims {
+        issuer: "http://gate.test/v1".into(),
+        audience: CONTROL_URL.into(),
+        client_id: ClientId::parse(made["client_id"].as_str().unwrap()).unwrap(),
+        issued_at: NOON,
+        expires_at: NOON.plus_seconds(60),
+        token_id: "t".into(),
+        secret_version: SecretVersion(1),
+        scope: None,
+    };
+    portcullis::token::sign(&claims, node.tables.load().signing()).unwrap()
+}
+
+#[test]
+fn whoever_has_no_part_in_an_organization_writes_nothing_into_its_log() {
+    let node = Node::start();
+    let json = [("content-type", "application/json")];
+    node.send("PUT", "/v1/organizations/globex", &json, r#"{"name":"Globex"}"#).expect(201);
+    let (_, viewer) = node.member("vic@acme.example", "viewer");
+    let far = management_token(&node, &json!({"networks": ["203.0.113.9"]}));
+    for organization in ["globex", "nobody"] {
+        let path = format!("/v1/organizations/{organization}");
+        node.ask("PUT", &path, &viewer, &json!({"name": "Mine"})).problem(403, "not_allowed");
+        node.ask("GET", &path, &far, &json!({})).problem(403, "ip_not_allowed");
+        node.ask("GET", &path, &viewer, &json!({})).problem(404, "not_found");
+    }
+    node.runtime.block_on(node.control.write_refusals());
+    for (organization, rows) in [("globex", 1), ("nobody", 0)] {
+        let found = node.runtime.block_on(node.store.audit_rows(Some(&id(organization)), 0, 1000)).unwrap();
+        assert_eq!(found.len(), rows, "{found:?}");
+    }
+    assert_eq!(node.node_rows().iter().filter(|row| row["code"] == "ip_not_allowed").count(), 1);
+}
+
+#[test]
+fn what_is_shown_to_sign_in_is_never_printed() {
+    let secret = |text: &str| Some(Zeroizing::new(text.to_owned()));
+    let draft = SignInDraft {
+        email: Some("ada@acme.example".to_owned()),
+        invitation: secret("pculli_sesame"),
+        password: secret("sesame sesame"),
+        token: secret("pcullo_sesame"),
+    };
+    assert!(!format!("{draft:?}").contains("sesame"));
+}
+
+#[test]
+fn ended_sessions_and_used_invitations_stay_ended() {
+    let node = Node::start();
+    let (path, invitation) = node.invite(MEMBERS, &node.token, "ada@acme.example", "owner");
+    let first = node.take_up(&invitation).expect(201);
+    node.take_up(&invitation).problem(401, "not_authenticated");
+    // An owner signed in: neither the bootstrap token nor its file is left.
+    node.get("/v1/status").problem(401, "not_authenticated");
+    assert!(!node.folder.path().join("bootstrap-token").exists());
+    let session = first["token"].as_str().unwrap();
+    node.ask("DELETE", "/v1/sessions/current", session, &json!({}));
+    node.ask("GET", &path, session, &json!({})).problem(401, "not_authenticated");
+    assert!(node.runtime.block_on(node.store.bootstrap_digest()).unwrap().is_some());
+}
