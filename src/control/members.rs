@@ -5,7 +5,7 @@
 
 use super::caller::{Asking, Caller, MemberCaller, Right};
 use super::field::FieldErrors;
-use super::keys::draw;
+use super::keys::{draw, looked_at};
 use super::sessions::judge_email;
 use super::{Control, ControlProblem};
 use crate::model::{
@@ -306,7 +306,8 @@ impl Control {
         let current = self.store.member(organization, id).await?;
         require_over(&asking.caller, organization, current.role)?;
         let may_all = asking.caller.is_operator();
-        Ok((current.clone(), if may_all { expected } else { expected.or(Some(current.revision)) }))
+        let expected = if may_all { expected } else { Some(looked_at(current.revision, expected)?) };
+        Ok((current, expected))
     }
 
     /// Errors: those of [`Caller::require`], for whoever asks about somebody else.

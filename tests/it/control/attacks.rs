@@ -99,6 +99,51 @@ fn nobody_keeps_a_right_by_sending_slowly() {
 }
 
 #[test]
+fn a_guessed_revision_is_no_way_to_a_key_that_became_a_management_key() {
+    let node = Node::start();
+    let (_, editor) = node.member("ed@acme.example", "editor");
+    let made = node.create(json!({"name": "plain"})).expect(201);
+    let path = format!("{KEYS}/{}", made["client_id"].as_str().unwrap());
+    let next = format!("\"{}\"", node.store_revision() + 1);
+    node.store.delay.store(1500, Ordering::SeqCst);
+    let answer = std::thread::scope(|scope| {
+        let (node, rotate, next) = (&node, format!("{path}/rotate"), next.as_str());
+        let editor =
+            scope.spawn(move || node.ask_if("POST", &rotate, &editor, Some(next), &json!({"expires_at": null})));
+        std::thread::sleep(Duration::from_millis(500));
+        node.store.delay.store(0, Ordering::SeqCst);
+        let raised = json!({"permissions": ["portcullis:keys:edit"]});
+        node.ask("PATCH", &path, &node.token, &raised).expect(200);
+        editor.join().unwrap()
+    });
+    answer.problem(412, "revision_mismatch");
+    let key = node.get(&path).expect(200);
+    assert_eq!((&key["secret_version"], format!("\"{}\"", key["revision"])), (&json!(1), next));
+}
+
+#[test]
+fn a_guessed_revision_is_no_way_to_a_member_who_became_an_owner() {
+    let node = Node::start();
+    let (_, admin) = node.member("ada@acme.example", "admin");
+    let (path, _) = node.member("vic@acme.example", "viewer");
+    let next = format!("\"{}\"", node.store_revision() + 2);
+    node.store.delay.store(1500, Ordering::SeqCst);
+    let answer = std::thread::scope(|scope| {
+        let (node, path, next) = (&node, path.as_str(), next.as_str());
+        let admin = scope.spawn(move || node.ask_if("DELETE", path, &admin, Some(next), &json!({})));
+        std::thread::sleep(Duration::from_millis(500));
+        node.store.delay.store(0, Ordering::SeqCst);
+        // There is another owner, so that nothing but the role protects this one.
+        node.ask("POST", MEMBERS, &node.token, &json!({"email": "own@acme.example", "role": "owner"})).expect(201);
+        node.ask("PATCH", path, &node.token, &json!({"role": "owner"})).expect(200);
+        admin.join().unwrap()
+    });
+    answer.problem(412, "revision_mismatch");
+    let member = node.get(&path).expect(200);
+    assert_eq!((&member["role"], format!("\"{}\"", member["revision"])), (&json!("owner"), next));
+}
+
+#[test]
 fn what_a_caller_calls_a_method_does_not_fill_the_log() {
     let node = Node::start();
     let odd = format!("EVIL{}", "A".repeat(5000));
