@@ -144,6 +144,34 @@ fn a_guessed_revision_is_no_way_to_a_member_who_became_an_owner() {
 }
 
 #[test]
+fn an_invitation_to_one_organization_is_no_way_into_another() {
+    let node = Node::start();
+    let json = [("content-type", "application/json")];
+    node.send("PUT", "/v1/organizations/globex", &json, r#"{"name":"Globex"}"#).expect(201);
+    let globex = "/v1/organizations/globex/members";
+    // Mallory looks after acme alone, and keeps an invitation that somebody else was meant to get.
+    let (_, mallory) = node.member("mallory@acme.example", "admin");
+    let (path, invitation) = node.invite(MEMBERS, &mallory, "vic@acme.example", "viewer");
+    // Grace looks after both, and adds that somebody to globex.
+    let (_, grace) = node.member("grace@acme.example", "admin");
+    node.invite(globex, &node.token, "grace@acme.example", "admin");
+    let added = node.ask("POST", globex, &grace, &json!({"email": "vic@acme.example", "role": "admin"})).expect(201);
+    let revision = node.store_revision();
+    node.take_up(&invitation).problem(401, "not_authenticated");
+    // And no new one is made by who looks after one of the two.
+    node.ask("POST", &format!("{path}/invitation"), &mallory, &json!({})).problem(403, "not_allowed");
+    assert_eq!(node.store_revision(), revision);
+    // Grace, who answers for both, hands out a new one.
+    let fresh = match added["invitation"].as_str() {
+        Some(invitation) => invitation.to_owned(),
+        None => {
+            node.ask("POST", &format!("{path}/invitation"), &grace, &json!({})).expect(201)["invitation"].to_string()
+        }
+    };
+    node.take_up(fresh.trim_matches('"')).expect(201);
+}
+
+#[test]
 fn what_a_caller_calls_a_method_does_not_fill_the_log() {
     let node = Node::start();
     let odd = format!("EVIL{}", "A".repeat(5000));
