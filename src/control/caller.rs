@@ -5,7 +5,7 @@
 use super::ControlProblem;
 use crate::model::{
     Act, Actor, ApiKey, ClientId, EnvironmentId, Identifier, ManagementPermission, ManagementSet, MemberId, MemberRole,
-    PermissionName,
+    PermissionName, Timestamp,
 };
 use std::collections::HashSet;
 
@@ -53,6 +53,8 @@ pub struct MemberCaller {
     pub operator: bool,
     /// The organizations and the roles in them. A token for one organization holds that one alone.
     pub roles: Vec<(Identifier, MemberRole)>,
+    /// Where a token for scripts was shown: when it ends. What it makes ends no later.
+    pub until: Option<Timestamp>,
 }
 
 /// What somebody may want to do in an organization.
@@ -196,6 +198,7 @@ mod tests {
             email: "ada@acme.example".to_owned(),
             operator: false,
             roles: vec![(id("acme"), role)],
+            until: None,
         })
     }
 

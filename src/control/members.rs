@@ -82,7 +82,7 @@ pub struct IssuedMemberToken {
 impl From<Person> for MemberCaller {
     fn from(person: Person) -> Self {
         let Person { id, email, operator, roles, .. } = person;
-        Self { id, email: email.to_string(), operator, roles }
+        Self { id, email: email.to_string(), operator, roles, until: None }
     }
 }
 
@@ -258,7 +258,7 @@ impl Control {
     ) -> Result<IssuedMemberToken, ControlProblem> {
         self.require_change_of_tokens(asking, organization, id).await?;
         self.store.look_back(&asking.act).await?;
-        let (name, expires_at) = judge_token(draft, found, asking.act.at)?;
+        let (name, expires_at) = judge_token(draft, found, asking.act.at, longest(&asking.caller))?;
         let secret = OpaqueToken::from_entropy(TokenKind::Member, draw()?);
         let new = NewMemberToken {
             id: MemberTokenId::from_entropy(draw()?),
@@ -336,6 +336,14 @@ impl Control {
             require_over(&asking.caller, organization, current.role)?;
         }
         Ok(current.revision)
+    }
+}
+
+/// When whatever the caller's own token makes has to end. A token that could make a longer one would never end.
+fn longest(caller: &Caller) -> Option<Timestamp> {
+    match caller {
+        Caller::Member(member) => member.until,
+        Caller::Key(_) | Caller::Operator => None,
     }
 }
 
@@ -423,6 +431,7 @@ fn judge_token(
     draft: MemberTokenDraft,
     mut errors: FieldErrors,
     now: Timestamp,
+    until: Option<Timestamp>,
 ) -> Result<(KeyName, Timestamp), FieldErrors> {
     let MemberTokenDraft { name, expires_at } = draft;
     let name = match name.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
@@ -433,19 +442,22 @@ fn judge_token(
         }
     };
     let expires_at = match expires_at {
-        Some(text) => judge_expiry(&text, now, &mut errors),
-        None => Some(now.plus_seconds(TOKEN_SECONDS)),
+        Some(text) => judge_expiry(&text, now, until, &mut errors),
+        None => Some(until.map_or(now.plus_seconds(TOKEN_SECONDS), |until| until.min(now.plus_seconds(TOKEN_SECONDS)))),
     };
     errors.or(name.zip(expires_at))
 }
 
-fn judge_expiry(text: &str, now: Timestamp, errors: &mut FieldErrors) -> Option<Timestamp> {
+fn judge_expiry(text: &str, now: Timestamp, until: Option<Timestamp>, errors: &mut FieldErrors) -> Option<Timestamp> {
     let judged = Timestamp::parse(text).map_err(|error| errors.add("/expires_at", "expiry_invalid", error.to_string()));
     let instant = judged.ok()?;
     if instant <= now {
         errors.add("/expires_at", "expiry_in_the_past", format!("`{instant}` is not in the future"));
     } else if instant > now.plus_seconds(MAX_TOKEN_SECONDS) {
         errors.add("/expires_at", "expiry_too_far", "a token lives at most 366 days");
+    } else if let Some(until) = until.filter(|until| instant > *until) {
+        let message = format!("a token makes none that outlives it, and yours ends at `{until}`; sign in to make one");
+        errors.add("/expires_at", "expiry_too_far", message);
     }
     Some(instant)
 }

@@ -163,8 +163,8 @@ pub(super) async fn tokens(State(control): State<Shared>, asked: Asked, place: P
 
 /// Make a token for scripts
 ///
-/// It carries the member's role in this organization, as it is when the token is used, and no power over the node. The
-/// answer holds it, once.
+/// It carries the member's role in this organization, as it is when the token is used, and no power over the node. One
+/// that is made with another such token ends no later than that. The answer holds it, once.
 #[utoipa::path(post, context_path = MEMBERS, path = "/{id}/tokens", operation_id = "make_member_token",
     tag = tag::MEMBERS, params(IdempotencyKey), request_body = MakeMemberToken,
     responses((status = 201, description = "The token; without itself where the request was done before",

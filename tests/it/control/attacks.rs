@@ -184,6 +184,25 @@ fn what_a_caller_calls_a_method_does_not_fill_the_log() {
 }
 
 #[test]
+fn a_short_token_makes_no_longer_one() {
+    let node = Node::start();
+    let (path, session) = node.member("ada@acme.example", "viewer");
+    let tokens = format!("{path}/tokens");
+    let soon = "2030-03-17T18:46:40Z";
+    let short = node.ask("POST", &tokens, &session, &json!({"name": "short", "expires_at": soon})).expect(201);
+    let short = short["token"].as_str().unwrap();
+    let revision = node.store_revision();
+    let later = json!({"name": "longer", "expires_at": "2030-12-31T00:00:00Z"});
+    let errors = node.ask("POST", &tokens, short, &later).errors();
+    assert_eq!(errors, [("/expires_at".to_owned(), "expiry_too_far".to_owned())]);
+    assert_eq!(node.store_revision(), revision);
+    // Where nothing is said it ends with the one it was made by.
+    let made = node.ask("POST", &tokens, short, &json!({"name": "successor"})).expect(201);
+    assert_eq!(made["expires_at"], soon);
+    node.ask("POST", &tokens, &session, &later).expect(201);
+}
+
+#[test]
 fn a_row_that_says_two_things_is_no_row() {
     let node = Node::start();
     node.key("a");
