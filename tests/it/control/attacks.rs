@@ -184,6 +184,34 @@ fn what_a_caller_calls_a_method_does_not_fill_the_log() {
 }
 
 #[test]
+fn forged_bootstrap_tokens_do_not_keep_changes_waiting() {
+    let node = Node::start();
+    let forged = format!("{}{}", TokenKind::Operator.prefix(), "a".repeat(43));
+    node.store.delay.store(60_000, Ordering::SeqCst);
+    let started = std::time::Instant::now();
+    let body = json!({ "token": forged }).to_string();
+    let json = [("content-type", "application/json")];
+    node.send_bare("POST", "/v1/sessions", &json, &body).problem(401, "not_authenticated");
+    assert!(started.elapsed() < Duration::from_secs(10), "a forged token asked to write");
+}
+
+#[test]
+fn a_store_that_is_away_counts_against_nobody() {
+    let node = Node::start();
+    let (_, _) = node.member("ada@acme.example", "viewer");
+    let sign_in = || {
+        let body = json!({"email": "ada@acme.example", "password": PASSWORD}).to_string();
+        node.send_bare("POST", "/v1/sessions", &[("content-type", "application/json")], &body)
+    };
+    node.store.away.store(true, Ordering::SeqCst);
+    for _ in 0..10 {
+        sign_in().problem(503, "unavailable");
+    }
+    node.store.away.store(false, Ordering::SeqCst);
+    sign_in().expect(201);
+}
+
+#[test]
 fn a_short_token_makes_no_longer_one() {
     let node = Node::start();
     let (path, session) = node.member("ada@acme.example", "viewer");
