@@ -302,6 +302,36 @@ fn whoever_has_no_part_in_an_organization_writes_nothing_into_its_log() {
 }
 
 #[test]
+fn a_management_key_stays_out_of_what_it_cannot_give() {
+    let node = Node::start();
+    let near = management_token(&node, &json!(null));
+    let legacy =
+        node.create(json!({"name": "old", "type": "legacy", "permissions": null, "role": "events"})).expect(201);
+    let legacy = legacy["client_id"].as_str().unwrap();
+    let plain = node.key("plain");
+    let revision = node.store_revision();
+    for (method, path, body) in [
+        ("POST", format!("{KEYS}/{plain}/rotate"), json!({"expires_at": null})),
+        ("POST", format!("{KEYS}/{legacy}/rotate"), json!({"expires_at": null})),
+        ("POST", format!("{KEYS}/{plain}/revoke"), json!({})),
+        ("PATCH", format!("{KEYS}/{plain}"), json!({"allowlist": null})),
+        ("POST", KEYS.to_owned(), json!({"name": "x", "permissions": ["cards:read"]})),
+        ("POST", KEYS.to_owned(), json!({"name": "x", "permissions": ["portcullis:keys:edit"]})),
+        ("POST", KEYS.to_owned(), json!({"name": "x", "preset": "Read only"})),
+        ("POST", KEYS.to_owned(), json!({"name": "x", "type": "legacy", "role": "events"})),
+    ] {
+        let errors = node.ask(method, &path, &near, &body).errors();
+        assert!(errors.iter().all(|(_, code)| code == "grant_exceeds_own"), "{method} {path} {body}: {errors:?}");
+    }
+    node.ask("GET", MEMBERS, &near, &json!({})).problem(403, "not_allowed");
+    node.ask("GET", "/v1/audit", &near, &json!({})).problem(403, "not_allowed");
+    node.ask("GET", "/v1/organizations/globex", &near, &json!({})).problem(404, "not_found");
+    let own = node.get(&format!("{KEYS}?q=manager")).expect(200)["data"][0]["client_id"].as_str().unwrap().to_owned();
+    node.ask("POST", &format!("{KEYS}/{own}/rotate"), &near, &json!({"expires_at": null})).problem(403, "not_allowed");
+    assert_eq!(node.store_revision(), revision);
+}
+
+#[test]
 fn what_is_shown_to_sign_in_is_never_printed() {
     let secret = |text: &str| Some(Zeroizing::new(text.to_owned()));
     let draft = SignInDraft {
