@@ -156,6 +156,13 @@ impl Rules<'_> {
             let message = format!("the key holds `{beyond}`, which is beyond what yours may give");
             errors.add("", "grant_exceeds_own", message);
         }
+        if let (Caller::Key(_), KeyKind::Legacy { role }) = (self.caller, &key.kind)
+            && !self.environment.roles.iter().any(|known| known.name == *role)
+        {
+            // It opens nothing now. What it opens when a file names it again nobody knows yet.
+            let message = format!("the key holds the role `{role}`, which the environment does not have");
+            errors.add("", "grant_exceeds_own", message);
+        }
         errors.or(Some(()))
     }
 

@@ -86,7 +86,7 @@ impl Control {
         let is_described = |id: &Identifier| of_files.iter().any(|file| file.id == *id);
         let made = stored.into_iter().filter(|stored| stored.made_here && !is_described(&stored.id));
         let all = described.into_iter().chain(made.map(|stored| OrganizationFacts::new(None, stored)));
-        Ok(all.filter(|facts| sees(caller, &facts.id)).collect())
+        Ok(all.filter(|facts| caller.sees(&facts.id)).collect())
     }
 
     /// One organization. Errors: `NotFound`, `NotAllowed`, `Unavailable`, `Fault`.
@@ -163,13 +163,6 @@ impl Control {
             return Err(ControlProblem::NotFound);
         }
         Ok(OrganizationFacts::new(file, stored))
-    }
-}
-
-fn sees(caller: &Caller, id: &Identifier) -> bool {
-    match caller {
-        Caller::Key(key) => key.environment.organization == *id,
-        Caller::Member(_) | Caller::Operator => caller.is_operator() || caller.role(id).is_some(),
     }
 }
 

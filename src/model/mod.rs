@@ -8,6 +8,7 @@ mod audit;
 mod claims;
 mod environment;
 mod hex;
+mod json;
 mod live;
 mod management;
 mod member;
@@ -29,6 +30,7 @@ pub use environment::{
     UpstreamUrl,
 };
 pub use hex::hex;
+pub use json::{MAX_JSON_VALUES, UnreadJson, strict_json};
 pub use live::{
     CoveredOperation, EnvironmentIndex, EnvironmentPolicy, Holding, KeyEnded, LiveAllowlist, LiveKey, PermissionIndex,
     PermissionSet, RoleIndex,
