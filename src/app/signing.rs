@@ -62,7 +62,7 @@ impl SigningKeys {
         let _turn = self.turn.lock().await;
         let wait = if immediately { 0 } else { PUBLISHED_SECONDS };
         self.make(act.at.plus_seconds(wait), act).await?;
-        self.show(tables, act.at).await
+        self.put(tables, act.at).await
     }
 
     /// What is due: the next key, and the end of those whose last token is dead.
@@ -83,11 +83,17 @@ impl SigningKeys {
         if kept.iter().any(|key| is_over(key, now)) {
             changed |= !self.store.remove_ended_signing_keys(&act).await?.is_empty();
         }
-        if changed { self.show(tables, now).await } else { Ok(()) }
+        if changed { self.put(tables, now).await } else { Ok(()) }
     }
 
     /// Shows the tables what the store holds now.
     pub(super) async fn show(&self, tables: &Tables, now: Timestamp) -> anyhow::Result<()> {
+        let _turn = self.turn.lock().await;
+        self.put(tables, now).await
+    }
+
+    /// INVARIANT: whoever calls this has the turn; a set that was read before a change never replaces one of after it.
+    async fn put(&self, tables: &Tables, now: Timestamp) -> anyhow::Result<()> {
         let kept = self.store.signing_keys().await?;
         let set = self.set(&kept, now)?.context("no signing key is left")?;
         tables.set_signing(Arc::new(set));

@@ -61,7 +61,7 @@ impl Control {
         let holder = self.store.token_holder(&digest, now).await.map_err(ControlProblem::from)?;
         let holder = holder.ok_or(Unproven::Nobody)?;
         self.note_use(digest, holder.last_used_at, now);
-        Ok(Caller::Member(MemberCaller { operator: false, ..holder.person.into() }))
+        Ok(Caller::Member(MemberCaller { operator: false, until: Some(holder.expires_at), ..holder.person.into() }))
     }
 
     /// Notes that a token is in use, once a minute and beside the request, which does not wait for it.

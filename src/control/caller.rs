@@ -5,7 +5,7 @@
 use super::ControlProblem;
 use crate::model::{
     Act, Actor, ApiKey, ClientId, EnvironmentId, Identifier, ManagementPermission, ManagementSet, MemberId, MemberRole,
-    PermissionName,
+    PermissionName, Timestamp,
 };
 use std::collections::HashSet;
 
@@ -53,6 +53,8 @@ pub struct MemberCaller {
     pub operator: bool,
     /// The organizations and the roles in them. A token for one organization holds that one alone.
     pub roles: Vec<(Identifier, MemberRole)>,
+    /// Where a token for scripts was shown: when it ends. What it makes ends no later.
+    pub until: Option<Timestamp>,
 }
 
 /// What somebody may want to do in an organization.
@@ -108,6 +110,14 @@ impl Caller {
         match self {
             Self::Member(member) => member.roles.iter().find(|(id, _)| id == organization).map(|(_, role)| *role),
             Self::Key(_) | Self::Operator => None,
+        }
+    }
+
+    /// Whether the organization is any of the caller's business.
+    pub fn sees(&self, organization: &Identifier) -> bool {
+        match self {
+            Self::Key(key) => key.environment.organization == *organization,
+            Self::Member(_) | Self::Operator => self.is_operator() || self.role(organization).is_some(),
         }
     }
 
@@ -188,6 +198,7 @@ mod tests {
             email: "ada@acme.example".to_owned(),
             operator: false,
             roles: vec![(id("acme"), role)],
+            until: None,
         })
     }
 

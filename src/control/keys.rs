@@ -158,7 +158,7 @@ impl Control {
         self.with_rules(asking, environment, policies, |rules| rules.judge_reach(&current))??;
         // Whoever may not change every key changes only what they looked at: it may have become one in between.
         let may_all = asking.caller.require_in(Right::ChangeManagementKeys, environment).is_ok();
-        let expected = if may_all { expected } else { expected.or(Some(current.revision)) };
+        let expected = if may_all { expected } else { Some(looked_at(current.revision, expected)?) };
         Ok((current, expected))
     }
 
@@ -268,6 +268,14 @@ impl Control {
             tracing::error!("control: a change did not end: {error}");
             ControlProblem::Fault
         })
+    }
+}
+
+/// The revision that was judged. Another one is no revision to expect: the object would be changed as nobody judged it.
+pub(super) fn looked_at(current: Revision, expected: Option<Revision>) -> Result<Revision, ControlProblem> {
+    match expected {
+        Some(expected) if expected != current => Err(ControlProblem::RevisionMismatch { current }),
+        Some(_) | None => Ok(current),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::caller::{Asking, Caller, MemberCaller, Right};
 use super::field::FieldErrors;
-use super::keys::draw;
+use super::keys::{draw, looked_at};
 use super::sessions::judge_email;
 use super::{Control, ControlProblem};
 use crate::model::{
@@ -82,7 +82,7 @@ pub struct IssuedMemberToken {
 impl From<Person> for MemberCaller {
     fn from(person: Person) -> Self {
         let Person { id, email, operator, roles, .. } = person;
-        Self { id, email: email.to_string(), operator, roles }
+        Self { id, email: email.to_string(), operator, roles, until: None }
     }
 }
 
@@ -110,8 +110,8 @@ impl Control {
         Ok(self.store.member(organization, id).await?)
     }
 
-    /// Adds somebody. Who has no password gets an invitation, unless somebody else invited them already and the caller
-    /// could not. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `Invalid`, `EmailTaken`, `Unavailable`, `Fault`.
+    /// Adds somebody. Who has no password gets an invitation, unless they belong to an organization that the caller does
+    /// not look after; an invitation from there counts no more. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `Invalid`, `EmailTaken`, `Unavailable`, `Fault`.
     pub async fn add_member(
         &self,
         asking: &Asking,
@@ -181,8 +181,8 @@ impl Control {
         Ok(self.store.remove_member(organization, id, expected, &asking.act).await?)
     }
 
-    /// Makes a new invitation in place of the one before. Whoever has a password is invited by operators alone, who belongs
-    /// to other organizations as well too. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `PasswordSet`,
+    /// Makes a new invitation in place of the one before. Whoever has a password, or belongs to an organization that the
+    /// caller does not look after, is invited by operators alone. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `PasswordSet`,
     /// `RevisionMismatch`, `Unavailable`, `Fault`.
     pub async fn invite_member(
         &self,
@@ -194,7 +194,7 @@ impl Control {
         let (current, _) = self.changeable_member(asking, organization, id, expected).await?;
         self.store.look_back(&asking.act).await?;
         if !asking.caller.is_operator() {
-            self.judge_invitation(organization, &current).await?;
+            self.judge_invitation(&asking.caller, &current).await?;
         }
         let token = OpaqueToken::from_entropy(TokenKind::Invitation, draw()?);
         let expires_at = asking.act.at.plus_seconds(INVITATION_SECONDS);
@@ -206,7 +206,7 @@ impl Control {
     }
 
     /// An invitation opens everything that its person may do: it is no way from one organization into another.
-    async fn judge_invitation(&self, organization: &Identifier, member: &Member) -> Result<(), ControlProblem> {
+    async fn judge_invitation(&self, caller: &Caller, member: &Member) -> Result<(), ControlProblem> {
         if member.has_password {
             return Err(ControlProblem::PasswordSet);
         }
@@ -215,11 +215,12 @@ impl Control {
         if person.operator {
             return Err(OPERATORS_ONLY);
         }
-        if person.roles.iter().any(|(other, _)| other != organization) {
-            let reason = "this member belongs to other organizations as well; a node's operator can invite them";
-            return Err(ControlProblem::NotAllowed(reason));
+        if answers_for(caller, &person) {
+            return Ok(());
         }
-        Ok(())
+        let reason =
+            "this member belongs to an organization that you do not look after; a node's operator can invite them";
+        Err(ControlProblem::NotAllowed(reason))
     }
 
     /// The tokens of a member, who may look after their own. Errors: as [`list_members`](Self::list_members).
@@ -257,7 +258,7 @@ impl Control {
     ) -> Result<IssuedMemberToken, ControlProblem> {
         self.require_change_of_tokens(asking, organization, id).await?;
         self.store.look_back(&asking.act).await?;
-        let (name, expires_at) = judge_token(draft, found, asking.act.at)?;
+        let (name, expires_at) = judge_token(draft, found, asking.act.at, longest(&asking.caller))?;
         let secret = OpaqueToken::from_entropy(TokenKind::Member, draw()?);
         let new = NewMemberToken {
             id: MemberTokenId::from_entropy(draw()?),
@@ -306,7 +307,8 @@ impl Control {
         let current = self.store.member(organization, id).await?;
         require_over(&asking.caller, organization, current.role)?;
         let may_all = asking.caller.is_operator();
-        Ok((current.clone(), if may_all { expected } else { expected.or(Some(current.revision)) }))
+        let expected = if may_all { expected } else { Some(looked_at(current.revision, expected)?) };
+        Ok((current, expected))
     }
 
     /// Errors: those of [`Caller::require`], for whoever asks about somebody else.
@@ -337,6 +339,14 @@ impl Control {
     }
 }
 
+/// When whatever the caller's own token makes has to end. A token that could make a longer one would never end.
+fn longest(caller: &Caller) -> Option<Timestamp> {
+    match caller {
+        Caller::Member(member) => member.until,
+        Caller::Key(_) | Caller::Operator => None,
+    }
+}
+
 /// Members look after their own tokens.
 fn is_oneself(caller: &Caller, id: &MemberId) -> bool {
     match caller {
@@ -349,6 +359,13 @@ fn is_oneself(caller: &Caller, id: &MemberId) -> bool {
 fn require_over(caller: &Caller, organization: &Identifier, role: MemberRole) -> Result<(), ControlProblem> {
     let is_owner = caller.is_operator() || caller.role(organization) == Some(MemberRole::Owner);
     if role == MemberRole::Owner && !is_owner { Err(OWNERS_ONLY) } else { Ok(()) }
+}
+
+/// Whether the caller may do by themselves whatever the person may do anywhere: an invitation opens all of it.
+fn answers_for(caller: &Caller, person: &Person) -> bool {
+    person.roles.iter().all(|(organization, role)| {
+        caller.require(Right::Manage, organization).is_ok() && require_over(caller, organization, *role).is_ok()
+    })
 }
 
 /// Whether whoever is added may be invited by the caller as well.
@@ -371,7 +388,7 @@ fn judge_addition(
     }
     let looks_after = |(other, _): &(Identifier, MemberRole)| caller.require(Right::Manage, other).is_ok();
     if person.roles.iter().any(looks_after) {
-        return Ok(false);
+        return Ok(!person.has_password && !person.operator && answers_for(caller, person));
     }
     let reason = "somebody outside of this organization has that address; a node's operator can add them";
     Err(ControlProblem::EmailTaken(reason))
@@ -414,6 +431,7 @@ fn judge_token(
     draft: MemberTokenDraft,
     mut errors: FieldErrors,
     now: Timestamp,
+    until: Option<Timestamp>,
 ) -> Result<(KeyName, Timestamp), FieldErrors> {
     let MemberTokenDraft { name, expires_at } = draft;
     let name = match name.as_deref().map(str::trim).filter(|name| !name.is_empty()) {
@@ -424,19 +442,22 @@ fn judge_token(
         }
     };
     let expires_at = match expires_at {
-        Some(text) => judge_expiry(&text, now, &mut errors),
-        None => Some(now.plus_seconds(TOKEN_SECONDS)),
+        Some(text) => judge_expiry(&text, now, until, &mut errors),
+        None => Some(until.map_or(now.plus_seconds(TOKEN_SECONDS), |until| until.min(now.plus_seconds(TOKEN_SECONDS)))),
     };
     errors.or(name.zip(expires_at))
 }
 
-fn judge_expiry(text: &str, now: Timestamp, errors: &mut FieldErrors) -> Option<Timestamp> {
+fn judge_expiry(text: &str, now: Timestamp, until: Option<Timestamp>, errors: &mut FieldErrors) -> Option<Timestamp> {
     let judged = Timestamp::parse(text).map_err(|error| errors.add("/expires_at", "expiry_invalid", error.to_string()));
     let instant = judged.ok()?;
     if instant <= now {
         errors.add("/expires_at", "expiry_in_the_past", format!("`{instant}` is not in the future"));
     } else if instant > now.plus_seconds(MAX_TOKEN_SECONDS) {
         errors.add("/expires_at", "expiry_too_far", "a token lives at most 366 days");
+    } else if let Some(until) = until.filter(|until| instant > *until) {
+        let message = format!("a token makes none that outlives it, and yours ends at `{until}`; sign in to make one");
+        errors.add("/expires_at", "expiry_too_far", message);
     }
     Some(instant)
 }

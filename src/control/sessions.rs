@@ -81,15 +81,29 @@ impl Control {
         let (folded, address) = (email.folded(), act.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
         let admitted = self.sign_ins.lock().attempt(&folded, address, act.at);
         admitted.map_err(|seconds| ControlProblem::RateLimited { retry_after: seconds.into() })?;
+        let signed_in = self.compared(act, email, password).await;
+        match &signed_in {
+            Ok(_) => self.sign_ins.lock().succeeded(&folded, address),
+            Err(ControlProblem::NotAuthenticated(_)) => {}
+            // Nothing was found out about the password.
+            Err(_) => self.sign_ins.lock().withdrawn(&folded, address),
+        }
+        signed_in
+    }
+
+    /// Errors: `NotAuthenticated` where this is not the password, and all that says nothing about it.
+    async fn compared(
+        &self,
+        act: &Act,
+        email: &Email,
+        password: Zeroizing<String>,
+    ) -> Result<SignedIn, ControlProblem> {
         let known = self.store.person_by_email(email).await?;
         let hash = known.as_ref().and_then(|(_, hash)| hash.as_ref());
         let genuine = self.passwords.matches(password, hash).await?;
         let (Some((person, Some(hash))), true) = (known, genuine) else { return Err(WRONG_PASSWORD) };
         let proof = SessionProof::Password { person: person.id.clone(), hash };
-        let opened = self.open(act, actor(&person), proof).await;
-        let signed_in = opened.map_err(|problem| instead(problem, WRONG_PASSWORD))?;
-        self.sign_ins.lock().succeeded(&folded, address);
-        Ok(signed_in)
+        self.open(act, actor(&person), proof).await.map_err(|problem| instead(problem, WRONG_PASSWORD))
     }
 
     async fn by_invitation(
@@ -114,6 +128,11 @@ impl Control {
 
     async fn by_bootstrap_token(&self, act: &Act, token: &str) -> Result<SignedIn, ControlProblem> {
         if TokenKind::of(token) != Some(TokenKind::Operator) {
+            return Err(WRONG_TOKEN);
+        }
+        // Read first: whoever guesses keeps no change waiting for it.
+        let known = self.store.bootstrap_digest().await?;
+        if !known.is_some_and(|known| known.matches(token.as_bytes())) {
             return Err(WRONG_TOKEN);
         }
         let proof = SessionProof::Bootstrap(SecretDigest::of(token.as_bytes()));

@@ -4,8 +4,8 @@
 //! `hash`), which holds the hash of the row before: a row that is changed, removed or moved breaks the chain. The same
 //! text comes out of any JSON library, so that an exported log can be verified away from the node.
 
-use super::{ClientId, Identifier, MemberId, Timestamp, hex};
-use serde_json::{Map, Value, json};
+use super::{ClientId, Identifier, MemberId, Timestamp, hex, strict_json};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -188,7 +188,10 @@ impl ChainHead {
     pub fn follow(&mut self, text: &str) -> Result<(), ChainBreak> {
         let number = self.number.saturating_add(1);
         let broken = |reason| ChainBreak { number, reason };
-        let mut row: Map<String, Value> = serde_json::from_str(text).map_err(|_| broken("the row is not readable"))?;
+        // Strictly: of a member that comes twice every reader takes another one, and the hash would tell of one alone.
+        let Ok(Value::Object(mut row)) = strict_json(text.as_bytes()) else {
+            return Err(broken("the row is not readable"));
+        };
         let hash = row.remove("hash").and_then(|hash| hash.as_str().map(str::to_owned));
         if row.get("number").and_then(Value::as_u64) != Some(number) {
             return Err(broken("another row stands in this place: one was removed, added or moved"));
@@ -246,6 +249,7 @@ fn digest(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Map;
 
     fn act() -> Act {
         Act {

@@ -8,6 +8,7 @@ mod audit;
 mod claims;
 mod environment;
 mod hex;
+mod json;
 mod live;
 mod management;
 mod member;
@@ -16,6 +17,7 @@ mod network;
 mod operation;
 mod percent;
 mod secret;
+mod text;
 mod timestamp;
 
 pub use allowlist::{Allowlist, AllowlistEmpty};
@@ -28,6 +30,7 @@ pub use environment::{
     UpstreamUrl,
 };
 pub use hex::hex;
+pub use json::{MAX_JSON_VALUES, UnreadJson, strict_json};
 pub use live::{
     CoveredOperation, EnvironmentIndex, EnvironmentPolicy, Holding, KeyEnded, LiveAllowlist, LiveKey, PermissionIndex,
     PermissionSet, RoleIndex,
@@ -42,4 +45,5 @@ pub use operation::{
 };
 pub use percent::{hex_pair, percent_decode};
 pub use secret::{ClientId, ClientIdError, ClientSecret, DigestError, OpaqueToken, SecretDigest, TokenKind};
+pub use text::{changes_direction, escaped, folded, is_invisible, is_name, quoted};
 pub use timestamp::{Timestamp, TimestampError};

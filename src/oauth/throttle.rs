@@ -220,6 +220,14 @@ impl SignInThrottle {
         self.addresses.take_back(&site);
         self.emails.take_back(&email);
     }
+
+    /// The attempt came to nothing: no password was looked at.
+    pub fn withdrawn(&mut self, email: &str, address: IpAddr) {
+        let site = Site::of(address);
+        self.pairs.take_back(&(email, site));
+        self.addresses.take_back(&site);
+        self.emails.take_back(&email);
+    }
 }
 
 #[cfg(test)]

@@ -173,8 +173,8 @@ pub trait PeopleStore: Send + Sync {
     /// Whoever has this address, and their password if they have one.
     async fn person_by_email(&self, email: &Email) -> Result<Option<(Person, Option<PasswordHash>)>, StoreError>;
 
-    /// Adds a member. A person without a password who becomes an owner or an operator loses an invitation that was made
-    /// before. Errors: `EmailTaken` (a member of this organization has the address), `RevisionMismatch` (the person is
+    /// Adds a member. A person without a password loses an invitation that was made before, and so does one who becomes an
+    /// owner or an operator: whoever made it may have no say here. Errors: `EmailTaken` (a member of this organization has the address), `RevisionMismatch` (the person is
     /// not as `known` says; a person who is not there is at 0).
     async fn add_member(&self, new: &NewMember, act: &Act) -> Result<Member, StoreError>;
 

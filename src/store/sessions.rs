@@ -73,6 +73,8 @@ pub struct TokenHolder {
     pub token: MemberTokenId,
     /// Who, with the role in the token's organization alone.
     pub person: Person,
+    /// The first second at which the token counts no more.
+    pub expires_at: Timestamp,
     /// When it was last used, as far as that was noted.
     pub last_used_at: Option<Timestamp>,
 }

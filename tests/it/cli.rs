@@ -298,6 +298,8 @@ fn usage_errors_exit_2() {
         &["keys", "rotate", "pcull_a", "--yes"],
         &["keys", "rotate", "pcull_a", "--yes", "--no-expiry", "--expires-in", "1d"],
         &["keys", "rotate", "pcull_a", "--yes", "--no-expiry", "--allow-any", "--allow", "10.0.0.1"],
+        &["keys", "rotate", "pcull_a", "--yes", "--no-expiry", "--allow-any", "--allow-file", "-"],
+        &["keys", "edit", "pcull_a", "--allow-any", "--allow-file", "-"],
         &["keys", "show", "../../status"],
         &["keys", "create", "--name", "x", "--without", "a"],
         &["keys", "edit", "pcull_a"],

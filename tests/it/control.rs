@@ -1,6 +1,7 @@
 //! The control API over real sockets: an axum server above a SQLite store that can be told to fail, asked by ureq.
 
 mod access;
+mod attacks;
 mod audit;
 mod bootstrap;
 mod changes;

@@ -2,9 +2,11 @@
 
 use super::Shared;
 use super::answer::{Refusal, RequestId};
+use super::body;
 use crate::access::client_address;
 use crate::control::{Asking, Attempt, Caller, Control, ControlProblem, Unproven};
 use crate::model::{Act, Actor, Idempotency, Identifier, Timestamp, hex};
+use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri, header};
@@ -17,37 +19,55 @@ use zeroize::Zeroizing;
 /// The longest idempotency key, in bytes.
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 
+/// The methods of the routes. Any other is a word of the caller's.
+const METHODS: [Method; 6] = [Method::DELETE, Method::GET, Method::HEAD, Method::PATCH, Method::POST, Method::PUT];
+
 /// Lets a request pass if it carries a token that counts.
-pub(super) async fn require(State(control): State<Shared>, mut request: Request, next: Next) -> Response {
+pub(super) async fn require(State(control): State<Shared>, request: Request, next: Next) -> Response {
     let visit = match Visit::of(&control, &request) {
         Ok(visit) => visit,
         Err(refusal) => return refusal.into_response(),
     };
-    let token = bearer(request.headers()).map(|token| Zeroizing::new(token.to_owned()));
-    let is_status = request.method() == Method::GET && request.uri().path() == "/v1/status";
-    let (actor, response) = match prove(&control, token, visit.address, is_status).await {
-        Ok(caller) => {
-            let actor = caller.actor();
-            let act = visit.act(actor.clone(), control.now());
-            request.extensions_mut().insert(Asking { caller, act });
-            (actor, next.run(request).await)
-        }
-        Err(refusal) => (Actor::Anonymous, refusal.into_response()),
+    let (caller, response) = match admit(&control, &visit, request).await {
+        Ok((caller, request)) => (Some(caller), next.run(request).await),
+        Err(refusal) => (None, refusal.into_response()),
     };
-    visit.note(&control, actor, &response);
+    visit.note(&control, caller.as_ref(), &response);
     response
 }
 
 /// Lets a request pass whoever asks: what it carries is its body's business.
-pub(super) async fn let_pass(State(control): State<Shared>, mut request: Request, next: Next) -> Response {
+pub(super) async fn let_pass(State(control): State<Shared>, request: Request, next: Next) -> Response {
     let visit = match Visit::of(&control, &request) {
         Ok(visit) => visit,
         Err(refusal) => return refusal.into_response(),
     };
-    request.extensions_mut().insert(Anybody { act: visit.act(Actor::Anonymous, control.now()) });
-    let response = next.run(request).await;
-    visit.note(&control, Actor::Anonymous, &response);
+    let response = match body::whole(request).await {
+        Ok(mut request) => {
+            // What the body shows is judged at the instant at which it is there.
+            request.extensions_mut().insert(Anybody { act: visit.act(Actor::Anonymous, control.now()) });
+            next.run(request).await
+        }
+        Err(refusal) => refusal.into_response(),
+    };
+    visit.note(&control, None, &response);
     response
+}
+
+/// Proves the caller. A body takes as long as its sender likes: who sends one is proven again once it is there, so that
+/// nobody keeps a right that they lost meanwhile.
+async fn admit(control: &Control, visit: &Visit, mut request: Request) -> Result<(Caller, Request), Refusal> {
+    let token = bearer(request.headers()).map(|token| Zeroizing::new(token.to_owned()));
+    let token = token.ok_or_else(Refusal::not_authenticated)?;
+    let is_status = request.method() == Method::GET && request.uri().path() == "/v1/status";
+    let mut caller = prove(control, &token, visit.address, is_status).await?;
+    if !request.body().is_end_stream() {
+        request = body::whole(request).await?;
+        caller = prove(control, &token, visit.address, is_status).await?;
+    }
+    let act = visit.act(caller.actor(), control.now());
+    request.extensions_mut().insert(Asking { caller: caller.clone(), act });
+    Ok((caller, request))
 }
 
 /// What is known of a request before anybody is proven.
@@ -72,12 +92,14 @@ impl Visit {
         Act { address: self.address, request_id: self.request_id.clone(), ..Act::of(actor, now) }
     }
 
-    /// Counts what was refused.
-    fn note(self, control: &Control, actor: Actor, response: &Response) {
+    /// Counts what was refused. An organization's own log tells of nobody who has no part in it.
+    fn note(self, control: &Control, caller: Option<&Caller>, response: &Response) {
         let Some(refusal) = response.extensions().get::<Refusal>() else { return };
         let Some(code) = refusal.attempt() else { return };
         let Self { address, request_id, route, organization } = self;
-        let organization = organization.filter(|_| refusal.is_insiders());
+        let sees = |organization: &Identifier| caller.is_some_and(|caller| caller.sees(organization));
+        let organization = organization.filter(|organization| refusal.is_insiders() && sees(organization));
+        let actor = caller.map_or(Actor::Anonymous, Caller::actor);
         control.note_refused(Attempt { organization, actor, address, route, code }, &request_id);
     }
 }
@@ -89,14 +111,8 @@ fn address(control: &Control, request: &Request) -> Result<Option<IpAddr>, Refus
     judged.map(Some).map_err(|denial| Refusal::malformed(denial.detail()))
 }
 
-async fn prove(
-    control: &Control,
-    token: Option<Zeroizing<String>>,
-    address: Option<IpAddr>,
-    is_status: bool,
-) -> Result<Caller, Refusal> {
-    let token = token.ok_or_else(Refusal::not_authenticated)?;
-    control.authenticate(&token, address, control.now(), is_status).await.map_err(|unproven| match unproven {
+async fn prove(control: &Control, token: &str, address: Option<IpAddr>, is_status: bool) -> Result<Caller, Refusal> {
+    control.authenticate(token, address, control.now(), is_status).await.map_err(|unproven| match unproven {
         Unproven::Nobody => Refusal::not_authenticated(),
         Unproven::Problem(problem) => problem.into(),
         Unproven::Refused(denial) => Refusal::denied(&denial),
@@ -106,7 +122,8 @@ async fn prove(
 /// Method and template of the route: bounded, and free of what callers wrote.
 fn route(request: &Request) -> String {
     let path = request.extensions().get::<MatchedPath>().map_or("*", MatchedPath::as_str);
-    format!("{} {path}", request.method())
+    let method = Some(request.method()).filter(|method| METHODS.contains(method));
+    format!("{} {path}", method.map_or("*", Method::as_str))
 }
 
 /// The organization that the path names.

@@ -4,15 +4,20 @@
 mod people;
 
 use super::answer::Refusal;
-use super::json::{self, Unread};
 use super::{BodyLimit, OPEN_BODY, Shared};
-use crate::control::field::{FieldErrors, escape};
+use crate::control::field::{FieldErrors, pointer};
 use crate::control::{AllowlistDraft, EditDraft, ExplainDraft, KeyDraft, OrganizationDraft, RotationDraft};
+use crate::model::{MAX_JSON_VALUES, UnreadJson, quoted, strict_json};
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A request's body has this long to arrive.
+const ARRIVAL: Duration = Duration::from_secs(30);
 
 /// A body that is one JSON object, or nothing at all.
 pub(super) struct Body {
@@ -27,22 +32,37 @@ impl FromRequest<Shared> for Body {
     async fn from_request(request: Request, state: &Shared) -> Result<Self, Refusal> {
         let is_json = is_json(request.headers());
         let limit = request.extensions().get::<BodyLimit>().map_or(OPEN_BODY.words, |limit| limit.words);
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(limit),
-            _ => Refusal::malformed("the request body did not arrive whole"),
-        })?;
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection, limit))?;
         if bytes.is_empty() {
             return Ok(Self { members: None, bytes });
         }
         if !is_json {
             return Err(Refusal::unsupported_media_type());
         }
-        match json::parse(&bytes) {
+        match strict_json(&bytes) {
             Ok(Value::Object(members)) => Ok(Self { members: Some(members), bytes }),
             Ok(_) => Err(Refusal::malformed("a request body is a JSON object")),
-            Err(Unread::TooManyValues) => Err(Refusal::body_too_large(&format!("{} values", json::MAX_VALUES))),
-            Err(Unread::Malformed(error)) => Err(Refusal::malformed(format!("the body is not JSON: {error}"))),
+            Err(UnreadJson::TooManyValues) => Err(Refusal::body_too_large(&format!("{MAX_JSON_VALUES} values"))),
+            Err(UnreadJson::Malformed(error)) => Err(Refusal::malformed(format!("the body is not JSON: {error}"))),
         }
+    }
+}
+
+/// Waits for the body to be there, whole and within its bounds; the request is then the same, without a wait in it.
+pub(super) async fn whole(request: Request) -> Result<Request, Refusal> {
+    let limit = request.extensions().get::<BodyLimit>().map_or(OPEN_BODY.words, |limit| limit.words);
+    let (parts, body) = request.into_parts();
+    let arriving = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
+    let late = |_| Refusal::malformed("the request body took too long to arrive");
+    let arrived = tokio::time::timeout(ARRIVAL, arriving).await.map_err(late)?;
+    let bytes = arrived.map_err(|rejection| unread(&rejection, limit))?;
+    Ok(Request::from_parts(parts, bytes.into()))
+}
+
+fn unread(rejection: &BytesRejection, limit: &str) -> Refusal {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(limit),
+        _ => Refusal::malformed("the request body did not arrive whole"),
     }
 }
 
@@ -276,11 +296,11 @@ impl Fields {
         let known: Vec<String> = self.known.iter().map(|name| format!("`{name}`")).collect();
         let known = if known.is_empty() { "no fields".to_owned() } else { known.join(", ") };
         for name in self.members.keys() {
-            let pointer = format!("{}/{}", self.at, escape(name));
+            let pointer = pointer(&self.at, name);
             if immutable.contains(&name.as_str()) {
                 self.errors.add(pointer, "field_immutable", "this cannot be changed here");
             } else {
-                let message = format!("there is no such field; this takes {known}");
+                let message = format!("there is no field `{}`; this takes {known}", quoted(name));
                 self.errors.add(pointer, "field_unknown", message);
             }
         }

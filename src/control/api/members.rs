@@ -63,9 +63,9 @@ pub(super) async fn list_all(
 
 /// Add a member
 ///
-/// Whoever has no password yet gets an invitation, which is shown this once and is good for seven days. Who belongs to
-/// another organization already is added by operators, and by those who look after that one too. Owners are made by
-/// owners.
+/// Whoever has no password yet gets an invitation, which is shown this once and is good for seven days; one that they
+/// had before ends. Who belongs to another organization already is added by operators, and by those who look after that
+/// one too. Owners are made by owners.
 #[utoipa::path(post, path = MEMBERS, operation_id = "add_member", tag = tag::MEMBERS, params(IdempotencyKey),
     request_body = AddMember,
     responses((status = 201, description = "The member, and the invitation where one was made", body = InvitedMemberObject,
@@ -131,8 +131,8 @@ pub(super) async fn remove(
 
 /// Invite a member anew
 ///
-/// The invitation before ends. Whoever has a password, or belongs to other organizations too, is invited by operators
-/// alone.
+/// The invitation before ends. Whoever has a password, or belongs to an organization that you do not look after, is
+/// invited by operators alone.
 #[utoipa::path(post, context_path = MEMBERS, path = "/{id}/invitation", operation_id = "invite_member",
     tag = tag::MEMBERS, params(IfMatch, IdempotencyKey), request_body = Option<Nothing>,
     responses((status = 201, description = "The member and the invitation", body = InvitedMemberObject,
@@ -163,8 +163,8 @@ pub(super) async fn tokens(State(control): State<Shared>, asked: Asked, place: P
 
 /// Make a token for scripts
 ///
-/// It carries the member's role in this organization, as it is when the token is used, and no power over the node. The
-/// answer holds it, once.
+/// It carries the member's role in this organization, as it is when the token is used, and no power over the node. One
+/// that is made with another such token ends no later than that. The answer holds it, once.
 #[utoipa::path(post, context_path = MEMBERS, path = "/{id}/tokens", operation_id = "make_member_token",
     tag = tag::MEMBERS, params(IdempotencyKey), request_body = MakeMemberToken,
     responses((status = 201, description = "The token; without itself where the request was done before",

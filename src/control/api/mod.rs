@@ -15,7 +15,6 @@ mod body;
 mod code;
 mod document;
 mod explain;
-mod json;
 mod keys;
 mod members;
 mod node;
@@ -62,8 +61,9 @@ pub fn router(control: Arc<Control>) -> Router {
     let signing_in = signing_in().split_for_parts().0;
     guarded
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
-        .route_layer((DefaultBodyLimit::max(GUARDED_BODY.bytes), Extension(GUARDED_BODY)))
         .route_layer(from_fn_with_state(Arc::clone(&control), auth::require))
+        // Around the check: it reads the body once the caller is known.
+        .route_layer((DefaultBodyLimit::max(GUARDED_BODY.bytes), Extension(GUARDED_BODY)))
         .merge(open.method_not_allowed_fallback(async || Refusal::method_not_allowed()))
         .merge(
             signing_in

@@ -385,7 +385,7 @@ impl PeopleStore for SqliteStore {
         add_membership(&mut change, new, &person.id, act.at, revision).await?;
         let operator = new.operator.unwrap_or(person.operator);
         set_operator(&mut change, &person.id, operator).await?;
-        if new.role == MemberRole::Owner || (operator && !person.operator) {
+        if new.role == MemberRole::Owner || (operator && !person.operator) || !person.has_password {
             end_invitation(&mut change, &person.id).await?;
         }
         if let Some(invitation) = new.invitation.as_ref().filter(|_| !person.has_password) {

@@ -21,7 +21,7 @@ const OPEN: &str =
 const MAKE_ROOM: &str = "DELETE FROM sessions WHERE person IS ?1 AND digest NOT IN
      (SELECT digest FROM sessions WHERE person IS ?1 ORDER BY last_seen_at DESC, rowid DESC LIMIT ?2)";
 const TAKE_INVITATION: &str = "DELETE FROM invitations WHERE digest = ?1 AND expires_at > ?2 RETURNING person";
-const TOKEN: &str = "SELECT t.id, t.person, t.organization, m.role, t.last_used_at
+const TOKEN: &str = "SELECT t.id, t.person, t.organization, m.role, t.expires_at, t.last_used_at
      FROM member_tokens t JOIN memberships m ON m.organization = t.organization AND m.person = t.person
      WHERE t.digest = ?1 AND t.expires_at > ?2";
 const NOTE_SESSION: &str = "UPDATE sessions SET last_seen_at = ?2 WHERE digest = ?1 AND last_seen_at <= ?3";
@@ -243,19 +243,20 @@ impl SessionStore for SqliteStore {
 
     async fn token_holder(&self, digest: &SecretDigest, now: Timestamp) -> Result<Option<TokenHolder>, StoreError> {
         let mut snapshot = self.readers.begin().await.map_err(fault)?;
-        let found: Option<(String, String, String, String, Option<i64>)> = sqlx::query_as(TOKEN)
+        let found: Option<(String, String, String, String, i64, Option<i64>)> = sqlx::query_as(TOKEN)
             .bind(digest.to_text())
             .bind(now.as_unix())
             .fetch_optional(&mut *snapshot)
             .await
             .map_err(fault)?;
-        let Some((token, id, organization, held, last_used_at)) = found else { return Ok(None) };
+        let Some((token, id, organization, held, expires_at, last_used_at)) = found else { return Ok(None) };
         let corrupt = || StoreError::Corrupt("a member's token is not readable".to_owned());
         let found = person(&mut snapshot, &id).await?.ok_or_else(corrupt)?;
         let organization = Identifier::parse(&organization).map_err(|_| corrupt())?;
         Ok(Some(TokenHolder {
             token: MemberTokenId::parse(&token).map_err(|_| corrupt())?,
             person: Person { roles: vec![(organization, role(&held)?)], ..found },
+            expires_at: Timestamp::from_unix(expires_at),
             last_used_at: last_used_at.map(Timestamp::from_unix),
         }))
     }
