@@ -81,6 +81,7 @@ fn kill_dash_nine_two_hundred_times_loses_none_of_ten_thousand_changes() {
         ledger.change_until_killed(&mut node, quota.saturating_sub(20), &mut dice);
     }
     let mut node = folder.start();
+    ledger.settle(&mut node);
     while ledger.acknowledged < CHANGES {
         ledger.change(&mut node.control(), &mut dice).unwrap();
     }
@@ -91,6 +92,7 @@ fn kill_dash_nine_two_hundred_times_loses_none_of_ten_thousand_changes() {
     eprintln!("{KILLS} kills in {:.1?}, slowest start {slowest:.1?}; {ledger}", began.elapsed());
     // Fewer would mean that hardly a kill met a change.
     assert!(ledger.cut_off > KILLS / 2, "only {} kills met a change", ledger.cut_off);
+    assert!(ledger.edited > CHANGES / 50 && ledger.others.policies > CHANGES / 50, "{ledger}");
 }
 
 /// The first start makes a database, a secret key, a signing key and a bootstrap token. Whichever of them a kill leaves
