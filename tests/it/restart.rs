@@ -81,6 +81,7 @@ fn kill_dash_nine_two_hundred_times_loses_none_of_ten_thousand_changes() {
         ledger.change_until_killed(&mut node, quota.saturating_sub(20), &mut dice);
     }
     let mut node = folder.start();
+    ledger.settle(&mut node);
     while ledger.acknowledged < CHANGES {
         ledger.change(&mut node.control(), &mut dice).unwrap();
     }

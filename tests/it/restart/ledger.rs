@@ -92,7 +92,8 @@ impl Ledger {
     }
 
     fn make(&mut self, change: Change, control: &mut Control, dice: &mut Dice) -> std::io::Result<()> {
-        self.pending = Some(change.clone());
+        let unsettled = self.pending.replace(change.clone());
+        assert!(unsettled.is_none(), "nobody looked what became of {unsettled:?}");
         match &change {
             Change::Create(name) => {
                 let body = json!({"name": name, "permissions": ["cards:read"]});
