@@ -26,7 +26,7 @@
 //!
 //! # Where to start reading
 //!
-//! `src/edge/gate.rs` for the order of checks, [`access::decide`] for the last and most important of them,
+//! `src/tables/order.rs` for the order of checks, [`access::decide`] for the last and most important of them,
 //! [`tables`] for how a change becomes visible, [`app`] for how it all starts.
 #![cfg_attr(
     test,

@@ -1,13 +1,13 @@
 //! The decision, as a pure function of values: no clock, no I/O, no tables.
 //!
 //! [`decide`] is steps 7 to 9 of the order of checks; the steps before it, and the order itself, stand in
-//! `edge/gate.rs`, its one caller on the request path. Step 3 is [`judge_path`].
+//! `tables/order.rs`, its one caller. Step 3 is [`judge_path`].
 //!
 //! **Invariant:** only this room makes a [`Permit`], and nothing reaches an upstream without one. A [`Denial`] is a
 //! value: each variant is one HTTP answer, one metric label, one log value and one documented code.
 //!
 //! To add a check: add a `Denial` variant (the compiler then names every place that must know of it), and the
-//! step below or in `edge/gate.rs`.
+//! step below or in `tables/order.rs`.
 
 mod address;
 mod denial;

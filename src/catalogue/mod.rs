@@ -73,6 +73,11 @@ impl Catalogue {
         &self.permissions
     }
 
+    /// Every operation once, in the order of the document or file; those that are public and nothing else come last.
+    pub fn operations(&self) -> &[CoveredOperation] {
+        &self.operations
+    }
+
     /// The place of a permission, if there is one of that name.
     pub fn permission(&self, name: &str) -> Option<PermissionIndex> {
         self.index.get(name).copied()

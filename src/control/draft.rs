@@ -14,7 +14,7 @@ use std::collections::HashSet;
 /// The longest description, in characters.
 const MAX_DESCRIPTION: usize = 1000;
 /// The most networks of one allowlist.
-const MAX_NETWORKS: usize = 100_000;
+pub(super) const MAX_NETWORKS: usize = 100_000;
 
 /// A key to be made, as it was asked for.
 #[derive(Clone, Debug, Default)]

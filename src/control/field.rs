@@ -29,7 +29,9 @@ impl FieldErrors {
     /// there are a hundred of its code.
     pub fn add(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
         let pointer = pointer.into();
-        if !self.is_mistyped(&pointer) && self.0.iter().filter(|error| error.code == code).count() < MAX_OF_A_CODE {
+        // Counted first, and no further than needed: a body can hold a hundred thousand mistakes.
+        let of_code = self.0.iter().filter(|error| error.code == code).take(MAX_OF_A_CODE).count();
+        if of_code < MAX_OF_A_CODE && !self.is_mistyped(&pointer) {
             self.0.push(FieldError { pointer, code, message: message.into() });
         }
     }

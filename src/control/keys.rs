@@ -9,7 +9,7 @@ use super::field::FieldErrors;
 use super::organizations::Policies;
 use super::problem::ControlProblem;
 use crate::model::{ApiKey, ClientId, ClientSecret, EnvironmentId, KeyName, Revision};
-use crate::store::{NewKey, Rotation, StoreError};
+use crate::store::{NewKey, OperationUse, Rotation, StoreError};
 use crate::tables::Snapshot;
 use std::sync::Arc;
 
@@ -176,6 +176,17 @@ impl Control {
             Some(key) => Ok(key),
             None => Ok(self.store.key(environment, id).await?),
         }
+    }
+
+    /// What a key has done, most often done first. Errors: as [`show_key`](Self::show_key).
+    pub async fn key_usage(
+        &self,
+        asking: &Asking,
+        environment: &EnvironmentId,
+        id: &ClientId,
+    ) -> Result<Vec<OperationUse>, ControlProblem> {
+        let key = self.show_key(asking, environment, id).await?;
+        Ok(self.store.operations_used(&key.client_id).await?)
     }
 
     /// Asks something of the snapshot where the environment is configured.

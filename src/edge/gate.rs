@@ -1,25 +1,13 @@
-//! **The order of checks.** One screen: steps 1 to 6 here, 7 to 9 in `access::decide`. The order is part of the contract.
-//!
-//! | step | check | where |
-//! |---|---|---|
-//! | 1 | framing and bytes are sound | `head.rs`, before this room is asked |
-//! | 2 | environment by host and longest base path | [`Gate::check`] |
-//! | 3 | path is unambiguous | `access::judge_path` |
-//! | 4 | reserved paths; public operations | [`Gate::check`], `access::allow_public` |
-//! | 5 | exactly one bearer credential | `bearer.rs` |
-//! | 6 | the token is genuine, of this environment, and alive | [`proven`] |
-//! | 7–9 | live key, caller's address, operation and permission | `access::decide` |
-//! | 11 | forward with a permit in hand | `forward.rs` |
-//!
+//! The edge's side of the order of checks, which stands in `tables/order.rs`: what a request shows at each step.
+//! Step 1 is `head.rs`'s and happens before this room is asked; step 11 is `forward.rs`'s, with the permit in hand.
 //! Every step that fails stops there; nothing has been sent upstream before step 11.
 
 use super::bearer::bearer;
 use super::endpoints::Endpoint;
 use super::reserved::Document;
-use crate::access::{self, Denial, PathRule, Permit};
-use crate::catalogue::{Ambiguity, Lookup};
+use crate::access::{self, Denial, Permit};
 use crate::model::{AccessTokenClaims, ClientId, NetworkSet, Timestamp};
-use crate::tables::{EnvironmentTable, Reserved, Snapshot, is_well_known};
+use crate::tables::{Asker, EnvironmentTable, Judged, Line, Reserved, Snapshot};
 use http::{HeaderMap, Method};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -94,40 +82,39 @@ impl Gate {
         seen: &mut Seen,
     ) -> Result<Verdict, Denial> {
         let (path, _) = request.split_target();
-        let environment = tables.route(authority(request.headers), path).ok_or(Denial::EnvironmentUnknown)?; // 2
-        seen.environment = Some(Arc::clone(environment));
-        let address = access::client_address(request.peer, request.headers, &self.trusted_proxies)?; // 4.3
-        seen.address = Some(address);
-        access::judge_path(path, &environment.paths).map_err(ambiguous)?; // 3
-        if !tables.routes_alike(authority(request.headers), path, environment) {
-            return Err(ambiguous(PathRule::Siblings)); // 3: a lenient reader would find another environment
+        let line = Line { authority: authority(request.headers), method: request.method, path };
+        let mut asker = Arriving { gate: self, tables, request, seen };
+        match tables.judge(&line, &mut asker, now)? {
+            Judged::Answer(reserved) => own(reserved).map(Verdict::Answer).ok_or(Denial::OperationUnknown),
+            Judged::Forward(permit) => Ok(Verdict::Forward(permit)),
         }
-        if is_well_known(path, environment.base_url.path()) {
-            return Ok(Verdict::Answer(Own::Document(Document::Metadata))); // 4
-        }
-        let relative = environment.relative(path);
-        if let Some(reserved) = environment.reserved(relative) {
-            return own(reserved).map(Verdict::Answer).ok_or(Denial::OperationUnknown); // 4
-        }
-        let lookup = environment.catalogue.lookup(request.method, relative);
-        let operations = match &lookup {
-            Lookup::Found(found) => found.operations(),
-            Lookup::Unknown | Lookup::Ambiguous(_) => &[],
-        };
-        if let Some(permit) = access::allow_public(&environment.policy, operations) {
-            return Ok(Verdict::Forward(permit)); // 4
-        }
-        let token = bearer(request.headers, &environment.token_header)?; // 5
-        let claims = proven(tables, environment, token, now, seen)?; // 6
-        let asked = access::Request { token: &claims, address, operations };
-        let verdict = tables.with_key(claims.client_id.as_str(), |key| {
-            access::decide(&environment.policy, key, &asked, now) // 7, 8, 9
-        });
-        match lookup {
-            // Told only to whoever passed steps 5 to 8; `operation_unknown` is what decide says of no operations.
-            Lookup::Ambiguous(why) if verdict == Err(Denial::OperationUnknown) => Err(ambiguous(rule(why))),
-            Lookup::Ambiguous(_) | Lookup::Found(_) | Lookup::Unknown => verdict.map(Verdict::Forward),
-        }
+    }
+}
+
+/// A request at its place in the order of checks.
+struct Arriving<'a> {
+    gate: &'a Gate,
+    tables: &'a Snapshot,
+    request: &'a Arrived<'a>,
+    seen: &'a mut Seen,
+}
+
+impl Asker for Arriving<'_> {
+    fn address(&mut self, environment: &Arc<EnvironmentTable>) -> Result<IpAddr, Denial> {
+        self.seen.environment = Some(Arc::clone(environment));
+        let Arrived { peer, headers, .. } = *self.request;
+        let address = access::client_address(peer, headers, &self.gate.trusted_proxies)?;
+        self.seen.address = Some(address);
+        Ok(address)
+    }
+
+    /// Step 5: exactly one bearer credential; its signature, `typ` and `alg`.
+    fn claims(&mut self, environment: &EnvironmentTable) -> Result<Arc<AccessTokenClaims>, Denial> {
+        let token = bearer(self.request.headers, &environment.token_header)?;
+        let (claims, known) = self.tables.claims(token).map_err(|_| Denial::TokenInvalid)?;
+        self.seen.token_known = Some(known);
+        self.seen.client_id = Some(claims.client_id.clone());
+        Ok(claims)
     }
 }
 
@@ -143,42 +130,7 @@ const fn own(reserved: Reserved) -> Option<Own> {
     })
 }
 
-/// Step 6: signature, `typ`, `alg`, then issuer and audience, then expiry, then its own revocation.
-fn proven(
-    tables: &Snapshot,
-    environment: &EnvironmentTable,
-    token: &str,
-    now: Timestamp,
-    seen: &mut Seen,
-) -> Result<Arc<AccessTokenClaims>, Denial> {
-    let (claims, known) = tables.claims(token).map_err(|_| Denial::TokenInvalid)?;
-    seen.token_known = Some(known);
-    seen.client_id = Some(claims.client_id.clone());
-    let base_url = environment.base_url.as_str();
-    if *claims.issuer != *base_url || *claims.audience != *base_url {
-        return Err(Denial::WrongEnvironment);
-    }
-    if claims.expires_at <= now {
-        return Err(Denial::TokenExpired);
-    }
-    if tables.is_revoked(&claims.token_id) {
-        return Err(Denial::TokenRevoked);
-    }
-    Ok(claims)
-}
-
 /// The one Host the head was judged to have.
 fn authority(headers: &HeaderMap) -> &str {
     headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
-}
-
-const fn ambiguous(rule: PathRule) -> Denial {
-    Denial::TargetAmbiguous { rule }
-}
-
-const fn rule(why: Ambiguity) -> PathRule {
-    match why {
-        Ambiguity::Semicolon => PathRule::Semicolon,
-        Ambiguity::Siblings => PathRule::Siblings,
-    }
 }

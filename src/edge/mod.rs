@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `front.rs` | our own `ServerApp` inside pingora's service: reads a head under a deadline, judges it, hands it on |
 //! | `head.rs` | is the head sound HTTP/1? pure |
-//! | `gate.rs` | **the order of checks**, and the one caller of `access::decide` |
+//! | `gate.rs` | what a request shows at each step of the order of checks (`tables/order.rs`) |
 //! | `forward.rs` | pingora's hooks: what a permit lets through, and how |
 //! | `identity.rs` | the headers the upstream sees, set where a caller cannot remove or forge them |
 //! | `endpoints.rs` | token, introspection and revocation: what authenticates its clients |

@@ -1,25 +1,56 @@
 //! JSON that means one thing: a member that comes twice is refused instead of one of the two being dropped.
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
-/// Parses a whole document. Errors say line and column; nesting is bounded by serde_json (128).
-pub fn strict_json(text: &[u8]) -> Result<Value, serde_json::Error> {
-    serde_json::from_slice::<Strict>(text).map(|Strict(value)| value)
+/// The most values of one document, arrays and objects and all that is in them: a value takes more room here than on
+/// the wire. The longest list that anything takes has 100000.
+pub const MAX_VALUES: usize = 250_000;
+
+/// Why a document was not read.
+#[derive(Debug)]
+pub enum Unread {
+    /// It is not JSON; where, and why.
+    Malformed(serde_json::Error),
+    /// More than [`MAX_VALUES`].
+    TooManyValues,
 }
 
-struct Strict(Value);
+/// Parses a whole document. Errors say line and column; nesting is bounded by serde_json (128).
+pub fn strict_json(text: &[u8]) -> Result<Value, Unread> {
+    let mut room = MAX_VALUES;
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value = Strict { room: &mut room }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| if room == 0 { Unread::TooManyValues } else { Unread::Malformed(error) })
+}
 
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
+struct Strict<'r> {
+    /// How many values may still come; the document itself is one.
+    room: &'r mut usize,
+}
+
+impl Strict<'_> {
+    fn inside(&mut self) -> Strict<'_> {
+        Strict { room: self.room }
+    }
+
+    /// Takes the room of one value inside.
+    fn count<E: Error>(&mut self) -> Result<(), E> {
+        *self.room = self.room.saturating_sub(1);
+        if *self.room == 0 { Err(E::custom("too many values")) } else { Ok(()) }
     }
 }
 
-struct StrictVisitor;
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
+    type Value = Value;
 
-impl<'de> Visitor<'de> for StrictVisitor {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,15 +85,16 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(Value::Null)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<Value, A::Error> {
         let mut array = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
+        while let Some(item) = items.next_element_seed(self.inside())? {
+            self.count()?;
             array.push(item);
         }
         Ok(Value::Array(array))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
@@ -70,7 +102,8 @@ impl<'de> Visitor<'de> for StrictVisitor {
                 let name: String = name.chars().take(80).flat_map(char::escape_debug).collect();
                 return Err(A::Error::custom(format!("the member `{name}` comes twice")));
             }
-            let Strict(value) = members.next_value()?;
+            let value = members.next_value_seed(self.inside())?;
+            self.count()?;
             object.insert(name, value);
         }
         Ok(Value::Object(object))
@@ -81,6 +114,13 @@ impl<'de> Visitor<'de> for StrictVisitor {
 mod tests {
     use super::*;
 
+    fn words(text: &str) -> String {
+        match strict_json(text.as_bytes()) {
+            Err(Unread::Malformed(error)) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn documents_come_through_whole() {
         let text = r#"{"a":[1,-2,1.5,true,null,"x"],"b":{"a":"\u00e9"}}"#;
@@ -90,14 +130,26 @@ mod tests {
     #[test]
     fn a_member_that_comes_twice_is_refused_with_its_place() {
         for text in [r#"{"a":1,"a":2}"#, r#"{"x":{"a":1,"b":2,"\u0061":3}}"#] {
-            let error = strict_json(text.as_bytes()).unwrap_err().to_string();
+            let error = words(text);
             assert!(error.contains("`a` comes twice at line 1 column"), "{error}");
         }
     }
 
     #[test]
     fn depth_is_bounded() {
-        let error = strict_json("[".repeat(100_000).as_bytes()).unwrap_err();
-        assert!(error.to_string().contains("recursion limit"), "{error}");
+        let error = words(&"[".repeat(100_000));
+        assert!(error.contains("recursion limit"), "{error}");
+    }
+
+    #[test]
+    fn values_are_bounded() {
+        let of = |values: usize| format!("[[{}],1]", vec!["{}"; values - 3].join(","));
+        assert!(strict_json(of(MAX_VALUES).as_bytes()).is_ok());
+        assert!(matches!(strict_json(of(MAX_VALUES + 1).as_bytes()), Err(Unread::TooManyValues)));
+    }
+
+    #[test]
+    fn nothing_comes_after_the_document() {
+        assert!(words("{} {}").contains("trailing characters"));
     }
 }

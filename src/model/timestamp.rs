@@ -3,27 +3,40 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
-/// An instant in whole seconds since the Unix epoch, between the years 0000 and 9999.
+/// An instant in whole seconds since the Unix epoch, from 0000-01-01T00:00:00Z to 9999-12-30T22:00:00Z: what RFC 3339
+/// can say at every offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// Text that is not an RFC 3339 instant.
+/// Text that is not one of our instants.
 #[derive(Debug, thiserror::Error)]
-#[error("`{given}` is not an RFC 3339 instant such as `2027-01-31T00:00:00Z`")]
-pub struct TimestampError {
-    given: String,
+pub enum TimestampError {
+    /// Not an instant at all.
+    #[error("`{given}` is not an RFC 3339 instant such as `2027-01-31T00:00:00Z`")]
+    Malformed {
+        /// The text, cut at 64 characters.
+        given: String,
+    },
+    /// An instant, but too early or too late.
+    #[error("`{given}` is out of range: instants go from `{}` to `{}`", Timestamp::MIN, Timestamp::MAX)]
+    OutOfRange {
+        /// The text, cut at 64 characters.
+        given: String,
+    },
 }
 
 impl Timestamp {
-    const MIN: i64 = -62_167_219_200;
-    const MAX: i64 = 253_402_300_799;
+    /// The first instant there is.
+    pub const MIN: Self = Self(-62_167_219_200);
+    /// The last instant there is: jiff's, whose local times end with the year 9999 at every offset.
+    pub const MAX: Self = Self(253_402_207_200);
 
-    /// Seconds since the Unix epoch; values outside the years 0000 to 9999 are clamped.
+    /// Seconds since the Unix epoch; values before [`MIN`](Self::MIN) or after [`MAX`](Self::MAX) are clamped.
     pub const fn from_unix(seconds: i64) -> Self {
-        if seconds < Self::MIN {
-            Self(Self::MIN)
-        } else if seconds > Self::MAX {
-            Self(Self::MAX)
+        if seconds < Self::MIN.0 {
+            Self::MIN
+        } else if seconds > Self::MAX.0 {
+            Self::MAX
         } else {
             Self(seconds)
         }
@@ -36,28 +49,45 @@ impl Timestamp {
 
     /// Parses RFC 3339 text; a fraction of a second is dropped, an offset is converted to UTC.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
-        let error = || TimestampError { given: text.chars().take(64).collect() };
-        let instant: jiff::Timestamp = text.parse().map_err(|_| error())?;
-        let seconds = instant.as_second();
-        if !(Self::MIN..=Self::MAX).contains(&seconds) {
-            return Err(error());
-        }
+        let given = || text.chars().take(64).collect();
+        let Ok(instant) = text.parse::<jiff::Timestamp>() else {
+            return Err(if is_beyond(text) {
+                TimestampError::OutOfRange { given: given() }
+            } else {
+                TimestampError::Malformed { given: given() }
+            });
+        };
         // A fraction before the epoch rounds towards zero in `as_second`; floor it.
-        let floor = if instant.subsec_nanosecond() < 0 { seconds - 1 } else { seconds };
-        Ok(Self(floor))
+        let seconds = instant.as_second() - i64::from(instant.subsec_nanosecond() < 0);
+        if (Self::MIN.0..=Self::MAX.0).contains(&seconds) {
+            Ok(Self(seconds))
+        } else {
+            Err(TimestampError::OutOfRange { given: given() })
+        }
     }
 
-    /// This instant moved by a signed number of seconds, clamped to the supported years.
+    /// This instant moved by a signed number of seconds, clamped like [`from_unix`](Self::from_unix).
     #[must_use]
     pub const fn plus_seconds(self, seconds: i64) -> Self {
         Self::from_unix(self.0.saturating_add(seconds))
     }
 }
 
+/// Whether text that jiff does not take is an instant in the last year, or in one that it does not know.
+fn is_beyond(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let rest = unsigned.trim_start_matches(|c: char| c.is_ascii_digit());
+    let year = unsigned.strip_suffix(rest).unwrap_or_default();
+    // Nothing but digits: what cannot be counted is large.
+    let is_far = year.parse::<u32>().map_or(!year.is_empty(), |year| text.starts_with('-') || year >= 9999);
+    is_far && format!("2001{rest}").parse::<jiff::Timestamp>().is_ok()
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_second(self.0) {
             Ok(instant) => write!(f, "{instant}"),
+            // INVARIANT: never here, all that is between the bounds can be printed.
             Err(_) => write!(f, "@{}", self.0),
         }
     }
@@ -90,8 +120,56 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "tomorrow", "2027-02-30T00:00:00Z", "2027-01-31", "10000-01-01T00:00:00Z"] {
-            assert!(Timestamp::parse(text).is_err(), "{text}");
+        for text in [
+            "",
+            "tomorrow",
+            "2027-02-30T00:00:00Z",
+            "2027-02-29T00:00:00Z",
+            "2027-01-31",
+            "-",
+            "99-01-01T00:00:00Z",
+            "10000-13-01T00:00:00Z",
+            "9999-12-31",
+            "-000001",
+        ] {
+            assert!(matches!(Timestamp::parse(text), Err(TimestampError::Malformed { .. })), "{text}");
         }
+    }
+
+    #[test]
+    fn the_first_and_the_last_instant_and_one_past_each() {
+        for (bound, text) in [(Timestamp::MIN, "0000-01-01T00:00:00Z"), (Timestamp::MAX, "9999-12-30T22:00:00Z")] {
+            assert_eq!(bound.to_string(), text);
+            assert_eq!(Timestamp::parse(text).unwrap(), bound);
+        }
+        assert_eq!(Timestamp::parse("9999-12-30T22:00:00.999Z").unwrap(), Timestamp::MAX);
+        assert_eq!(Timestamp::MAX.0, jiff::Timestamp::MAX.as_second());
+        for text in [
+            "9999-12-30T22:00:01Z",
+            "9999-12-31T23:59:59Z",
+            "9999-12-31T23:59:59-12:00",
+            "10000-01-01T00:00:00Z",
+            "+010000-01-01T00:00:00Z",
+            "999999999999-01-01T00:00:00Z",
+            "0000-01-01T00:00:00+00:01",
+            "-000001-12-31T23:59:59Z",
+            "-000001-12-31T23:59:59.5Z",
+            "-999999-01-01T00:00:00Z",
+        ] {
+            let error = Timestamp::parse(text).unwrap_err();
+            assert!(matches!(error, TimestampError::OutOfRange { .. }), "{text}: {error}");
+            assert!(error.to_string().contains("from `0000-01-01T00:00:00Z` to `9999-12-30T22:00:00Z`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_clamped_can_be_printed_and_read_again() {
+        for seconds in [i64::MIN, Timestamp::MIN.0 - 1, Timestamp::MAX.0 + 1, 253_402_300_799, i64::MAX] {
+            let clamped = Timestamp::from_unix(seconds);
+            assert!(clamped == Timestamp::MIN || clamped == Timestamp::MAX);
+            assert_eq!(Timestamp::parse(&clamped.to_string()).unwrap(), clamped);
+        }
+        assert_eq!(Timestamp::MAX.plus_seconds(1), Timestamp::MAX);
+        assert_eq!(Timestamp::MIN.plus_seconds(i64::MIN), Timestamp::MIN);
     }
 }

@@ -37,6 +37,8 @@ pub struct Person {
     pub id: MemberId,
     /// Where they are reached; unique in the store, ignoring case.
     pub email: Email,
+    /// What the first of their organizations calls them; may be empty.
+    pub name: String,
     /// Whether they are an operator of the node.
     pub operator: bool,
     /// Whether they have a password, which an invitation sets.

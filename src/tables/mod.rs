@@ -8,6 +8,7 @@
 mod build;
 mod environment;
 mod follow;
+mod order;
 mod proof;
 mod revoked;
 
@@ -16,6 +17,7 @@ use proof::Proof;
 pub use build::BuildError;
 pub use environment::{EnvironmentTable, Reserved, is_well_known};
 pub use follow::{FollowError, Followed, Follower, load_keys, load_revoked};
+pub use order::{Asker, Judged, Line, Step};
 pub use revoked::RevokedTokens;
 
 use crate::access::{Denial, Issuer, ManagementCaller, ManagementRequest, judge_management};

@@ -6,11 +6,16 @@ mod audit;
 mod bootstrap;
 mod changes;
 mod contract;
+mod explain;
 mod fields;
 mod flaky;
 mod life;
 mod listing;
+mod members;
+mod people;
 mod places;
+mod sessions;
+mod walk;
 
 use contract::Contract;
 use flaky::FlakyStore;
@@ -212,6 +217,10 @@ impl Node {
 
     /// A node of one organization.
     fn with(organization: Organization) -> Self {
+        Self::of(vec![organization])
+    }
+
+    fn of(organizations: Vec<Organization>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("portcullis.db");
@@ -219,10 +228,8 @@ impl Node {
         let made = runtime.block_on(ensure_bootstrap_token(store.as_ref(), folder.path(), NOON)).unwrap().unwrap();
         let token = std::fs::read_to_string(made).unwrap().trim().to_owned();
         let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
-        let tables = Arc::new(Tables::new(
-            Snapshot::build(vec![organization], std::sync::Arc::new(signing)).unwrap(),
-            Revision(0),
-        ));
+        let tables =
+            Arc::new(Tables::new(Snapshot::build(organizations, std::sync::Arc::new(signing)).unwrap(), Revision(0)));
         let control = Arc::new(Control::new(ControlParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             tables: Arc::clone(&tables),

@@ -109,3 +109,15 @@ fn a_description_that_is_true_passes_and_one_that_lies_is_found() {
     let lie = run_on(json!({"type": "string"}));
     assert!(!lie.found_nothing && lie.words.contains("Response violates schema"), "{}", lie.words);
 }
+
+/// The description that the node itself serves.
+#[test]
+fn the_control_api_keeps_to_its_own_description() {
+    let Some(packages) = tool("schemathesis") else { return };
+    let (_folder, node) = node();
+    let description = format!("http://{}/v1/openapi.json", node.control);
+    let verdict = run(&packages, &description, &node);
+    assert!(verdict.found_nothing, "{}", verdict.words);
+    // Whatever it did (it sets policies, among others), the node serves and the operator is who it was.
+    node.control().get("/v1/status").unwrap().expect(200);
+}

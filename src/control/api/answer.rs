@@ -3,6 +3,7 @@
 use super::code::Code;
 use super::schema::RequestIdText;
 use crate::access::Denial;
+use crate::control::draft::MAX_NETWORKS;
 use crate::control::keys::draw;
 use crate::control::{ControlProblem, FieldError};
 use crate::model::hex;
@@ -66,8 +67,11 @@ impl Refusal {
         Self { code, detail: detail.into(), errors: None, retry_after: None }
     }
 
-    pub(super) fn body_too_large() -> Self {
-        Self::new(Code::BodyTooLarge, format!("a request body has at most {} bytes", super::BODY_LIMIT))
+    /// `limit` is what a body of this kind has at most, such as `8 MiB`.
+    pub(super) fn body_too_large(limit: &str) -> Self {
+        let detail =
+            format!("a request body has at most {limit} here, and an allowlist at most {MAX_NETWORKS} networks");
+        Self::new(Code::BodyTooLarge, detail)
     }
 
     /// What the edge would say of the token, said here.
@@ -233,7 +237,7 @@ impl<T: ToSchema> PartialSchema for Page<T> {
             .description(Some("Where the list goes on: the `cursor` of the next request. Null at its end."));
         let page = ObjectBuilder::new().description(Some("One page of a list."));
         let page = page.property("data", objects).required("data").property("next_cursor", cursor);
-        page.required("next_cursor").into()
+        page.into()
     }
 }
 

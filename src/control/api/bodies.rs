@@ -1,7 +1,7 @@
 //! What request bodies look like, for the document. Reading them is `body`'s; a test compares the two.
 
-use super::schema::{Description, KeyType, Lifetime, MemberName, OrganizationName};
-use crate::model::{Email, KeyName, MemberRole, Network, PermissionName, Timestamp};
+use super::schema::{Address, Description, KeyType, Lifetime, MemberName, OrganizationName};
+use crate::model::{ClientId, Email, KeyName, MemberRole, Network, PermissionName, Timestamp};
 use utoipa::ToSchema;
 
 /// From where a key may be used. It needs a network or the platform's addresses: an allowlist without either is
@@ -124,6 +124,25 @@ pub(super) struct RotateSigningKey {
     /// Whether it signs at once. Whoever proves tokens by a copy of the published keys then has to fetch them anew.
     #[schema(default = false)]
     immediately: Option<bool>,
+}
+
+/// A request to be explained.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"client_id": "pcull_4fT9xQ2mWc7RkB1vNz8sLd", "method": "GET", "path": "/cards/42",
+    "address": "203.0.113.42"}))]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct Explain {
+    /// Whose request it is: a key of the environment.
+    client_id: ClientId,
+    /// Its method. Methods are compared with their case; CONNECT and TRACE are never served.
+    #[schema(pattern = "^(?!(?:CONNECT|TRACE)$)[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}$")]
+    method: String,
+    /// Its path below the base URL, as it would be sent: percent-encoded, without query.
+    #[schema(max_length = 8000, pattern = "^/[!$-;=@-_a-~]*$")]
+    path: String,
+    /// Where it comes from.
+    address: Address,
 }
 
 /// Somebody to be added to an organization.

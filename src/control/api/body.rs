@@ -3,13 +3,12 @@
 
 mod people;
 
-use super::Shared;
 use super::answer::Refusal;
+use super::{BodyLimit, OPEN_BODY, Shared};
 use crate::control::field::{FieldErrors, escape};
-use crate::control::{AllowlistDraft, EditDraft, KeyDraft, OrganizationDraft, RotationDraft};
-use crate::model::strict_json;
+use crate::control::{AllowlistDraft, EditDraft, ExplainDraft, KeyDraft, OrganizationDraft, RotationDraft};
+use crate::model::{MAX_VALUES, Unread, strict_json};
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
@@ -29,9 +28,9 @@ pub(super) struct Body {
 impl FromRequest<Shared> for Body {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, state: &Shared) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, _: &Shared) -> Result<Self, Refusal> {
         let is_json = is_json(request.headers());
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
+        let bytes = read(request).await?;
         if bytes.is_empty() {
             return Ok(Self { members: None, bytes });
         }
@@ -41,7 +40,8 @@ impl FromRequest<Shared> for Body {
         match strict_json(&bytes) {
             Ok(Value::Object(members)) => Ok(Self { members: Some(members), bytes }),
             Ok(_) => Err(Refusal::malformed("a request body is a JSON object")),
-            Err(error) => Err(Refusal::malformed(format!("the body is not JSON: {error}"))),
+            Err(Unread::TooManyValues) => Err(Refusal::body_too_large(&format!("{MAX_VALUES} values"))),
+            Err(Unread::Malformed(error)) => Err(Refusal::malformed(format!("the body is not JSON: {error}"))),
         }
     }
 }
@@ -49,18 +49,18 @@ impl FromRequest<Shared> for Body {
 /// Waits for the body to be there, whole and within its bounds; the request is then the same, without a wait in it.
 pub(super) async fn whole(request: Request) -> Result<Request, Refusal> {
     let (parts, body) = request.into_parts();
-    let arriving = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
+    let arriving = read(Request::from_parts(parts.clone(), body));
     let late = |_| Refusal::malformed("the request body took too long to arrive");
-    let arrived = tokio::time::timeout(ARRIVAL, arriving).await.map_err(late)?;
-    let bytes = arrived.map_err(|rejection| unread(&rejection))?;
+    let bytes = tokio::time::timeout(ARRIVAL, arriving).await.map_err(late)??;
     Ok(Request::from_parts(parts, bytes.into()))
 }
 
-fn unread(rejection: &BytesRejection) -> Refusal {
-    match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(),
+async fn read(request: Request) -> Result<Bytes, Refusal> {
+    let limit = request.extensions().get::<BodyLimit>().map_or(OPEN_BODY.words, |limit| limit.words);
+    Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(limit),
         _ => Refusal::malformed("the request body did not arrive whole"),
-    }
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -147,6 +147,18 @@ impl Body {
             allowlist: fields.has("allowlist").then(|| fields.allowlist()),
         };
         Ok((draft, fields.finish(&IMMUTABLE)))
+    }
+
+    /// A request to be explained.
+    pub(super) fn explain_draft(self) -> Result<(ExplainDraft, FieldErrors), Refusal> {
+        let mut fields = Fields::new(self.required()?);
+        let draft = ExplainDraft {
+            client_id: fields.text("client_id"),
+            method: fields.text("method"),
+            path: fields.text("path"),
+            address: fields.text("address"),
+        };
+        Ok((draft, fields.finish(&[])))
     }
 
     /// Whether a signing key shall sign at once.

@@ -40,7 +40,8 @@ macro_rules! codes {
 
 codes! {
     BodyTooLarge PAYLOAD_TOO_LARGE "body_too_large" "Body too large"
-        "The request body is longer than 1 MiB.";
+        "The request body is longer than 8 MiB (64 KiB where no token is asked for) or has more than 250000 values; \
+         `detail` says which. An allowlist has at most 100000 networks.";
     CallerKeyExpired UNAUTHORIZED "key_expired" "API key expired"
         "The management key behind the access token has reached its expiry.";
     CallerKeyRevoked UNAUTHORIZED "key_revoked" "API key revoked"

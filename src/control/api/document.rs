@@ -245,8 +245,8 @@ fn path_parameter(name: &str) -> Value {
         "id" => ("The member's id.", reference("MemberId")),
         "token_id" => ("The token's id, which is not the token.", reference("MemberTokenId")),
         "client_id" => ("The key's client id.", reference("ClientId")),
-        "name" => ("The name, as the list tells it.", json!({"type": "string", "minLength": 1})),
-        _ => ("The id, as the list tells it.", json!({"type": "string", "minLength": 1})),
+        "name" => ("The name, as the list tells it.", json!({"type": "string"})),
+        _ => ("As the list tells it.", json!({"type": "string"})),
     };
     json!({"name": name, "in": "path", "required": true, "description": description, "schema": schema})
 }

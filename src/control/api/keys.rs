@@ -1,6 +1,6 @@
 //! The routes of keys.
 
-use super::answer::{Page, Refusal, json, page};
+use super::answer::{Page, Refusal, json, list, page};
 use super::auth::Asked;
 use super::bodies::{CreateKey, EditKey, Nothing, RotateKey};
 use super::body::Body;
@@ -15,6 +15,7 @@ use crate::model::{
     Allowlist, ApiKey, ClientId, ClientSecret, EnvironmentId, KeyKind, KeyName, KeyStatus, ManagedBy, Network,
     PermissionName, Revision, Timestamp,
 };
+use crate::store::OperationUse;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -23,6 +24,7 @@ use std::net::IpAddr;
 use utoipa::ToSchema;
 
 type KeyPage<'a> = Page<KeyObject<'a>>;
+type UsagePage<'a> = Page<UsageObject<'a>>;
 
 refusals! {
     /// What making a key can be refused for.
@@ -51,7 +53,7 @@ refusals! {
 #[utoipa::path(get, context_path = ENVIRONMENT, path = "/keys", operation_id = "list_keys", tag = tag::KEYS,
     params(KeyParameters),
     responses((status = 200, description = "One page of keys", body = KeyPage)))]
-pub(super) async fn list(
+pub(super) async fn list_all(
     State(control): State<Shared>,
     asked: Asked,
     place: Place,
@@ -157,6 +159,34 @@ pub(super) async fn revoke(
     body.nothing()?;
     let revoked = control.revoke_key(&asking, &environment, &id, if_match(&headers)?).await;
     answer(&control, &asking, &environment, StatusCode::OK, revoked.map(|key| Changed { key, secret: None })).await
+}
+
+/// Show what an API key is used for
+///
+/// How often it did each operation, most often first. Counted where requests are served and written in batches: the
+/// last minute may be missing. A key that a file declares is not counted.
+#[utoipa::path(get, context_path = ENVIRONMENT, path = "/keys/{client_id}/usage", operation_id = "list_key_usage",
+    tag = tag::KEYS, responses((status = 200, description = "The operations, on one page", body = UsagePage)))]
+pub(super) async fn usage(State(control): State<Shared>, asked: Asked, place: Place) -> Result<Response, Refusal> {
+    let used = control.key_usage(&asked.asking(), &place.environment()?, &place.client_id()?).await?;
+    Ok(list(used.iter().map(UsageObject::new)))
+}
+
+/// How often a key did an operation.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OperationUsage)]
+struct UsageObject<'a> {
+    #[schema(example = "listCards")]
+    operation: &'a str,
+    #[schema(minimum = 1, example = 1204)]
+    count: u64,
+    last_used_at: Timestamp,
+}
+
+impl<'a> UsageObject<'a> {
+    fn new(used: &'a OperationUse) -> Self {
+        Self { operation: &used.operation, count: used.count, last_used_at: used.last_used_at }
+    }
 }
 
 /// A key after a change, and its secret where the change made one.

@@ -14,6 +14,7 @@ mod bodies;
 mod body;
 mod code;
 mod document;
+mod explain;
 mod keys;
 mod members;
 mod node;
@@ -35,14 +36,23 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-/// The longest request body, in bytes. One more answers 413.
-const BODY_LIMIT: usize = 1024 * 1024;
+/// The longest request body where a token was asked for: the longest allowlist fits, every address written out.
+const GUARDED_BODY: BodyLimit = BodyLimit { bytes: 8 * 1024 * 1024, words: "8 MiB" };
+/// The longest request body that anybody may send.
+const OPEN_BODY: BodyLimit = BodyLimit { bytes: 64 * 1024, words: "64 KiB" };
 
 const ORGANIZATION: &str = "/v1/organizations/{org}";
 const MEMBERS: &str = "/v1/organizations/{org}/members";
 const ENVIRONMENT: &str = "/v1/organizations/{org}/environments/{env}";
 
 type Shared = Arc<Control>;
+
+/// How long a request body may be. One byte more answers 413.
+#[derive(Clone, Copy, Debug)]
+struct BodyLimit {
+    bytes: usize,
+    words: &'static str,
+}
 
 /// The control API. Every answer carries `X-Request-Id` and `Cache-Control: no-store`.
 pub fn router(control: Arc<Control>) -> Router {
@@ -52,6 +62,7 @@ pub fn router(control: Arc<Control>) -> Router {
     guarded
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
         .route_layer(from_fn_with_state(Arc::clone(&control), auth::require))
+        .route_layer((DefaultBodyLimit::max(GUARDED_BODY.bytes), Extension(GUARDED_BODY)))
         .merge(open.method_not_allowed_fallback(async || Refusal::method_not_allowed()))
         .merge(
             signing_in
@@ -60,7 +71,7 @@ pub fn router(control: Arc<Control>) -> Router {
         )
         .fallback(async || Refusal::not_found())
         .layer(Extension(document))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer((DefaultBodyLimit::max(OPEN_BODY.bytes), Extension(OPEN_BODY)))
         .layer(from_fn(answer::finish))
         .with_state(control)
 }
@@ -96,15 +107,18 @@ fn guarded() -> OpenApiRouter<Shared> {
         .routes(routes!(sessions::show, sessions::end))
         .routes(routes!(places::environments))
         .routes(routes!(places::environment))
+        .routes(routes!(places::catalogue))
         .routes(routes!(places::permissions))
         .routes(routes!(places::presets))
         .routes(routes!(places::preset))
         .routes(routes!(places::roles))
         .routes(routes!(places::role))
-        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::list_all, keys::create))
         .routes(routes!(keys::show, keys::edit))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
+        .routes(routes!(keys::usage))
+        .routes(routes!(explain::explain))
 }
 
 /// The routes that make a token: who asks comes out of the body.

@@ -1,22 +1,24 @@
 //! The routes of what files define: organizations, environments, and what keys can hold there; and the node's status.
 
-use super::answer::{Page, Refusal, json, list};
+use super::answer::{Page, Refusal, json, list, page};
 use super::auth::Asked;
 use super::document::{refusals, tag};
+use super::query::{PageParameters, PageQuery, page_query, read_name_cursor, write_name_cursor};
 use super::{ENVIRONMENT, ORGANIZATION, Shared};
-use crate::control::{Asking, Control, Right};
+use crate::control::{Asking, Control, ControlProblem, Right};
 use crate::model::{
-    ClientId, Environment, EnvironmentId, Identifier, ManagedBy, MemberId, MemberTokenId, Operation, Organization,
-    Permission, PermissionName, Revision, Timestamp,
+    ClientId, CoveredOperation, Environment, EnvironmentId, Identifier, ManagedBy, MemberId, MemberTokenId, Operation,
+    Organization, Permission, PermissionName, Revision, Timestamp,
 };
-use crate::tables::Snapshot;
-use axum::extract::{FromRequestParts, Path, State};
+use crate::tables::{EnvironmentTable, Snapshot};
+use axum::extract::{FromRequestParts, Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+type CataloguePage<'a> = Page<CatalogueObject<'a>>;
 type EnvironmentPage<'a> = Page<EnvironmentObject<'a>>;
 type PermissionPage<'a> = Page<PermissionObject<'a>>;
 type NamedPermissionsPage = Page<NamedObject>;
@@ -131,10 +133,13 @@ pub(super) async fn environments(
     asked: Asked,
     place: Place,
 ) -> Result<Response, Refusal> {
-    asked.asking().caller.require(Right::See, &place.organization()?)?;
-    let snapshot = control.tables.load();
-    let organization = find_organization(&snapshot, &place)?;
-    Ok(list(organization.environments.iter().map(|environment| EnvironmentObject::new(&snapshot, environment))))
+    let id = place.organization()?;
+    control.organization(&asked.asking(), &id).await?;
+    let snapshot = control.tables.load_full();
+    // One that was made here has none: they come from files.
+    let described = snapshot.organizations().iter().filter(|known| known.id == id);
+    let environments = described.flat_map(|organization| &organization.environments);
+    Ok(list(environments.map(|environment| EnvironmentObject::new(&snapshot, environment))))
 }
 
 /// Show an environment
@@ -168,6 +173,39 @@ pub(super) async fn permissions(
     let snapshot = control.tables.load();
     let environment = snapshot.environment(&place.environment()?).ok_or_else(Refusal::not_found)?;
     Ok(list(environment.catalogue.permissions().iter().map(PermissionObject::new)))
+}
+
+/// List operations
+///
+/// The catalogue: every operation that the environment knows, and the permissions that cover it, the narrowest first.
+/// What is not in it is refused.
+#[utoipa::path(get, context_path = ENVIRONMENT, path = "/catalogue", operation_id = "list_operations",
+    tag = tag::ENVIRONMENTS, params(PageParameters),
+    responses((status = 200, description = "One page of operations", body = CataloguePage)))]
+pub(super) async fn catalogue(
+    State(control): State<Shared>,
+    asked: Asked,
+    place: Place,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    let id = place.environment()?;
+    let PageQuery { limit, after } = page_query(query.as_deref().unwrap_or_default(), read_name_cursor)?;
+    asked.asking().caller.require_in(Right::See, &id)?;
+    let snapshot = control.tables.load();
+    let environment = snapshot.environment(&id).ok_or_else(Refusal::not_found)?;
+    let operations = environment.catalogue.operations();
+    let from = match after {
+        None => 0,
+        Some(label) => {
+            let last = operations.iter().position(|operation| *operation.label == *label);
+            last.ok_or_else(|| Refusal::from(ControlProblem::CursorUnknown))?.saturating_add(1)
+        }
+    };
+    let rest = operations.get(from..).unwrap_or_default();
+    let shown = rest.get(..limit as usize).unwrap_or(rest);
+    let last = shown.last().filter(|_| shown.len() < rest.len());
+    let next_cursor = last.map(|operation| write_name_cursor(&operation.label));
+    Ok(page(shown.iter().map(|operation| CatalogueObject::new(environment, operation)), next_cursor))
 }
 
 /// List presets
@@ -319,6 +357,34 @@ struct OperationObject<'a> {
     /// The path below the base URL.
     #[schema(example = "/cards/{id}")]
     path: &'a str,
+}
+
+/// One operation of the API behind the gate, and who may do it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CatalogueOperation)]
+pub(super) struct CatalogueObject<'a> {
+    /// What the API is told in `Portcullis-Operation`.
+    #[schema(example = "listCards")]
+    operation: &'a str,
+    /// The HTTP method; `*` is any that no more exact operation of the same path takes. HEAD goes with GET.
+    #[schema(example = "GET")]
+    method: &'a str,
+    /// The path below the base URL.
+    #[schema(example = "/cards/{id}")]
+    path: &'a str,
+    /// Any one of them is enough; the narrowest comes first.
+    permissions: Vec<&'a PermissionName>,
+    /// Whether it needs no token.
+    public: bool,
+}
+
+impl<'a> CatalogueObject<'a> {
+    fn new(environment: &'a EnvironmentTable, operation: &'a CoveredOperation) -> Self {
+        let (method, path) = operation.label.split_once(' ').unwrap_or(("*", &operation.label));
+        let permissions = operation.permissions.iter().filter_map(|index| environment.policy.permission(*index));
+        let (permissions, public) = (permissions.collect(), operation.public);
+        Self { operation: &operation.id, method, path, permissions, public }
+    }
 }
 
 impl<'a> PermissionObject<'a> {

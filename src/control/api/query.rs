@@ -63,20 +63,20 @@ pub(super) struct PageParameters {
 
 /// A stretch of a list without filters.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct PageQuery {
+pub(super) struct PageQuery<P> {
     /// How many at most.
     pub(super) limit: u32,
     /// The place to go on after.
-    pub(super) after: Option<u64>,
+    pub(super) after: Option<P>,
 }
 
-/// Reads the query of a list without filters.
-pub(super) fn page_query(query: &str) -> Result<PageQuery, Refusal> {
+/// Reads the query of a list without filters; `place` reads its cursors.
+pub(super) fn page_query<P>(query: &str, place: impl Fn(&str) -> Option<P>) -> Result<PageQuery<P>, Refusal> {
     let mut asked = PageQuery { limit: DEFAULT_LIMIT, after: None };
     each(query, &PAGE_PARAMETERS, |name, value| {
         match name {
             "limit" => asked.limit = read_limit(value)?,
-            "cursor" => asked.after = Some(read_place(value).ok_or_else(Wrong::cursor)?),
+            "cursor" => asked.after = Some(place(value).ok_or_else(Wrong::cursor)?),
             _ => return Err(Wrong::unknown(&PAGE_PARAMETERS)),
         }
         Ok(())
@@ -252,6 +252,16 @@ fn read(asked: &mut KeyQuery, name: &str, value: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
+/// The cursor for what comes after the object of a name.
+pub(super) fn write_name_cursor(name: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("n:{name}"))
+}
+
+pub(super) fn read_name_cursor(cursor: &str) -> Option<String> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+    text.strip_prefix("n:").map(str::to_owned)
+}
+
 /// The cursor for what comes before a row of the audit log.
 pub(super) fn write_audit_cursor(number: u64) -> String {
     URL_SAFE_NO_PAD.encode(format!("a:{number}"))
@@ -267,7 +277,7 @@ pub(super) fn write_place(place: u64) -> String {
     URL_SAFE_NO_PAD.encode(format!("n:{place}"))
 }
 
-fn read_place(cursor: &str) -> Option<u64> {
+pub(super) fn read_place(cursor: &str) -> Option<u64> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     text.strip_prefix("n:")?.parse().ok()
 }
@@ -299,11 +309,11 @@ mod tests {
     #[test]
     fn pages_are_asked_for_by_limit_and_cursor_alone() {
         let cursor = write_place(u64::MAX);
-        let asked = page_query(&format!("limit=100&cursor={cursor}"));
+        let asked = page_query(&format!("limit=100&cursor={cursor}"), read_place);
         assert!(asked.is_ok_and(|asked| asked == PageQuery { limit: 100, after: Some(u64::MAX) }));
-        assert!(page_query("").is_ok_and(|asked| asked == PageQuery { limit: DEFAULT_LIMIT, after: None }));
+        assert!(page_query("", read_place).is_ok_and(|asked| asked == PageQuery { limit: DEFAULT_LIMIT, after: None }));
         for query in ["limit=0", "limit=101", "limit=1&limit=1", "q=a", "cursor=czo", "cursor=", "cursor=bjoteA"] {
-            assert!(page_query(query).is_err(), "{query}");
+            assert!(page_query(query, read_place).is_err(), "{query}");
         }
     }
 

@@ -6,8 +6,9 @@ use super::auth::{Anybody, Asked, bearer};
 use super::bodies::SignIn;
 use super::body::Body;
 use super::document::{refusals, tag};
+use super::schema::MemberName;
 use crate::control::{Caller, SignedIn};
-use crate::model::{Actor, Email, Identifier, MemberId, MemberRole, Revision, Timestamp};
+use crate::model::{Actor, Email, Identifier, MemberId, MemberRole, Timestamp};
 use crate::store::Person;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -99,24 +100,14 @@ pub(super) struct SessionObject<'a> {
 struct PersonObject<'a> {
     id: &'a MemberId,
     email: &'a Email,
-    operator: bool,
-    has_password: bool,
-    created_at: Timestamp,
-    last_sign_in_at: Option<Timestamp>,
-    revision: Revision,
+    /// What the first of their organizations calls them; may be empty.
+    #[schema(value_type = MemberName)]
+    name: &'a str,
 }
 
 impl<'a> PersonObject<'a> {
-    const fn new(person: &'a Person) -> Self {
-        Self {
-            id: &person.id,
-            email: &person.email,
-            operator: person.operator,
-            has_password: person.has_password,
-            created_at: person.created_at,
-            last_sign_in_at: person.last_sign_in_at,
-            revision: person.revision,
-        }
+    fn new(person: &'a Person) -> Self {
+        Self { id: &person.id, email: &person.email, name: &person.name }
     }
 }
 

@@ -39,6 +39,7 @@ const BODIES: &[(&str, &str, Reader)] = &[
     ("AllowlistBody", "/allowlist", |body| found(body.rotation_draft())),
     ("ChangeOrganization", "", |body| found(body.organization_draft())),
     ("ChangePolicies", "/policies", |body| found(body.organization_draft())),
+    ("Explain", "", |body| found(body.explain_draft())),
     ("AddMember", "", |body| found(body.member_draft())),
     ("ChangeMember", "", |body| found(body.member_edit_draft())),
     ("MakeMemberToken", "", |body| found(body.member_token_draft())),
@@ -85,8 +86,9 @@ fn bodies_are_described_as_they_are_read() {
 fn queries_are_described_as_they_are_read() {
     let document = document();
     let operations = operations(&document);
-    let readers: [(&str, &[&str]); 3] = [
+    let readers: [(&str, &[&str]); 4] = [
         ("get /v1/organizations/{org}/environments/{env}/keys", &query::KEY_PARAMETERS),
+        ("get /v1/organizations/{org}/environments/{env}/catalogue", &query::PAGE_PARAMETERS),
         ("get /v1/organizations/{org}/audit", &query::AUDIT_PARAMETERS),
         ("get /v1/organizations/{org}/members", &query::PAGE_PARAMETERS),
     ];
@@ -102,9 +104,9 @@ fn queries_are_described_as_they_are_read() {
         assert!(!is_unknown(query::audit_query(&format!("{name}=%00"))), "{name}");
     }
     for name in query::PAGE_PARAMETERS {
-        assert!(!is_unknown(query::page_query(&format!("{name}=%00"))), "{name}");
+        assert!(!is_unknown(query::page_query(&format!("{name}=%00"), query::read_place)), "{name}");
     }
-    assert!(is_unknown(query::page_query("q=a")));
+    assert!(is_unknown(query::page_query("q=a", query::read_place)));
     assert!(is_unknown(query::key_query("format=jsonl")) && is_unknown(query::audit_query("status=active")));
 }
 
@@ -139,7 +141,11 @@ fn every_reference_leads_somewhere() {
     for pointer in text.split("\"$ref\":\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
         assert!(document.pointer(pointer).is_some(), "{pointer}");
     }
-    for schema in document["components"]["schemas"].as_object().unwrap().keys() {
+    for (schema, described) in document["components"]["schemas"].as_object().unwrap() {
+        let required: Vec<&Value> = described["required"].as_array().into_iter().flatten().collect();
+        let each: BTreeSet<String> = required.iter().map(ToString::to_string).collect();
+        assert_eq!(each.len(), required.len(), "`{schema}` names what it requires once");
+        assert!(required.iter().all(|name| !described["properties"][name.as_str().unwrap()].is_null()), "`{schema}`");
         assert!(text.contains(&format!("#/components/schemas/{schema}\"")), "`{schema}` is used nowhere");
     }
 }

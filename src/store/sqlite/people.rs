@@ -22,7 +22,7 @@ const BY_EMAIL: &str = "SELECT id, password_hash FROM people WHERE email_folded 
 const PERSON: &str =
     "SELECT id, email, operator, password_hash IS NOT NULL, created_at, last_sign_in_at, revision FROM people
      WHERE id = ?1";
-const ROLES: &str = "SELECT organization, role FROM memberships WHERE person = ?1 ORDER BY organization";
+const ROLES: &str = "SELECT organization, role, name FROM memberships WHERE person = ?1 ORDER BY organization";
 const MEMBER: &str = "SELECT p.id, p.email, m.name, m.role, p.operator, p.password_hash IS NOT NULL, m.added_at,
             p.last_sign_in_at, p.revision, m.place
      FROM memberships m JOIN people p ON p.id = m.person
@@ -94,16 +94,18 @@ pub(super) async fn person(reader: &mut SqliteConnection, id: &str) -> Result<Op
     let Some((id, email, operator, has_password, created_at, last_sign_in_at, revision)) = found else {
         return Ok(None);
     };
-    let rows: Vec<(String, String)> = sqlx::query_as(ROLES).bind(&id).fetch_all(reader).await.map_err(fault)?;
+    let rows: Vec<(String, String, String)> = sqlx::query_as(ROLES).bind(&id).fetch_all(reader).await.map_err(fault)?;
+    let name = rows.first().map_or_else(String::new, |(_, _, name)| name.clone());
     let roles: Result<Vec<_>, StoreError> = rows
         .into_iter()
-        .map(|(organization, held)| {
+        .map(|(organization, held, _)| {
             Ok((parsed("an organization's id", Identifier::parse(&organization))?, role(&held)?))
         })
         .collect();
     Ok(Some(Person {
         id: parsed("a person's id", MemberId::parse(&id))?,
         email: parsed("a person's address", Email::parse(&email))?,
+        name,
         operator,
         has_password,
         created_at: Timestamp::from_unix(created_at),

@@ -167,8 +167,8 @@ fn a_body_at_the_limit_and_one_byte_past_it() {
         format!("{body}{}", " ".repeat(length - body.len()))
     };
     let post = |body: &str| node.send("POST", KEYS, &[("content-type", "application/json")], body);
-    post(&of(1024 * 1024)).expect(201);
-    post(&of(1024 * 1024 + 1)).problem(413, "body_too_large");
+    post(&of(8 * 1024 * 1024)).expect(201);
+    post(&of(8 * 1024 * 1024 + 1)).problem(413, "body_too_large");
 }
 
 #[test]

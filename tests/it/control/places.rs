@@ -69,3 +69,36 @@ fn status_counts() {
             "organizations": 1, "environments": 1, "keys": 2})
     );
 }
+
+#[test]
+fn the_catalogue_tells_who_may_do_what() {
+    let mut organization = acme();
+    let environment = &mut organization.environments[0];
+    environment.public = vec![OperationPattern::parse("GET /health").unwrap()];
+    environment.permissions.push(permission("everything", "GET /cards"));
+    let files = environment.permissions[2].operations[0].clone();
+    environment.permissions[3].operations.push(files);
+    let node = Node::with(organization);
+    let path = "/v1/organizations/acme/environments/production/catalogue";
+    let operation = |operation: &str, method: &str, path: &str, permissions: &[&str], public: bool| json!({"operation": operation, "method": method, "path": path, "permissions": permissions, "public": public});
+    let all = [
+        operation("cards:read", "GET", "/cards", &["cards:read", "everything"], false),
+        operation("cards:write", "POST", "/cards", &["cards:write"], false),
+        operation("files:read", "*", "/files/{path...}", &["files:read", "everything"], false),
+        operation("GET /health", "GET", "/health", &[], true),
+    ];
+    assert_eq!(node.get(path).expect(200), json!({"data": all, "next_cursor": null}));
+    let mut cursor = String::new();
+    for (at, one) in all.iter().enumerate() {
+        let page = node.get(&format!("{path}?limit=1{cursor}")).expect(200);
+        assert_eq!(page["data"], json!([one]));
+        assert_eq!(page["next_cursor"].is_null(), at == 3, "{page}");
+        cursor = format!("&cursor={}", page["next_cursor"].as_str().unwrap_or_default());
+    }
+    for cursor in ["bjpHRVQgL25vdGhpbmc", "x", ""] {
+        node.get(&format!("{path}?cursor={cursor}")).problem(400, "malformed");
+    }
+    for query in ["limit=0", "limit=101", "limit=1&limit=2", "q=cards"] {
+        node.get(&format!("{path}?{query}")).errors();
+    }
+}

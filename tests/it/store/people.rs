@@ -354,7 +354,7 @@ pub(super) async fn a_token_holds_one_organization(home: &dyn Home) {
         NewMember { organization: other(), known: Some(ada.revision), ..new_member("ada", MemberRole::Viewer) };
     let ada = store.add_member(&linked, &act()).await.unwrap();
     let made = store.add_member_token(&acme(), &ada.id, &new_token("t"), Some(ada.revision), &act()).await.unwrap();
-    assert_eq!(store.member_tokens(&acme(), &ada.id).await.unwrap(), [made.clone()]);
+    assert_eq!(store.member_tokens(&acme(), &ada.id).await.unwrap(), std::slice::from_ref(&made));
     assert_eq!(store.member_token(&acme(), &ada.id, &made.id).await.unwrap(), made);
     assert!(store.member_tokens(&other(), &ada.id).await.unwrap().is_empty());
     store.edit_member(&acme(), &ada.id, &role(MemberRole::None), None, &act()).await.unwrap();
