@@ -87,7 +87,10 @@ impl Node {
         let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &signing, now))?;
         let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
         if let Some(file) = token_file {
-            tracing::info!("the operator's bootstrap token is in {}", file.display());
+            tracing::info!(
+                "the operator's bootstrap token is in {}; it makes the first owner: portcullis members add EMAIL --role owner",
+                file.display()
+            );
         }
         let shared = Shared {
             store,

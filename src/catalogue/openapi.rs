@@ -5,7 +5,7 @@
 //! accident, because two operations under one name would widen what a key opens; `x-portcullis-permission` puts
 //! several under one name on purpose. Servers, parameters, schemas and security are left to others.
 
-use crate::model::{Method, Operation, OperationPattern, Permission, PermissionName};
+use crate::model::{Method, Operation, OperationPattern, Permission, PermissionName, quoted};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
@@ -97,7 +97,7 @@ fn check_version(document: &str) -> Result<(), ImportError> {
     let Versions { openapi, swagger } = serde_json::from_str(document).map_err(ImportError::Malformed)?;
     match openapi.as_ref().and_then(Value::as_str) {
         Some(version) if version.starts_with("3.0.") || version.starts_with("3.1.") => Ok(()),
-        Some(version) => Err(ImportError::Version(format!("`{}`", excerpt(version)))),
+        Some(version) => Err(ImportError::Version(format!("`{}`", quoted(version)))),
         None if swagger.is_some() => Err(ImportError::Swagger),
         None => Err(ImportError::Version("without a version (`openapi`)".to_owned())),
     }
@@ -108,10 +108,6 @@ fn looks_like_yaml(document: &str) -> bool {
         let line = line.trim_start_matches("\"").trim_start_matches('\'');
         line.starts_with("---") || line.starts_with("openapi") || line.starts_with("swagger")
     })
-}
-
-fn excerpt(text: &str) -> String {
-    text.chars().take(80).collect()
 }
 
 /// What is read of a document.
@@ -188,7 +184,7 @@ struct Found {
 
 /// The operations of one path item.
 fn declared(path: &str, item: PathItem, found: &mut Vec<Found>) -> Result<(), ImportError> {
-    let error = |reason| ImportError::Path { path: excerpt(path), reason };
+    let error = |reason| ImportError::Path { path: quoted(path), reason };
     if item.reference.is_some() {
         return Err(error("is a `$ref`; put the path item itself there"));
     }
@@ -222,7 +218,7 @@ fn declared(path: &str, item: PathItem, found: &mut Vec<Found>) -> Result<(), Im
 }
 
 fn explicit(pattern: &OperationPattern, name: &Value) -> Result<PermissionName, ImportError> {
-    let error = |reason| ImportError::Permission { operation: excerpt(&pattern.to_string()), reason };
+    let error = |reason| ImportError::Permission { operation: quoted(&pattern.to_string()), reason };
     let text = name.as_str().ok_or_else(|| error("is not a string".to_owned()))?;
     let name = PermissionName::parse(text).map_err(|invalid| error(invalid.to_string()))?;
     if name.is_reserved() {
@@ -277,8 +273,8 @@ fn merged(found: Vec<Found>) -> Result<Vec<Found>, ImportError> {
         match (&first.permission, next.permission) {
             (Some(one), Some(other)) if *one != other => {
                 return Err(ImportError::Conflict {
-                    first: excerpt(&first.pattern.to_string()),
-                    second: excerpt(&next.pattern.to_string()),
+                    first: quoted(&first.pattern.to_string()),
+                    second: quoted(&next.pattern.to_string()),
                     one: one.to_string(),
                     other: other.to_string(),
                 });

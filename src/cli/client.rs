@@ -1,7 +1,7 @@
 //! The control API as the commands see it: JSON in, JSON out, refusals as [`Failure`]s with their exit code.
 
 use super::failure::{Exit, Failure};
-use super::options::{Access, ClientOptions, OrganizationOptions, ScopeOptions};
+use super::options::{Access, ClientOptions, OrganizationOptions, Origin, ScopeOptions};
 use super::transport::{self, Answer};
 use crate::model::{ClientId, EnvironmentId, Identifier};
 use http::{HeaderValue, Uri, header};
@@ -18,21 +18,21 @@ pub(super) struct Client {
     /// Server and path prefix, without a slash at its end.
     base: String,
     authorization: Option<HeaderValue>,
-    /// Whether this is somebody who signs in, and needs no word about missing tokens.
-    signs_in: bool,
+    /// Where the token is from. `None` is somebody who signs in, and needs no word about missing tokens.
+    origin: Option<Origin>,
 }
 
 impl Client {
     /// A client as the shared flags describe it. Nothing is sent yet.
     pub(super) fn new(options: &ClientOptions) -> Result<Self, Failure> {
-        let Access { server, token } = options.access()?;
+        let Access { server, token, origin } = options.access()?;
         let authorization = token.map(|token| bearer(&token)).transpose()?;
-        Self::with(options, &server, authorization)
+        Ok(Self { origin: Some(origin), ..Self::with(options, &server, authorization)? })
     }
 
     /// A client that shows no token, for signing in: an old one must not stand in the way of a new one.
     pub(super) fn anonymous(options: &ClientOptions) -> Result<Self, Failure> {
-        Ok(Self { signs_in: true, ..Self::with(options, &options.server()?, None)? })
+        Self::with(options, &options.server()?, None)
     }
 
     fn with(options: &ClientOptions, text: &str, authorization: Option<HeaderValue>) -> Result<Self, Failure> {
@@ -42,7 +42,7 @@ impl Client {
         }
         let base = text.trim_end_matches('/').to_owned();
         let agent = transport::agent(&server, &options.trust)?;
-        Ok(Self { agent, server, base, authorization, signs_in: false })
+        Ok(Self { agent, server, base, authorization, origin: None })
     }
 
     /// `GET path?query`.
@@ -142,9 +142,12 @@ impl Client {
     }
 
     fn only(&self, noun: &str, flag: &str, path: &str) -> Result<Identifier, Failure> {
-        let listing =
-            self.get(path, &[]).map_err(|failure| failure.with_detail(format!("name the {noun} with {flag}")))?;
-        let ids = listed_ids(listing)?;
+        // Whoever may not list may still know.
+        let named = |failure: Failure| match failure.exit {
+            Exit::NotAllowed => failure.with_detail(format!("name the {noun} with {flag}")),
+            _ => failure,
+        };
+        let ids = listed_ids(self.get(path, &[]).map_err(named)?)?;
         match ids.as_slice() {
             [] => Err(Failure::new(Exit::NotFound, format!("there is no {noun} yet"))),
             [id] => Ok(id.clone()),
@@ -171,20 +174,42 @@ impl Client {
 
     fn refusal(&self, answer: &Answer) -> Failure {
         let problem: Problem = serde_json::from_str(&answer.body).unwrap_or_default();
+        let is_nobody = problem.code == "not_authenticated";
         let mut failure = problem.into_failure(answer.status, &self.server);
-        if answer.status == 401 && !self.signs_in {
-            let hint = match self.authorization {
-                None => "no token was given: set PORTCULLIS_TOKEN or use --token-file; `portcullis login` gets one",
-                Some(_) => "the token was not accepted; it came from --token-file, PORTCULLIS_TOKEN or --config",
-            };
-            failure = failure.with_detail(hint).with_detail(
-                "a node writes its first token to `bootstrap-token` in its data_dir at first start and says where",
-            );
+        if let (401, Some(origin)) = (answer.status, &self.origin) {
+            if is_nobody {
+                failure.message = "you are not signed in (not_authenticated)".to_owned();
+            }
+            failure = unproven(failure, origin, self.authorization.is_some());
         }
         if let Some(seconds) = &answer.retry_after {
             failure = failure.with_detail(format!("try again in {seconds} seconds"));
         }
         failure
+    }
+}
+
+/// What to do where nobody is signed in, or no more.
+fn unproven(failure: Failure, origin: &Origin, has_token: bool) -> Failure {
+    const LOG_IN: &str =
+        "sign in: `portcullis login --email EMAIL`; its token goes to PORTCULLIS_TOKEN or --token-file";
+    match origin {
+        Origin::Bootstrap { config, file } => {
+            let (config, ended) = (config.display(), if has_token { "counts no more" } else { "is not there" });
+            failure
+                .with_detail(format!("the bootstrap token `{}` {ended}: an owner's sign-in ends it", file.display()))
+                .with_detail(format!("{LOG_IN}; both go with --config {config}"))
+                .with_detail(format!("nobody can sign in? `portcullis members token --operator --config {config}`"))
+        }
+        Origin::File(path) => failure
+            .with_detail(format!("the token in `{}` counts no more, or never did", path.display()))
+            .with_detail(LOG_IN),
+        Origin::Nowhere => failure
+            .with_detail(LOG_IN)
+            .with_detail("no owner yet? --config FILE finds the bootstrap token, on the node's own machine"),
+        Origin::Variable => {
+            failure.with_detail("the token in PORTCULLIS_TOKEN counts no more, or never did").with_detail(LOG_IN)
+        }
     }
 }
 
@@ -255,13 +280,13 @@ impl Problem {
         let words = [self.detail, self.title].into_iter().find(|text| !text.is_empty());
         let words = words.unwrap_or_else(|| format!("{server} answered {status}"));
         let code = if self.code.is_empty() { String::new() } else { format!(" ({})", self.code) };
-        let mut failure = Failure::new(Exit::of_status(status), format!("{words}{code}"));
-        for error in self.errors {
+        let failure = Failure::new(Exit::of_status(status), format!("{words}{code}"));
+        let errors = self.errors.into_iter().map(|error| {
             let message = if error.message.is_empty() { error.code } else { error.message };
             // What is wrong with a file has its place in the message, and none in the request.
-            let pointer = if error.pointer.is_empty() { String::new() } else { format!("{}: ", error.pointer) };
-            failure = failure.with_detail(format!("{pointer}{message}"));
-        }
-        failure
+            if error.pointer.is_empty() { message } else { format!("{}: {message}", error.pointer) }
+        });
+        // A single one may be the detail itself.
+        errors.filter(|error| *error != words).fold(failure, Failure::with_detail)
     }
 }

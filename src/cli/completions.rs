@@ -1,7 +1,7 @@
 //! `portcullis completions`.
 
 use super::failure::Failure;
-use super::options::TOKEN_VARIABLE;
+use super::options::VARIABLES;
 use super::output::print;
 use clap_complete::Shell;
 
@@ -22,17 +22,18 @@ impl Completions {
     }
 }
 
-/// clap offers hidden arguments too, so the one that stands for a variable is taken out again.
+/// clap offers hidden arguments too, so those that stand for variables are taken out again.
 fn script(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut super::command(), "portcullis", &mut script);
     let script = String::from_utf8_lossy(&script);
-    let hidden = format!("--{TOKEN_VARIABLE}");
     let lines = script.lines().filter_map(|line| match shell {
         // One line of words for all options.
-        Shell::Bash => Some(line.replace(&format!(" {hidden}"), "")),
+        Shell::Bash => {
+            Some(VARIABLES.iter().fold(line.to_owned(), |line, name| line.replace(&format!(" --{name}"), "")))
+        }
         // One line an option.
-        _ => (!line.contains(TOKEN_VARIABLE)).then(|| line.to_owned()),
+        _ => (!VARIABLES.iter().any(|name| line.contains(name))).then(|| line.to_owned()),
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -47,7 +48,7 @@ mod tests {
         for shell in Shell::value_variants() {
             let script = script(*shell);
             assert!(script.contains("signing-keys") && script.contains("token-file"), "{shell}");
-            assert!(!script.contains(TOKEN_VARIABLE), "{shell}");
+            assert!(!VARIABLES.iter().any(|name| script.contains(name)), "{shell}");
         }
     }
 }

@@ -150,6 +150,21 @@ mod tests {
         Arguments::command().debug_assert();
     }
 
+    /// An argument of the name of a shared one would take its value, and clap says nothing.
+    fn assert_apart(command: &clap::Command, shared: &[clap::Id]) {
+        let named = command.get_arguments().map(clap::Arg::get_id);
+        let clashes: Vec<_> = named.filter(|id| shared.contains(id)).collect();
+        assert!(clashes.is_empty(), "`{}`: {clashes:?}", command.get_name());
+        let own = command.get_arguments().filter(|argument| argument.is_global_set()).map(clap::Arg::get_id);
+        let shared: Vec<_> = shared.iter().chain(own).cloned().collect();
+        command.get_subcommands().for_each(|below| assert_apart(below, &shared));
+    }
+
+    #[test]
+    fn no_argument_has_the_name_of_a_shared_one() {
+        assert_apart(&Arguments::command(), &[]);
+    }
+
     #[test]
     fn no_argument_takes_a_secret() {
         for text in [["portcullis", "status", "--portcullis-token=x"], ["portcullis", "status", "--token=x"]] {

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 const DEFAULT_SERVER: &str = "http://127.0.0.1:9080";
 
-/// The hidden argument that stands for the variable PORTCULLIS_TOKEN.
-pub(super) const TOKEN_VARIABLE: &str = "portcullis-token";
+/// The hidden arguments that stand for the variables PORTCULLIS_SERVER and PORTCULLIS_TOKEN.
+pub(super) const VARIABLES: [&str; 2] = ["portcullis-server", "portcullis-token"];
 
 /// Which control API, as whom, and in which form the answer is printed.
 #[derive(clap::Args)]
@@ -22,17 +22,28 @@ pub(super) struct ClientOptions {
     #[arg(short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
-    /// The control API [default: http://127.0.0.1:9080]
-    #[arg(long, value_name = "URL", env = "PORTCULLIS_SERVER", global = true)]
+    /// The control API [else: that of --config, the variable PORTCULLIS_SERVER, or http://127.0.0.1:9080]
+    #[arg(long, value_name = "URL", global = true)]
     server: Option<String>,
+
+    // Arguments only because clap reads variables through arguments: they take no value on the command line. Apart from
+    // `--server`, so that what is typed (`--config`) wins over what was once exported.
+    #[arg(
+        long = VARIABLES[0],
+        env = "PORTCULLIS_SERVER",
+        num_args = 0,
+        default_missing_value = "",
+        hide = true,
+        global = true
+    )]
+    server_variable: Option<String>,
 
     /// A file that holds the token to sign in with, `-` for stdin [else: the variable PORTCULLIS_TOKEN]
     #[arg(long, value_name = "FILE", global = true)]
     token_file: Option<PathBuf>,
 
-    // An argument only because clap reads variables through arguments: it takes no value on the command line.
     #[arg(
-        long = TOKEN_VARIABLE,
+        long = VARIABLES[1],
         env = "PORTCULLIS_TOKEN",
         num_args = 0,
         default_missing_value = "",
@@ -58,6 +69,19 @@ pub(super) struct ClientOptions {
 pub(super) struct Access {
     pub(super) server: String,
     pub(super) token: Option<Zeroizing<String>>,
+    pub(super) origin: Origin,
+}
+
+/// Where the token came from, or was looked for in vain.
+pub(super) enum Origin {
+    /// The bootstrap token's file, by this configuration.
+    Bootstrap { config: PathBuf, file: PathBuf },
+    /// `--token-file`.
+    File(PathBuf),
+    /// Nothing said where to look.
+    Nowhere,
+    /// PORTCULLIS_TOKEN.
+    Variable,
 }
 
 impl ClientOptions {
@@ -65,29 +89,36 @@ impl ClientOptions {
         self.json || matches!(self.output, Form::Json)
     }
 
-    /// Flags win over variables, both over the configuration file. Its bootstrap token goes to its own server only.
+    /// What is typed wins over variables, for the token only where it names one: who is signed in stays who they are.
+    /// The bootstrap token goes to its own server only.
     pub(super) fn access(&self) -> Result<Access, Failure> {
-        let token = self.given_token()?;
-        if let Some(server) = &self.server {
-            return Ok(Access { server: server.clone(), token });
+        let node = self.node()?;
+        let server = self.server_of(node.as_ref());
+        if let Some((token, origin)) = self.given_token()? {
+            return Ok(Access { server, token: Some(token), origin });
         }
-        let Some(config) = &self.config else {
-            return Ok(Access { server: DEFAULT_SERVER.to_owned(), token });
+        let (Some(config), Some(node), None) = (&self.config, node, &self.server) else {
+            return Ok(Access { server, token: None, origin: Origin::Nowhere });
         };
-        let ControlAccess { server, bootstrap_token } = crate::app::control_access(config)?;
-        if token.is_some() || !bootstrap_token.exists() {
-            return Ok(Access { server, token });
-        }
-        Ok(Access { server, token: Some(secret_file::read("bootstrap token", &bootstrap_token)?) })
+        let file = node.bootstrap_token;
+        let token = if file.exists() { Some(secret_file::read("bootstrap token", &file)?) } else { None };
+        Ok(Access { server, token, origin: Origin::Bootstrap { config: config.clone(), file } })
     }
 
     /// The control API alone, by the same rules, for whoever has no token yet.
     pub(super) fn server(&self) -> Result<String, Failure> {
-        match (&self.server, &self.config) {
-            (Some(server), _) => Ok(server.clone()),
-            (None, Some(config)) => Ok(crate::app::control_access(config)?.server),
-            (None, None) => Ok(DEFAULT_SERVER.to_owned()),
-        }
+        Ok(self.server_of(self.node()?.as_ref()))
+    }
+
+    fn node(&self) -> Result<Option<ControlAccess>, Failure> {
+        let config = self.config.as_deref().filter(|_| self.server.is_none());
+        Ok(config.map(crate::app::control_access).transpose()?)
+    }
+
+    fn server_of(&self, node: Option<&ControlAccess>) -> String {
+        let exported = self.server_variable.as_deref().filter(|text| !text.is_empty());
+        let typed = self.server.as_deref().or(node.map(|node| node.server.as_str()));
+        typed.or(exported).unwrap_or(DEFAULT_SERVER).to_owned()
     }
 
     /// The node's configuration, for commands that work on its files.
@@ -95,16 +126,17 @@ impl ClientOptions {
         self.config.as_deref()
     }
 
-    fn given_token(&self) -> Result<Option<Zeroizing<String>>, Failure> {
+    fn given_token(&self) -> Result<Option<(Zeroizing<String>, Origin)>, Failure> {
         if let Some(path) = &self.token_file {
-            return secret_file::read("--token-file", path).map(Some);
+            return Ok(Some((secret_file::read("--token-file", path)?, Origin::File(path.clone()))));
         }
         let text = self.token.as_deref().unwrap_or_default();
         if text.is_empty() {
             return Ok(None);
         }
         let token = secret_file::one_line(text);
-        token.map(Some).map_err(|problem| Failure::usage(format!("PORTCULLIS_TOKEN: {problem}")))
+        let token = token.map_err(|problem| Failure::usage(format!("PORTCULLIS_TOKEN: {problem}")))?;
+        Ok(Some((token, Origin::Variable)))
     }
 }
 

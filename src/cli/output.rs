@@ -2,6 +2,7 @@
 //! pipe, `NO_COLOR` and a terminal see the same bytes.
 
 use super::failure::Failure;
+use crate::model::escaped;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::io::Write;
@@ -82,20 +83,9 @@ fn flatten(path: String, value: &Value, rows: &mut Vec<(String, String)>) {
     }
 }
 
-/// Text with control characters and those that change the reading direction made visible, so that a key's
-/// description can neither steer a terminal nor forge a line.
+/// Text with what nobody sees made visible, so that a key's description can neither steer a terminal nor forge a line.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
-    let hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(hidden) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if hidden(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    Cow::Owned(shown)
+    escaped(text)
 }
 
 fn align<'a, R: IntoIterator<Item = Cow<'a, str>>>(rows: impl IntoIterator<Item = R>) -> String {

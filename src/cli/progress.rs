@@ -1,19 +1,22 @@
 //! Progress of commands that may take long: on stderr, where that is a terminal, and silent elsewhere.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 /// How often the picture may change.
 const REDRAW: Duration = Duration::from_millis(200);
 
-/// A count whose end is not known.
+/// A count whose end is not known, of what goes to stdout: silent as well where that is the same terminal.
 pub(super) struct Counter(ProgressBar);
 
 impl Counter {
     /// Starts to count `noun`, in the plural.
     pub(super) fn start(noun: &str) -> Self {
         let style = ProgressStyle::with_template(&format!("{{spinner}} {{human_pos}} {noun}  {{elapsed}}"));
-        Self(bar(None, style))
+        let is_apart = !std::io::stdout().is_terminal();
+        let target = if is_apart { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self(bar(target, None, style))
     }
 
     pub(super) fn add(&self, more: u64) {
@@ -32,7 +35,8 @@ impl Steps {
     /// Starts the job that `verb` names (`copying`).
     pub(super) fn start(verb: &str) -> Self {
         let template = format!("{verb} {{bar:40}} {{percent:>3}} %  {{elapsed}}, {{eta}} to go");
-        Self(bar(Some(0), ProgressStyle::with_template(&template)))
+        // Nothing of one step, until it is known how many there are: nothing of none would be all.
+        Self(bar(ProgressDrawTarget::stderr(), Some(1), ProgressStyle::with_template(&template)))
     }
 
     /// That many steps of so many are done.
@@ -47,8 +51,12 @@ impl Steps {
 }
 
 /// The draw target is hidden where stderr is no terminal.
-fn bar(length: Option<u64>, style: Result<ProgressStyle, indicatif::style::TemplateError>) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+fn bar(
+    target: ProgressDrawTarget,
+    length: Option<u64>,
+    style: Result<ProgressStyle, indicatif::style::TemplateError>,
+) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(length, target);
     if let Ok(style) = style {
         bar.set_style(style);
     }

@@ -1,5 +1,6 @@
 //! What is wrong with the files, all of it, with the place of each mistake.
 
+use crate::model::escaped;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -17,7 +18,7 @@ pub struct Problem {
 impl fmt::Display for Problem {
     /// `file:line: message`, which editors and terminals make clickable.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file.display(), self.line, self.message)
+        write!(f, "{}:{}: {}", self.file.display(), self.line, escaped(&self.message))
     }
 }
 

@@ -3,7 +3,7 @@
 use super::environment::{self, EnvironmentPlaces};
 use super::reader::{At, Reader, read_document};
 use super::sheet::Sheet;
-use crate::model::{Identifier, Organization, Timestamp};
+use crate::model::{Identifier, Organization, Timestamp, is_name};
 use std::time::Duration;
 
 /// An organization as far as it could be read, with the lines that checks across files point at.
@@ -66,6 +66,5 @@ fn organization(table: &mut Reader<'_>, now: Timestamp) -> (Option<At<Identifier
 
 /// A name for people: 1 to 100 characters that can be seen, as a key's name.
 pub(super) fn label(text: &str) -> Result<String, &'static str> {
-    let sound = (1..=100).contains(&text.trim().chars().count()) && !text.chars().any(char::is_control);
-    if sound { Ok(text.trim().to_owned()) } else { Err("is not a name of 1 to 100 characters on one line") }
+    if is_name(text) { Ok(text.trim().to_owned()) } else { Err("is not a name of 1 to 100 characters on one line") }
 }

@@ -2,10 +2,11 @@
 //! catalogue and the organization's policies. Pure: tables and time are arguments.
 
 use super::caller::{Caller, Right};
-use super::field::{FieldErrors, quote};
+use super::field::FieldErrors;
 use super::organizations::{Policies, lifetime_words};
 use crate::model::{
     Allowlist, ApiKey, KeyKind, KeyName, KeyNameError, ManagementPermission, Network, PermissionName, Timestamp,
+    changes_direction, quoted,
 };
 use crate::store::KeyEdit;
 use crate::tables::EnvironmentTable;
@@ -13,6 +14,8 @@ use std::collections::HashSet;
 
 /// The longest description, in characters.
 const MAX_DESCRIPTION: usize = 1000;
+/// The most permissions that a refusal lists.
+const MAX_OFFER: usize = 12;
 /// The most networks of one allowlist.
 pub(super) const MAX_NETWORKS: usize = 100_000;
 
@@ -21,7 +24,7 @@ pub(super) const MAX_NETWORKS: usize = 100_000;
 pub struct KeyDraft {
     /// What people will call it.
     pub name: Option<String>,
-    /// Free text: at most 1000 characters, no control characters but line breaks.
+    /// Free text: at most 1000 characters, no control characters but line breaks, none that change the reading direction.
     pub description: String,
     /// A legacy key, which takes `role`; else a fine-grained one, which takes `permissions` or `preset`.
     pub legacy: bool,
@@ -200,7 +203,7 @@ impl Rules<'_> {
             return None;
         };
         if !self.environment.roles.iter().any(|known| known.name == *role) {
-            errors.add("/role", "role_unknown", format!("the environment has no role `{}`", quote(role)));
+            errors.add("/role", "role_unknown", format!("the environment has no role `{}`", quoted(role)));
             return None;
         }
         if let Some(beyond) = self.of_role(role).iter().find(|name| !self.may_give(name)) {
@@ -256,7 +259,7 @@ impl Rules<'_> {
         let preset = draft.preset.as_ref().and_then(|name| {
             let found = self.environment.presets.iter().find(|preset| preset.name == *name);
             if found.is_none() {
-                errors.add("/preset", "preset_unknown", format!("the environment has no preset `{}`", quote(name)));
+                errors.add("/preset", "preset_unknown", format!("the environment has no preset `{}`", quoted(name)));
             }
             found
         });
@@ -284,7 +287,7 @@ impl Rules<'_> {
                 Some(name) if seen.insert(name.clone()) => kept.push(name),
                 Some(_) => {}
                 None => {
-                    let message = format!("the environment has no permission `{}`", quote(text));
+                    let message = format!("the environment has no permission `{}`{}", quoted(text), self.offer());
                     errors.add(format!("{pointer}/{at}"), "permission_unknown", message);
                 }
             }
@@ -302,6 +305,16 @@ impl Rules<'_> {
             }
         }
         names.to_vec()
+    }
+
+    /// What could be named instead, where that is short.
+    fn offer(&self) -> String {
+        let all = self.environment.catalogue.permissions();
+        if all.len() > MAX_OFFER {
+            return String::new();
+        }
+        let names: Vec<String> = all.iter().map(|permission| format!("`{}`", permission.name)).collect();
+        if names.is_empty() { String::new() } else { format!("; it has {}", names.join(", ")) }
     }
 
     /// Whether there is such a permission.
@@ -375,8 +388,9 @@ fn judge_name(text: Option<&str>, errors: &mut FieldErrors) -> Option<KeyName> {
 }
 
 fn judge_description(text: &str, errors: &mut FieldErrors) {
-    if text.chars().any(|c| c.is_control() && c != '\n') {
-        let message = "a description holds no control characters but line breaks";
+    if text.chars().any(|c| (c.is_control() && c != '\n') || changes_direction(c)) {
+        let message =
+            "a description holds no control characters but line breaks, and none that change the reading direction";
         errors.add("/description", "description_invalid", message);
     } else if text.chars().count() > MAX_DESCRIPTION {
         let message = format!("a description has at most {MAX_DESCRIPTION} characters");

@@ -3,10 +3,10 @@
 //! one that the key could get now is taken for granted.
 
 use super::caller::{Asking, Right};
-use super::field::{FieldErrors, quote};
+use super::field::FieldErrors;
 use super::{Control, ControlProblem};
 use crate::access::Denial;
-use crate::model::{AccessTokenClaims, ApiKey, ClientId, EnvironmentId, Method, Timestamp};
+use crate::model::{AccessTokenClaims, ApiKey, ClientId, EnvironmentId, Method, Timestamp, quoted};
 use crate::tables::{Asker, EnvironmentTable, Judged, Line, Snapshot, Step};
 use std::cmp::Ordering;
 use std::net::IpAddr;
@@ -173,7 +173,7 @@ fn judge(draft: ExplainDraft, mut errors: FieldErrors) -> Result<Sound, FieldErr
         errors.add("/path", "path_invalid", message);
     }
     let address = address.parse::<IpAddr>().map_err(|_| {
-        errors.add("/address", "address_invalid", format!("`{}` is not an IP address", quote(&address)));
+        errors.add("/address", "address_invalid", format!("`{}` is not an IP address", quoted(&address)));
     });
     let sound = match (client_id, method, address) {
         (Ok(client_id), Ok(method), Ok(address)) => {

@@ -1,5 +1,6 @@
 //! What is wrong with single fields of a change, all of it at once.
 
+use crate::model::is_invisible;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -67,14 +68,16 @@ impl FieldErrors {
     }
 }
 
-/// A reference token of a JSON pointer (RFC 6901 section 3).
-pub(super) fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
-}
+/// The longest name of a member that a pointer tells, in bytes.
+const MAX_TOLD: usize = 200;
 
-/// What somebody wrote, short and without characters that could play tricks in a message.
-pub(super) fn quote(text: &str) -> String {
-    text.chars().take(80).flat_map(char::escape_debug).collect()
+/// A pointer to a member, by an RFC 6901 section 3 reference token. What is too long to be told, or cannot be seen, is
+/// pointed to by the object that holds it.
+pub(super) fn pointer(object: &str, name: &str) -> String {
+    if name.len() > MAX_TOLD || name.contains(is_invisible) {
+        return object.to_owned();
+    }
+    format!("{object}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 #[cfg(test)]
@@ -103,7 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn pointers_escape() {
-        assert_eq!(escape("a/b~c"), "a~1b~0c");
+    fn pointers_escape_and_tell_no_tricks() {
+        assert_eq!(pointer("/x", "a/b~c"), "/x/a~1b~0c");
+        assert_eq!(pointer("", &"a".repeat(200)).len(), 201);
+        for odd in ["a\u{202e}", "\0", &"a".repeat(201)] {
+            assert_eq!(pointer("/x", odd), "/x");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::Control;
 use super::caller::{Asking, Right};
 use super::problem::ControlProblem;
-use crate::model::{ApiKey, ClientId, EnvironmentId, KeyKind, KeyStatus, ManagedBy, Timestamp};
+use crate::model::{ApiKey, ClientId, EnvironmentId, KeyKind, KeyStatus, ManagedBy, Timestamp, folded};
 use crate::store::{KeyFilter, KeyPage, Page};
 use std::cmp::Reverse;
 
@@ -136,7 +136,7 @@ fn last_place(keys: &[ApiKey]) -> Option<ListPlace> {
 /// What the store's filter means, for keys it does not hold.
 fn matches(key: &ApiKey, query: &KeyQuery, now: Timestamp) -> bool {
     let contains = |text: &str| {
-        let text = text.to_lowercase();
+        let text = folded(text);
         key.name.folded().contains(&text) || key.client_id.as_str().to_lowercase().contains(&text)
     };
     query.status.is_none_or(|status| key.status(now) == status)

@@ -3,14 +3,12 @@
 use super::caller::{Asking, Caller, Right};
 use super::field::FieldErrors;
 use super::{Control, ControlProblem};
-use crate::model::{Identifier, ManagedBy, Organization, Revision};
+use crate::model::{Identifier, ManagedBy, Organization, Revision, is_name};
 use crate::store::{Exceeding, OrganizationChange, StoredOrganization};
 use std::time::Duration;
 
 /// The longest life that a policy can set: beyond it every RFC 3339 instant is allowed anyway.
 const MAX_LIFETIME: Duration = Duration::from_secs(100 * 365 * 86_400);
-/// The longest name of an organization, in characters.
-const MAX_NAME: usize = 100;
 
 /// What binds the keys of an organization.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,9 +170,9 @@ fn judge(draft: OrganizationDraft, mut errors: FieldErrors) -> Result<Organizati
     let OrganizationDraft { name, block_legacy_keys, max_key_lifetime } = draft;
     let name = name.map(|name| name.trim().to_owned());
     if let Some(name) = &name
-        && (name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control))
+        && !is_name(name)
     {
-        errors.add("/name", "name_invalid", "a name has 1 to 100 characters and no control characters");
+        errors.add("/name", "name_invalid", "a name has 1 to 100 characters, all of which can be seen");
     }
     let max_key_lifetime = max_key_lifetime.map(|given| given.and_then(|text| lifetime(&text, &mut errors)));
     errors.or(Some(OrganizationChange { make: false, name, block_legacy_keys, max_key_lifetime }))

@@ -151,6 +151,7 @@ impl Control {
             let opened = store.open_session(&new, &act).await?;
             if opened.bootstrap_ended {
                 *last_operator.lock() = None;
+                tracing::info!("control: an owner has signed in; the bootstrap token has ended");
                 if let Err(error) = bootstrap::remove(&file) {
                     let file = file.display();
                     tracing::warn!("control: the bootstrap token has ended, but `{file}` cannot be removed: {error}");

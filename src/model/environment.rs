@@ -1,6 +1,6 @@
 //! Organizations and their environments, as tenant files describe them.
 
-use super::{ApiKey, Identifier, Network, NetworkSet, OperationPattern, Permission, PermissionName};
+use super::{ApiKey, Identifier, Network, NetworkSet, OperationPattern, Permission, PermissionName, quoted};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -338,7 +338,7 @@ struct UrlParts {
 
 impl UrlParts {
     fn parse(text: &str) -> Result<Self, BaseUrlError> {
-        let error = |reason| BaseUrlError { given: text.chars().take(120).collect(), reason };
+        let error = |reason| BaseUrlError { given: quoted(text), reason };
         if text.contains(['?', '#']) {
             return Err(error("has a query or a fragment; a base is scheme, host, port and path"));
         }

@@ -98,8 +98,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
-                // Short, and without characters that could play tricks in a message.
-                let name: String = name.chars().take(80).flat_map(char::escape_debug).collect();
+                let name = super::quoted(&name);
                 return Err(A::Error::custom(format!("the member `{name}` comes twice")));
             }
             let value = members.next_value_seed(self.inside())?;

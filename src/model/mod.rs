@@ -17,6 +17,7 @@ mod network;
 mod operation;
 mod percent;
 mod secret;
+mod text;
 mod timestamp;
 
 pub use allowlist::{Allowlist, AllowlistEmpty};
@@ -44,4 +45,5 @@ pub use operation::{
 };
 pub use percent::{hex_pair, percent_decode};
 pub use secret::{ClientId, ClientIdError, ClientSecret, DigestError, OpaqueToken, SecretDigest, TokenKind};
+pub use text::{changes_direction, escaped, folded, is_invisible, is_name, quoted};
 pub use timestamp::{Timestamp, TimestampError};

@@ -1,5 +1,6 @@
 //! Names: the short identifiers of organizations and environments, and the free names people give to keys.
 
+use super::{folded, is_invisible, quoted};
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ impl Identifier {
         let sound = (1..=63).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
             && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-        if sound { Ok(Self(text.into())) } else { Err(IdentifierError { given: text.chars().take(64).collect() }) }
+        if sound { Ok(Self(text.into())) } else { Err(IdentifierError { given: quoted(text) }) }
     }
 
     /// The identifier as text.
@@ -64,8 +65,8 @@ pub enum KeyNameError {
     /// Nothing but space.
     #[error("a key needs a name")]
     Empty,
-    /// Control characters, or characters that change the reading direction.
-    #[error("a name holds no control characters and none that change the reading direction")]
+    /// Control characters, characters that change the reading direction, and others that nobody sees.
+    #[error("a name holds no control characters, none that change the reading direction, and none that nobody sees")]
     Invisible,
     /// More than 100 characters.
     #[error("a name has at most 100 characters")]
@@ -79,7 +80,7 @@ impl KeyName {
     /// Trims and checks a name.
     pub fn parse(text: &str) -> Result<Self, KeyNameError> {
         let trimmed = text.trim();
-        if trimmed.is_empty() {
+        if folded(trimmed).is_empty() {
             return Err(KeyNameError::Empty);
         }
         if trimmed.chars().any(is_invisible) {
@@ -91,21 +92,20 @@ impl KeyName {
         Ok(Self(trimmed.to_owned()))
     }
 
+    /// A name that was taken before, perhaps by an earlier version with fewer rules: whatever is no empty text.
+    pub fn kept(text: &str) -> Result<Self, KeyNameError> {
+        if text.is_empty() { Err(KeyNameError::Empty) } else { Ok(Self(text.to_owned())) }
+    }
+
     /// The name as it was given, trimmed.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What uniqueness compares: the name without case.
+    /// What uniqueness compares: the name without case, however its characters are composed.
     pub fn folded(&self) -> String {
-        self.0.to_lowercase()
+        folded(&self.0)
     }
-}
-
-/// Control characters, line and paragraph separators, zero-width and bidirectional formatting.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -129,5 +129,8 @@ mod tests {
         assert_eq!(KeyName::parse("a\u{202e}b"), Err(KeyNameError::Invisible));
         assert!(KeyName::parse(&"é".repeat(100)).is_ok());
         assert_eq!(KeyName::parse(&"é".repeat(101)), Err(KeyNameError::TooLong));
+        assert_eq!(KeyName::parse("\u{fe0f}"), Err(KeyNameError::Empty));
+        assert_eq!(KeyName::kept("a\u{202e}b").unwrap().as_str(), "a\u{202e}b");
+        assert_eq!(KeyName::kept(""), Err(KeyNameError::Empty));
     }
 }

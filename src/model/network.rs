@@ -1,5 +1,6 @@
 //! One network, and sets of networks flattened for matching.
 
+use super::quoted;
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -23,7 +24,7 @@ pub enum NetworkError {
     /// Neither an address nor a network.
     #[error("`{given}` is not an IP address or CIDR network such as `203.0.113.42` or `198.51.100.0/24`")]
     Malformed {
-        /// The text as given, cut at 64 characters.
+        /// The text as given, fit for a message.
         given: String,
     },
 }
@@ -31,14 +32,14 @@ pub enum NetworkError {
 impl Network {
     /// Parses one address or CIDR network.
     pub fn parse(text: &str) -> Result<Self, NetworkError> {
-        let malformed = || NetworkError::Malformed { given: text.chars().take(64).collect() };
+        let malformed = || NetworkError::Malformed { given: quoted(text) };
         let net: IpNet = match text.parse::<IpAddr>() {
             Ok(address) => IpNet::from(address),
             Err(_) => text.parse().map_err(|_| malformed())?,
         };
         let canonical = unmap(net).ok_or_else(malformed)?;
         if canonical.addr() != canonical.network() {
-            return Err(NetworkError::HostBits { given: text.to_owned(), proposed: Self(canonical.trunc()) });
+            return Err(NetworkError::HostBits { given: quoted(text), proposed: Self(canonical.trunc()) });
         }
         Ok(Self(canonical))
     }

@@ -1,5 +1,6 @@
 //! Operations of the API behind the gate, and the permissions that cover them.
 
+use super::quoted;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ impl PermissionName {
     pub fn parse(text: &str) -> Result<Self, PermissionNameError> {
         let sound =
             (1..=200).contains(&text.len()) && text.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-        if sound { Ok(Self(text.into())) } else { Err(PermissionNameError { given: text.chars().take(64).collect() }) }
+        if sound { Ok(Self(text.into())) } else { Err(PermissionNameError { given: quoted(text) }) }
     }
 
     /// The name as text.
@@ -82,7 +83,7 @@ pub struct OperationPatternError {
 impl OperationPattern {
     /// Parses `METHOD /path`. The template's own syntax is the catalogue's to judge.
     pub fn parse(text: &str) -> Result<Self, OperationPatternError> {
-        let error = || OperationPatternError { given: text.chars().take(80).collect() };
+        let error = || OperationPatternError { given: quoted(text) };
         let (method, path) = text.split_once(' ').ok_or_else(error)?;
         if !path.starts_with('/') || path.bytes().any(|b| b <= b' ' || b == 0x7f) {
             return Err(error());

@@ -1,5 +1,6 @@
 //! An instant, to the second: every lifetime in Portcullis compares at whole seconds.
 
+use super::quoted;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
@@ -14,13 +15,13 @@ pub enum TimestampError {
     /// Not an instant at all.
     #[error("`{given}` is not an RFC 3339 instant such as `2027-01-31T00:00:00Z`")]
     Malformed {
-        /// The text, cut at 64 characters.
+        /// The text, fit for a message.
         given: String,
     },
     /// An instant, but too early or too late.
     #[error("`{given}` is out of range: instants go from `{}` to `{}`", Timestamp::MIN, Timestamp::MAX)]
     OutOfRange {
-        /// The text, cut at 64 characters.
+        /// The text, fit for a message.
         given: String,
     },
 }
@@ -49,7 +50,7 @@ impl Timestamp {
 
     /// Parses RFC 3339 text; a fraction of a second is dropped, an offset is converted to UTC.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
-        let given = || text.chars().take(64).collect();
+        let given = || quoted(text);
         let Ok(instant) = text.parse::<jiff::Timestamp>() else {
             return Err(if is_beyond(text) {
                 TimestampError::OutOfRange { given: given() }

@@ -37,7 +37,7 @@ pub struct Person {
     pub id: MemberId,
     /// Where they are reached; unique in the store, ignoring case.
     pub email: Email,
-    /// What the first of their organizations calls them; may be empty.
+    /// What the first of their organizations that has a name for them calls them; may be empty.
     pub name: String,
     /// Whether they are an operator of the node.
     pub operator: bool,

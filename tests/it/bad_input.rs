@@ -210,12 +210,22 @@ fn names_that_play_tricks_are_refused() {
     let scene = Scene::start();
     let control = (0..0x20).chain(0x7f..0xa0);
     let formatting = [0x061c, 0x200b, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2060, 0x2066, 0x2069, 0xfeff];
-    for code in control.chain(formatting) {
+    let unseen = [0xad, 0x115f, 0x1160, 0x180e, 0x3164, 0xffa0, 0xfe00, 0xe0001, 0xe0061, 0xe007f, 0xe0100];
+    for code in control.chain(formatting).chain(unseen) {
         let odd = char::from_u32(code).unwrap();
         for name in [format!("a{odd}b"), format!("sales{odd}\u{5d0}\u{5d1}")] {
             let message = scene.assert_invalid(scene.create(&json!({"name": name})), "/name", "name_invalid");
             assert!(!message.contains(odd), "U+{code:04X} is echoed");
         }
+    }
+    for code in [0x061c, 0x200e, 0x200f, 0x202a, 0x202e, 0x2066, 0x2069] {
+        let odd = format!("to{}day", char::from_u32(code).unwrap());
+        scene.assert_invalid(scene.create(&json!({"description": odd})), "/description", "description_invalid");
+        let body = json!({"name": odd});
+        let edited = scene.node.control().send("PATCH", &format!("{KEYS}/{}", scene.key), &body).unwrap();
+        scene.assert_invalid(edited, "/name", "name_invalid");
+        let organization = scene.node.control().send("PUT", "/v1/organizations/other", &body).unwrap();
+        scene.assert_invalid(organization, "/name", "name_invalid");
     }
     // Not text at all.
     for body in [&b"{\"name\":\"\xff\"}"[..], br#"{"name":"\ud800"}"#, b"{\"name\":\"a\nb\"}", b"\xef\xbb\xbf{}", b"{"]
@@ -223,6 +233,54 @@ fn names_that_play_tricks_are_refused() {
         let answer = scene.node.control().send_bytes("POST", KEYS, body).unwrap();
         scene.assert_refused(answer, 400, "malformed");
     }
+}
+
+#[test]
+fn names_that_look_alike_are_one_name() {
+    let scene = Scene::start();
+    let create = |name: &str| scene.create(&json!({"name": name}));
+    let made = create("Kärtchen ﬁle").expect(201).json();
+    assert_eq!(made["name"], "Kärtchen ﬁle");
+    for name in ["ka\u{308}rtchen file", "KÄRTCHEN\u{a0}FILE", "Ｋärtchen ﬁle"] {
+        assert_eq!(create(name).expect(409).json()["code"], "name_taken", "{name}");
+    }
+    let found = scene.node.control().get(&format!("{KEYS}?q=ka%CC%88rtchen%20f")).unwrap().expect(200).json();
+    assert_eq!(found["data"][0]["client_id"], made["client_id"]);
+}
+
+#[test]
+fn what_was_sent_is_told_without_its_tricks() {
+    let scene = Scene::start();
+    let tricks = "\u{0}\u{1b}[31m\u{202e}\u{2066}\u{e0041}\u{3164}";
+    let long = "x".repeat(5000);
+    for odd in [format!("2027-01-31T00:00:00Z{tricks}"), format!("{tricks}{long}")] {
+        for body in [
+            json!({"expires_at": odd}),
+            json!({"allowlist": {"networks": [odd]}}),
+            json!({"permissions": [odd]}),
+            json!({"preset": odd}),
+            json!({"permissions": null, "type": "legacy", "role": odd}),
+            json!({odd.as_str(): 1}),
+            json!({"allowlist": {odd.as_str(): 1, "platform": true}}),
+        ] {
+            assert_plain(&scene.create(&body).expect(422).body);
+        }
+        let encoded: String = odd.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        for query in [format!("{encoded}=1"), format!("limit=1&unused_since={encoded}"), format!("{encoded}&{encoded}")]
+        {
+            assert_plain(&scene.node.control().get(&format!("{KEYS}?{query}")).unwrap().expect(422).body);
+        }
+    }
+    let twice = "{\"a\u{202e}\":1,\"a\u{202e}\":2}";
+    assert_plain(&scene.node.control().send_bytes("POST", KEYS, twice.as_bytes()).unwrap().expect(400).body);
+}
+
+/// Nothing in it that nobody sees, and little of what was sent.
+#[track_caller]
+fn assert_plain(body: &[u8]) {
+    let text = String::from_utf8(body.to_vec()).unwrap();
+    assert!(!text.contains(portcullis::model::is_invisible) && !text.contains("\\u00"), "{text:?}");
+    assert!(text.len() < 1500, "{} bytes", text.len());
 }
 
 #[test]

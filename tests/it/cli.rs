@@ -7,6 +7,7 @@ mod node;
 mod offline;
 mod orgs;
 mod sessions;
+mod terminal;
 
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -296,6 +297,8 @@ fn usage_errors_exit_2() {
         &["keys", "rotate", "pcull_a", "--yes"],
         &["keys", "rotate", "pcull_a", "--yes", "--no-expiry", "--expires-in", "1d"],
         &["keys", "rotate", "pcull_a", "--yes", "--no-expiry", "--allow-any", "--allow", "10.0.0.1"],
+        &["keys", "rotate", "pcull_a", "--yes", "--no-expiry", "--allow-any", "--allow-file", "-"],
+        &["keys", "edit", "pcull_a", "--allow-any", "--allow-file", "-"],
         &["keys", "show", "../../status"],
         &["keys", "create", "--name", "x", "--without", "a"],
         &["keys", "edit", "pcull_a"],
@@ -555,21 +558,55 @@ fn invalid_input_is_shown_field_by_field() {
         {"pointer": "/allowlist/networks/0", "code": "network_invalid", "message": "`10.0.0.1/8` has host bits; \u{1b}[31mmeant `10.0.0.0/8`?"},
         {"pointer": "/expires_at", "code": "expiry_in_the_past", "message": ""}]});
     let stub = Stub::refusing(422, problem);
-    stub.run(&["keys", "create", "--name=x", "--org=acme", "--env=production"])
+    let create = ["keys", "create", "--name=x", "--org=acme", "--env=production"];
+    stub.run(&create)
         .exited(7)
         .says("  /allowlist/networks/0: `10.0.0.1/8` has host bits; \\u{1b}[31mmeant `10.0.0.0/8`?\n")
         .says("  /expires_at: expiry_in_the_past\n");
+    // One that the detail tells already is not told twice.
+    let problem = json!({"detail": "/name: too long", "code": "invalid",
+        "errors": [{"pointer": "/name", "code": "name_invalid", "message": "too long"}]});
+    let ran = Stub::refusing(422, problem).run(&create).exited(7);
+    assert_eq!(ran.stderr, "error: /name: too long (invalid)\n");
 }
 
 #[test]
 fn a_missing_token_is_told_where_to_find_one() {
-    let stub = Stub::refusing(401, json!({"detail": "sign in first", "code": "not_signed_in"}));
+    let stub = Stub::refusing(401, json!({"detail": "sign in first", "code": "not_authenticated"}));
     for args in [&["status"][..], &["keys", "list"]] {
         let ran = stub.command(args).ran().exited(4);
-        ran.says("PORTCULLIS_TOKEN").says("--token-file").says("`bootstrap-token` in its data_dir");
+        let ran = ran.says("portcullis login").says("PORTCULLIS_TOKEN").says("--token-file").says("--config FILE");
+        assert!(!ran.stderr.contains("--org"), "{}", ran.stderr);
     }
     assert!(stub.asked().iter().all(|asked| !asked.head.to_ascii_lowercase().contains("authorization")));
-    stub.run(&["status"]).exited(4).says("not accepted").says("bootstrap-token");
+    stub.run(&["status"]).exited(4).says("the token in PORTCULLIS_TOKEN counts no more").says("portcullis login");
+    let file = file_with("sesame");
+    let path = file.path().to_str().unwrap();
+    stub.run(&["status", "--token-file", path]).exited(4).says(&format!("the token in `{path}` counts no more"));
+}
+
+#[test]
+fn a_configuration_that_is_named_wins_over_an_exported_server() {
+    let stub = Stub::refusing(401, json!({"detail": "sign in first", "code": "not_authenticated"}));
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("portcullis.toml");
+    std::fs::create_dir_all(folder.path().join("data")).unwrap();
+    std::fs::create_dir_all(folder.path().join("tenants")).unwrap();
+    std::fs::write(&config, format!("[listeners.control]\nbind = [\"{}\"]\n", stub.address)).unwrap();
+    let status = || {
+        let mut command = portcullis(&["status", "--config", config.to_str().unwrap()]);
+        command.env("PORTCULLIS_SERVER", "http://127.0.0.1:1").ran().exited(4)
+    };
+    let ran = status().says("bootstrap-token` is not there").says("portcullis login");
+    ran.says(&format!("portcullis members token --operator --config {}", config.display()));
+    std::fs::write(folder.path().join("data/bootstrap-token"), "pcullo_x\n").unwrap();
+    status().says("bootstrap-token` counts no more");
+    assert!(stub.asked()[1].head.to_ascii_lowercase().contains("authorization: bearer pcullo_x\r\n"));
+    // Its token goes nowhere else.
+    let server = format!("http://{}", stub.address);
+    let ran = portcullis(&["status", "--server", &server, "--config", config.to_str().unwrap()]).ran().exited(4);
+    assert!(!ran.stderr.contains("bootstrap-token"), "{}", ran.stderr);
+    assert!(!stub.asked()[2].head.to_ascii_lowercase().contains("authorization"));
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn kill_dash_nine_two_hundred_times_loses_none_of_ten_thousand_changes() {
     eprintln!("{KILLS} kills in {:.1?}, slowest start {slowest:.1?}; {ledger}", began.elapsed());
     // Fewer would mean that hardly a kill met a change.
     assert!(ledger.cut_off > KILLS / 2, "only {} kills met a change", ledger.cut_off);
+    assert!(ledger.edited > CHANGES / 50 && ledger.others.policies > CHANGES / 50, "{ledger}");
 }
 
 /// The first start makes a database, a secret key, a signing key and a bootstrap token. Whichever of them a kill leaves

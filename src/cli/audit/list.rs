@@ -42,8 +42,7 @@ impl List {
         listing.show(context.json, "audit rows", headings, |row| {
             let [number, at, environment, address, count] =
                 ["number", "at", "environment", "address", "count"].map(|name| cell(row, name));
-            let [actor, target] = ["actor", "target"].map(|name| who(row, name));
-            Ok([number, at, actor, action(row), target, environment, address, count])
+            Ok([number, at, who(row, "actor"), action(row), target(row), environment, address, count])
         })
     }
 
@@ -68,12 +67,22 @@ fn action(row: &Value) -> String {
     }
 }
 
+/// What was changed; where a request was refused, which one.
+fn target(row: &Value) -> String {
+    let route = row.get("after").and_then(|after| after.get("route")).and_then(Value::as_str);
+    match (who(row, "target"), route) {
+        (target, Some(route)) if target == NOTHING => route.to_owned(),
+        (target, _) => target,
+    }
+}
+
 /// An actor or target: its kind, and its name where it has one, else its id.
 fn who(row: &Value, name: &str) -> String {
     let Some(whom) = row.get(name).filter(|whom| whom.is_object()) else { return NOTHING.to_owned() };
-    let named = [cell(whom, "name"), cell(whom, "id")].into_iter().find(|text| text != NOTHING && !text.is_empty());
-    match named {
-        Some(named) => format!("{} {named}", cell(whom, "type")),
-        None => cell(whom, "type"),
+    let kind = cell(whom, "type");
+    let mut names = [cell(whom, "name"), cell(whom, "id")].into_iter();
+    match names.find(|text| text != NOTHING && !text.is_empty() && *text != kind) {
+        Some(named) => format!("{kind} {named}"),
+        None => kind,
     }
 }

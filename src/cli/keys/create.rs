@@ -83,7 +83,7 @@ impl Create {
             ("role", text(self.role.as_deref())),
             ("may_grant", list(&self.may_grant)),
             ("expires_at", self.expiry.instant(now).map(|instant| json!(instant))),
-            ("allowlist", self.allowlist.field()),
+            ("allowlist", self.allowlist.field()?),
         ]))
     }
 

@@ -96,10 +96,9 @@ impl Digest {
         if let Some(instant) = self.expiry.instant(now) {
             let _ = writeln!(text, "expires_at = {instant}");
         }
-        let (networks, platform) = self.allowlist.parts();
-        if !networks.is_empty() || platform {
-            let networks = sound(networks)?;
-            let _ = writeln!(text, "allowlist = {{ networks = {}, platform = {platform} }}", list(networks));
+        if let Some((networks, platform)) = self.allowlist.parts()? {
+            let networks = list(sound(&networks)?);
+            let _ = writeln!(text, "allowlist = {{ networks = {networks}, platform = {platform} }}");
         }
         Ok(text)
     }

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 /// was changed by somebody else meanwhile. Its expiry changes by `keys rotate` alone.
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("change").multiple(true).required(true).args([
-    "name", "description", "permissions", "add_permissions", "remove_permissions", "allow", "allow_platform", "allow_any",
-    "may_grant", "no_may_grant",
+    "name", "description", "permissions", "add_permissions", "remove_permissions", "allow", "allow_file",
+    "allow_platform", "allow_any", "may_grant", "no_may_grant",
 ]))]
 pub(super) struct Edit {
     /// The key's client id
@@ -48,7 +48,7 @@ pub(super) struct Edit {
     allowlist: AllowlistArguments,
 
     /// Allow any address from now on
-    #[arg(long, conflicts_with_all = ["allow", "allow_platform"])]
+    #[arg(long, conflicts_with_all = ["allow", "allow_file", "allow_platform"])]
     allow_any: bool,
 
     /// A permission that it may give to other keys beyond its own; may be repeated, and replaces the list before
@@ -72,7 +72,7 @@ impl Edit {
             ("name", text(self.name.as_deref())),
             ("description", text(self.description.as_deref())),
             ("permissions", self.permissions(seen)?),
-            ("allowlist", if self.allow_any { Some(Value::Null) } else { self.allowlist.field() }),
+            ("allowlist", if self.allow_any { Some(Value::Null) } else { self.allowlist.field()? }),
             ("may_grant", if self.no_may_grant { Some(Value::Null) } else { list(&self.may_grant) }),
         ]))
     }

@@ -30,7 +30,7 @@ pub(super) struct Rotate {
     allowlist: AllowlistArguments,
 
     /// Allow any address from now on
-    #[arg(long, conflicts_with_all = ["allow", "allow_platform"])]
+    #[arg(long, conflicts_with_all = ["allow", "allow_file", "allow_platform"])]
     allow_any: bool,
 
     #[command(flatten)]
@@ -40,22 +40,23 @@ pub(super) struct Rotate {
 impl Rotate {
     pub(super) fn run(&self, context: &Context, now: Timestamp) -> Result<(), Failure> {
         let path = key_path(&context.environment, &self.id);
+        let body = self.body(now)?;
         let key = KeyObject::parse(&context.client.get(&path, &[])?)?;
         self.confirmation.ask(&format!(
             "Rotate `{}` ({}) in {}? Its old secret and every token made with it stop working at once.",
             key.name, self.id, context.environment
         ))?;
-        let rotated = context.client.post(&format!("{path}/rotate"), &self.body(now))?;
+        let rotated = context.client.post(&format!("{path}/rotate"), &body)?;
         print_key_with_secret(&rotated, context.json)
     }
 
     /// The expiry is always said, `null` for none; the allowlist only where it changes.
-    fn body(&self, now: Timestamp) -> Value {
+    fn body(&self, now: Timestamp) -> Result<Value, Failure> {
         let mut body = json!({"expires_at": self.expiry.instant(now)});
-        let allowlist = if self.allow_any { Some(Value::Null) } else { self.allowlist.field() };
+        let allowlist = if self.allow_any { Some(Value::Null) } else { self.allowlist.field()? };
         if let (Some(allowlist), Some(fields)) = (allowlist, body.as_object_mut()) {
             fields.insert("allowlist".to_owned(), allowlist);
         }
-        body
+        Ok(body)
     }
 }

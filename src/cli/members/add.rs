@@ -1,15 +1,15 @@
 //! `portcullis members add`.
 
 use super::Context;
-use super::object::{Role, print_invited};
+use super::object::{InvitationOption, Role};
 use crate::cli::body::{said, text};
 use crate::cli::failure::Failure;
 use serde_json::{Value, json};
 
 /// Add somebody to an organization, with an invitation if they have no password yet
 ///
-/// The invitation is printed once and good for seven days. Whoever holds it sets the password: `portcullis login
-/// --invitation-file FILE`.
+/// The invitation is printed once, or goes to a file, and is good for seven days. Whoever holds it sets the password:
+/// `portcullis login --invitation-file FILE`.
 #[derive(clap::Args)]
 pub(super) struct Add {
     /// Their email address, by which they sign in
@@ -27,11 +27,14 @@ pub(super) struct Add {
     /// They may also run the node: reload, drain, organizations, signing keys (operators only)
     #[arg(long)]
     operator: bool,
+
+    #[command(flatten)]
+    invitation: InvitationOption,
 }
 
 impl Add {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
-        print_invited(&context.client.post(&context.path(""), &self.body())?, context.json)
+        self.invitation.print(context.client.post(&context.path(""), &self.body())?, context.json)
     }
 
     fn body(&self) -> Value {

@@ -1,7 +1,7 @@
 //! `portcullis members invite`.
 
 use super::Context;
-use super::object::{MemberName, print_invited};
+use super::object::{InvitationOption, MemberName};
 use crate::cli::failure::Failure;
 use serde_json::json;
 
@@ -11,11 +11,14 @@ pub(super) struct Invite {
     /// The member: id or email address
     #[arg(value_name = "MEMBER", value_parser = MemberName::parse)]
     member: MemberName,
+
+    #[command(flatten)]
+    invitation: InvitationOption,
 }
 
 impl Invite {
     pub(super) fn run(&self, context: &Context) -> Result<(), Failure> {
         let path = format!("{}/invitation", self.member.path(context)?);
-        print_invited(&context.client.post(&path, &json!({}))?, context.json)
+        self.invitation.print(context.client.post(&path, &json!({}))?, context.json)
     }
 }

@@ -3,8 +3,10 @@
 use super::Context;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::listing::Listing;
-use crate::cli::output::{cell, facts, note, print, print_json};
+use crate::cli::output::{NOTHING, cell, facts, note, print, print_json};
+use crate::cli::secret_file;
 use serde_json::Value;
+use std::path::PathBuf;
 
 /// A role in an organization.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -106,19 +108,42 @@ pub(super) fn print_member(member: &Value, json: bool) -> Result<(), Failure> {
     let invitation = [("invitation", "invitation"), ("valid until", "invitation_expires_at")];
     let said = invitation.into_iter().filter(|(_, name)| member.get(name).is_some_and(|value| !value.is_null()));
     rows.extend(said.map(|(label, name)| (label, cell(member, name))));
-    // An answer about an invitation alone says nothing of the rest.
-    rows.retain(|(label, value)| *label == "id" || value != crate::cli::output::NOTHING);
+    rows.retain(|(_, value)| !value.is_empty() && value != NOTHING);
     print(&facts(&rows))
 }
 
-/// Prints a member together with the invitation that was just made, if one was.
-pub(super) fn print_invited(member: &Value, json: bool) -> Result<(), Failure> {
-    print_member(member, json)?;
-    if member.get("invitation").is_some_and(Value::is_string) {
-        note("warning: the invitation is shown this once and never again; hand it over on a private way");
-        note("next: portcullis login --invitation-file FILE sets a password and signs in");
+/// `--save`, for an invitation.
+#[derive(clap::Args)]
+pub(super) struct InvitationOption {
+    /// Write the invitation to this file (mode 0600) instead of printing it
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+}
+
+impl InvitationOption {
+    /// Prints a member, with the invitation that was just made unless it goes to a file.
+    pub(super) fn print(&self, mut member: Value, json: bool) -> Result<(), Failure> {
+        let invitation = member.get("invitation").and_then(Value::as_str).map(str::to_owned);
+        if let (Some(path), Some(invitation)) = (&self.save, &invitation) {
+            secret_file::replace("--save", path, invitation)?;
+            if let Some(fields) = member.as_object_mut() {
+                fields.remove("invitation");
+            }
+        }
+        print_member(&member, json)?;
+        match (&self.save, &invitation) {
+            (None, Some(_)) => {
+                note("warning: the invitation is shown this once and never again; hand it over in private");
+                note("next, for whoever gets it: portcullis login --invitation-file FILE");
+            }
+            (Some(path), Some(_)) => {
+                let path = path.display();
+                note(&format!("next, for whoever gets that file: portcullis login --invitation-file {path}"));
+            }
+            (_, None) => note("no invitation was made: they have a password, or were invited elsewhere"),
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -74,6 +74,10 @@ impl Token {
             (false, None) => print(&token)?,
             (false, Some(path)) => print(&facts(&[("token", path.display().to_string())]))?,
         }
+        match made.get("expires_at").and_then(Value::as_str) {
+            Some(expires) => note(&format!("it ends {expires}; a script shows it by PORTCULLIS_TOKEN or --token-file")),
+            None => note("the operator token before it has ended; this one ends when an owner signs in"),
+        }
         if self.save.is_none() {
             note("warning: the token is shown this once and never again; store it now");
         }

@@ -12,7 +12,7 @@ use crate::cli::output::{cell, note, print_json};
 pub(super) struct TokenRemove {
     /// The token's id, as `members tokens` lists it
     #[arg(value_name = "TOKEN_ID", value_parser = plain_id)]
-    token: String,
+    id: String,
 
     /// Whose: id or email address [default: your own]
     #[arg(long, value_name = "MEMBER", value_parser = MemberName::parse)]
@@ -29,11 +29,11 @@ impl TokenRemove {
             None => own_path(context)?,
         };
         let tokens = Listing::whole(&context.client, &format!("{member}/tokens"))?.data;
-        let seen = tokens.into_iter().find(|token| cell(token, "id") == self.token);
-        let seen = seen.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no token `{}`", self.token)))?;
-        let named = format!("`{}` ({})", cell(&seen, "name"), self.token);
+        let seen = tokens.into_iter().find(|token| cell(token, "id") == self.id);
+        let seen = seen.ok_or_else(|| Failure::new(Exit::NotFound, format!("there is no token `{}`", self.id)))?;
+        let named = format!("`{}` ({})", cell(&seen, "name"), self.id);
         self.confirmation.ask(&format!("End the token {named}? What uses it stops working at once."))?;
-        context.client.delete(&format!("{member}/tokens/{}", self.token))?;
+        context.client.delete(&format!("{member}/tokens/{}", self.id))?;
         if context.json {
             return print_json(&seen);
         }

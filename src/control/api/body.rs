@@ -5,9 +5,9 @@ mod people;
 
 use super::answer::Refusal;
 use super::{BodyLimit, OPEN_BODY, Shared};
-use crate::control::field::{FieldErrors, escape};
+use crate::control::field::{FieldErrors, pointer};
 use crate::control::{AllowlistDraft, EditDraft, ExplainDraft, KeyDraft, OrganizationDraft, RotationDraft};
-use crate::model::{MAX_VALUES, Unread, strict_json};
+use crate::model::{MAX_VALUES, Unread, quoted, strict_json};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -293,11 +293,11 @@ impl Fields {
         let known: Vec<String> = self.known.iter().map(|name| format!("`{name}`")).collect();
         let known = if known.is_empty() { "no fields".to_owned() } else { known.join(", ") };
         for name in self.members.keys() {
-            let pointer = format!("{}/{}", self.at, escape(name));
+            let pointer = pointer(&self.at, name);
             if immutable.contains(&name.as_str()) {
                 self.errors.add(pointer, "field_immutable", "this cannot be changed here");
             } else {
-                let message = format!("there is no such field; this takes {known}");
+                let message = format!("there is no field `{}`; this takes {known}", quoted(name));
                 self.errors.add(pointer, "field_unknown", message);
             }
         }

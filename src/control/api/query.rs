@@ -3,9 +3,9 @@
 
 use super::answer::Refusal;
 use super::schema::KeyType;
-use crate::control::field::{FieldErrors, escape, quote};
+use crate::control::field::{FieldErrors, pointer};
 use crate::control::{KeyQuery, ListPlace};
-use crate::model::{ClientId, KeyStatus, Timestamp};
+use crate::model::{ClientId, KeyStatus, Timestamp, quoted};
 use crate::store::AuditFilter;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -205,9 +205,9 @@ fn each(query: &str, known: &[&str], mut read: impl FnMut(&str, &str) -> Result<
     let mut errors = FieldErrors::default();
     let mut seen = HashSet::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        let pointer = format!("/{}", escape(&name));
+        let pointer = pointer("", &name);
         if !seen.insert(name.to_string()) {
-            errors.add(pointer, "parameter_repeated", format!("`{}` comes twice", quote(&name)));
+            errors.add(pointer, "parameter_repeated", format!("`{}` comes twice", quoted(&name)));
             continue;
         }
         let read = if known.contains(&&*name) { read(&name, &value) } else { Err(Wrong::unknown(known)) };

@@ -6,9 +6,8 @@ use super::auth::{Anybody, Asked, bearer};
 use super::bodies::SignIn;
 use super::body::Body;
 use super::document::{refusals, tag};
-use super::schema::MemberName;
 use crate::control::{Caller, SignedIn};
-use crate::model::{Actor, Email, Identifier, MemberId, MemberRole, Timestamp};
+use crate::model::{Actor, Email, Identifier, MemberId, MemberRole, Revision, Timestamp};
 use crate::store::Person;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -100,14 +99,28 @@ pub(super) struct SessionObject<'a> {
 struct PersonObject<'a> {
     id: &'a MemberId,
     email: &'a Email,
-    /// What the first of their organizations calls them; may be empty.
-    #[schema(value_type = MemberName)]
+    /// What the first of their organizations that has a name for them calls them; may be empty.
     name: &'a str,
+    /// Whether they are an operator of the node.
+    operator: bool,
+    has_password: bool,
+    created_at: Timestamp,
+    last_sign_in_at: Option<Timestamp>,
+    revision: Revision,
 }
 
 impl<'a> PersonObject<'a> {
     fn new(person: &'a Person) -> Self {
-        Self { id: &person.id, email: &person.email, name: &person.name }
+        Self {
+            id: &person.id,
+            email: &person.email,
+            name: &person.name,
+            operator: person.operator,
+            has_password: person.has_password,
+            created_at: person.created_at,
+            last_sign_in_at: person.last_sign_in_at,
+            revision: person.revision,
+        }
     }
 }
 

@@ -95,7 +95,7 @@ pub(super) async fn person(reader: &mut SqliteConnection, id: &str) -> Result<Op
         return Ok(None);
     };
     let rows: Vec<(String, String, String)> = sqlx::query_as(ROLES).bind(&id).fetch_all(reader).await.map_err(fault)?;
-    let name = rows.first().map_or_else(String::new, |(_, _, name)| name.clone());
+    let name = rows.iter().map(|(_, _, name)| name).find(|name| !name.is_empty()).cloned().unwrap_or_default();
     let roles: Result<Vec<_>, StoreError> = rows
         .into_iter()
         .map(|(organization, held, _)| {

@@ -82,7 +82,7 @@ pub(super) fn api_key(row: &SqliteRow) -> Result<ApiKey, StoreError> {
             organization: record.parsed("organization", Identifier::parse)?,
             environment: record.parsed("environment", Identifier::parse)?,
         },
-        name: record.parsed("name", KeyName::parse)?,
+        name: record.parsed("name", KeyName::kept)?,
         description: record.get("description")?,
         kind: kind(&record)?,
         may_grant: record.parsed_list("may_grant", PermissionName::parse)?.unwrap_or_default(),

@@ -14,13 +14,19 @@ fn row(number: u64, code: Value) -> Value {
 
 #[test]
 fn rows_are_a_table_or_json() {
-    let rows = json!([row(2, json!("name_taken")), row(1, Value::Null)]);
+    let mut refused = row(3, json!("not_allowed"));
+    refused["action"] = "refused".into();
+    refused["actor"] = json!({"type": "operator", "id": null, "name": "operator"});
+    refused["target"] = Value::Null;
+    refused["after"] = json!({"route": "GET /v1/x"});
+    let rows = json!([refused, row(2, json!("name_taken")), row(1, Value::Null)]);
     let listing = json!({"data": rows, "next_cursor": null});
     let stub = Stub::routes([("GET /v1/organizations/acme/audit?limit=100", 200, listing.clone())]);
     let ran = stub.run(&["audit", "list", "--org=acme"]).exited(0);
     assert_eq!(
         ran.stdout,
         "NUMBER  AT                    ACTOR       ACTION                   TARGET       ENVIRONMENT  ADDRESS    COUNT\n\
+         3       2026-01-01T00:00:00Z  operator    refused (not_allowed)    GET /v1/x    production   127.0.0.1  1\n\
          2       2026-01-01T00:00:00Z  member Ada  key.create (name_taken)  key nightly  production   127.0.0.1  1\n\
          1       2026-01-01T00:00:00Z  member Ada  key.create               key nightly  production   127.0.0.1  1\n"
     );

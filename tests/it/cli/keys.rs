@@ -28,6 +28,38 @@ fn edit_sends_what_was_said_under_the_revision_it_saw() {
 }
 
 #[test]
+fn an_allowlist_comes_from_a_file_or_from_stdin() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("office.txt");
+    std::fs::write(&file, "# office\n203.0.113.42\n\n2001:db8::/32 # branch\n").unwrap();
+    let from_file = format!("--allow-file={}", file.display());
+    let networks = json!(["10.0.0.1", "203.0.113.42", "2001:db8::/32"]);
+    for (command, sent) in [
+        (&["keys", "create", "--name=x"][..], format!("POST {KEYS}")),
+        (&["keys", "edit", "pcull_a"], format!("PATCH {KEYS}/pcull_a")),
+        (&["keys", "rotate", "pcull_a", "--yes", "--no-expiry"], format!("POST {KEYS}/pcull_a/rotate")),
+    ] {
+        let stub = Stub::content();
+        stub.run(&[command, &["--allow=10.0.0.1", &from_file, "--allow-platform"]].concat()).exited(0);
+        assert_eq!(stub.only(&sent).json()["allowlist"], json!({"networks": networks, "platform": true}));
+    }
+    let stub = Stub::content();
+    let mut command = stub.command(&["keys", "edit", "pcull_a", "--allow-file=-"]);
+    command.env("PORTCULLIS_TOKEN", "sesame");
+    super::fed(command, "::1\n").exited(0);
+    let sent = stub.only(&format!("PATCH {KEYS}/pcull_a")).json();
+    assert_eq!(sent, json!({"allowlist": {"networks": ["::1"], "platform": false}}));
+
+    std::fs::write(&file, "::1\n198.51.100.7/24\nhere\n").unwrap();
+    let stub = Stub::content();
+    let ran = stub.run(&["keys", "rotate", "pcull_a", "--yes", "--no-expiry", &from_file]).exited(7);
+    ran.says("2 lines are wrong").says("line 2: `198.51.100.7/24`").says("198.51.100.0/24").says("line 3: `here`");
+    std::fs::write(&file, "# nobody\n").unwrap();
+    stub.run(&["keys", "edit", "pcull_a", &from_file]).exited(7).says("no address");
+    assert!(stub.asked().iter().all(|asked| asked.method == "GET"));
+}
+
+#[test]
 fn a_preset_is_adjusted_and_what_came_out_is_sent() {
     let sent = |flags: &[&str]| {
         let stub = Stub::content();

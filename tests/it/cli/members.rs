@@ -77,10 +77,27 @@ fn an_invitation_is_printed_once_with_a_warning() {
 }
 
 #[test]
+fn an_invitation_may_go_to_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("invitation");
+    let path = file.to_str().unwrap();
+    for args in [&["add", "ada@example.com", "--role=admin"][..], &["invite", "mbr_a"]] {
+        for flags in [&[][..], &["--json"]] {
+            let ran = run(&stub(), &[args, &["--save", path], flags].concat()).exited(0);
+            let ran = ran.says(&format!("portcullis login --invitation-file {path}"));
+            assert!(!ran.stdout.contains("pculli_x") && !ran.stderr.contains("pculli_x"));
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), "pculli_x\n");
+            assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+}
+
+#[test]
 fn somebody_who_has_a_password_is_not_invited() {
     let stub = Stub::routes([("POST /v1/organizations/acme/members", 201, ada())]);
     let ran = run(&stub, &["add", "ada@example.com", "--role=none", "--operator"]).exited(0);
-    assert!(!ran.stdout.contains("invitation") && ran.stderr.is_empty(), "{} {}", ran.stdout, ran.stderr);
+    assert!(!ran.stdout.contains("invitation"), "{}", ran.stdout);
+    ran.says("no invitation was made");
     let sent = stub.only(&format!("POST {MEMBERS}")).json();
     assert_eq!(sent, json!({"email": "ada@example.com", "role": "none", "operator": true}));
 }
@@ -148,6 +165,7 @@ fn tokens_are_listed_and_ended() {
     ran.shows("tok1  nightly  2026-04-01T00:00:00Z  2026-01-01T00:00:00Z  -");
     run(&stub, &["token-remove", "tok1"]).exited(2).says("--yes");
     run(&stub, &["token-remove", "tok1", "--yes"]).exited(0).says("ended the token `nightly`");
+    assert!(stub.asked().iter().all(|asked| asked.head.to_ascii_lowercase().contains("authorization: bearer sesame")));
     let ran = run(&stub, &["token-remove", "tok1", "--member=ada@example.com", "--yes", "--json"]).exited(0);
     assert_eq!(ran.json(), token());
     run(&stub, &["token-remove", "tok2", "--yes"]).exited(3).says("tok2");

@@ -1,4 +1,4 @@
-//! Changes of the organization itself: a policy, and members. A node that has no routes for them makes none.
+//! Changes of the organization itself: a policy, and members where the node has routes for them.
 
 use crate::process::{Control, Dice};
 use serde_json::{Value, json};
@@ -23,34 +23,32 @@ pub(super) enum Other {
 /// What we were told.
 #[derive(Default)]
 pub(super) struct Others {
-    policies: bool,
     members: bool,
     block_legacy_keys: bool,
     /// Id to role.
     roles: BTreeMap<String, String>,
     made: u64,
+    /// Those of them that changed a policy.
+    pub(super) policies: u64,
 }
 
 impl Others {
-    /// Which changes this node knows.
+    /// Whether this node has members.
     pub(super) fn look_around(&mut self, control: &mut Control) {
-        let known = |status: u16| !matches!(status, 404 | 405);
-        self.policies = known(control.send("PATCH", ORGANIZATION, &json!({})).unwrap().status);
-        self.members = known(control.get(MEMBERS).unwrap().status);
+        self.members = control.get(MEMBERS).unwrap().status != 404;
     }
 
-    pub(super) fn choose(&self, number: u64, dice: &mut Dice) -> Option<Other> {
-        let policy = || Other::BlockLegacyKeys(!self.block_legacy_keys);
-        if !self.members || (self.policies && dice.below(3) == 0) {
-            return self.policies.then(policy);
+    pub(super) fn choose(&self, number: u64, dice: &mut Dice) -> Other {
+        if !self.members || dice.below(3) == 0 {
+            return Other::BlockLegacyKeys(!self.block_legacy_keys);
         }
         let ids: Vec<&String> = self.roles.keys().collect();
         if ids.is_empty() || dice.below(2 * SOME) >= ids.len() + SOME / 2 {
-            return Some(Other::AddMember(format!("member-{number}@example.com")));
+            return Other::AddMember(format!("member-{number}@example.com"));
         }
         let id = ids[dice.below(ids.len())].clone();
         let change = dice.below(2) == 0;
-        Some(if change { Other::ChangeRole(id, ROLES[dice.below(ROLES.len())]) } else { Other::RemoveMember(id) })
+        if change { Other::ChangeRole(id, ROLES[dice.below(ROLES.len())]) } else { Other::RemoveMember(id) }
     }
 
     /// One change; an error is the kill.
@@ -65,6 +63,7 @@ impl Others {
                 let body = json!({"policies": {"block_legacy_keys": block}});
                 control.send("PATCH", ORGANIZATION, &body)?.expect(200);
                 self.block_legacy_keys = *block;
+                self.policies += 1;
             }
             Other::ChangeRole(id, role) => {
                 control.send("PATCH", &format!("{MEMBERS}/{id}"), &json!({"role": role}))?.expect(200);
@@ -116,9 +115,7 @@ impl Others {
 
     #[track_caller]
     pub(super) fn compare(&self, control: &mut Control) {
-        if self.policies {
-            assert_eq!(blocked(control), self.block_legacy_keys);
-        }
+        assert_eq!(blocked(control), self.block_legacy_keys);
         if self.members {
             let shown = members(control);
             let text = |member: &Value, name: &str| member[name].as_str().unwrap().to_owned();
@@ -130,7 +127,7 @@ impl Others {
 
 impl fmt::Display for Others {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} changes of policies and members", self.made)
+        write!(f, "{} changes of policies, {} of members", self.policies, self.made - self.policies)
     }
 }
 
