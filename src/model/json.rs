@@ -6,23 +6,23 @@ use std::fmt;
 
 /// The most values of one document, arrays and objects and all that is in them: a value takes more room here than on
 /// the wire. The longest list that anything takes has 100000.
-pub const MAX_VALUES: usize = 250_000;
+pub const MAX_JSON_VALUES: usize = 250_000;
 
 /// Why a document was not read.
 #[derive(Debug)]
-pub enum Unread {
+pub enum UnreadJson {
     /// It is not JSON; where, and why.
     Malformed(serde_json::Error),
-    /// More than [`MAX_VALUES`].
+    /// More than [`MAX_JSON_VALUES`].
     TooManyValues,
 }
 
 /// Parses a whole document. Errors say line and column; nesting is bounded by serde_json (128).
-pub fn strict_json(text: &[u8]) -> Result<Value, Unread> {
-    let mut room = MAX_VALUES;
+pub fn strict_json(text: &[u8]) -> Result<Value, UnreadJson> {
+    let mut room = MAX_JSON_VALUES;
     let mut reader = serde_json::Deserializer::from_slice(text);
     let value = Strict { room: &mut room }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-    value.map_err(|error| if room == 0 { Unread::TooManyValues } else { Unread::Malformed(error) })
+    value.map_err(|error| if room == 0 { UnreadJson::TooManyValues } else { UnreadJson::Malformed(error) })
 }
 
 struct Strict<'r> {
@@ -115,7 +115,7 @@ mod tests {
 
     fn words(text: &str) -> String {
         match strict_json(text.as_bytes()) {
-            Err(Unread::Malformed(error)) => error.to_string(),
+            Err(UnreadJson::Malformed(error)) => error.to_string(),
             other => panic!("{other:?}"),
         }
     }
@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn values_are_bounded() {
         let of = |values: usize| format!("[[{}],1]", vec!["{}"; values - 3].join(","));
-        assert!(strict_json(of(MAX_VALUES).as_bytes()).is_ok());
-        assert!(matches!(strict_json(of(MAX_VALUES + 1).as_bytes()), Err(Unread::TooManyValues)));
+        assert!(strict_json(of(MAX_JSON_VALUES).as_bytes()).is_ok());
+        assert!(matches!(strict_json(of(MAX_JSON_VALUES + 1).as_bytes()), Err(UnreadJson::TooManyValues)));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use environment::{
     UpstreamUrl,
 };
 pub use hex::hex;
-pub use json::{MAX_VALUES, Unread, strict_json};
+pub use json::{MAX_JSON_VALUES, UnreadJson, strict_json};
 pub use live::{
     CoveredOperation, EnvironmentIndex, EnvironmentPolicy, Holding, KeyEnded, LiveAllowlist, LiveKey, PermissionIndex,
     PermissionSet, RoleIndex,

@@ -6,6 +6,7 @@ mod members;
 mod node;
 mod offline;
 mod orgs;
+mod people;
 mod sessions;
 mod terminal;
 

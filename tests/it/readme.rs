@@ -20,6 +20,8 @@ enum Held {
     Serve,
     /// Run against the node, in one shell.
     Call,
+    /// The same; it asks for a password, which comes from a file here.
+    SignIn,
 }
 
 /// Every command in the README, by how it starts.
@@ -37,6 +39,11 @@ const KNOWN: &[(&str, Held)] = &[
     ("TOKEN=$(portcullis token ", Held::Call),
     ("curl -i -H \"Authorization: Bearer $TOKEN\" ", Held::Call),
     ("portcullis keys revoke ", Held::Call),
+    ("portcullis members add ", Held::Call),
+    ("export PORTCULLIS_TOKEN=$(portcullis login ", Held::SignIn),
+    ("portcullis orgs set ", Held::Call),
+    ("portcullis members token ", Held::Call),
+    ("portcullis audit ", Held::Call),
 ];
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -151,11 +158,23 @@ fn the_own_api_walk_works_as_written() {
         wait_for(address.parse().unwrap(), &mut node.0);
     }
     // What `curl -i` shows ends without a line end: one of our own between two answers.
-    let script = here(&lines(Held::Call).join("\necho\n"));
-    let shown = succeeds(&shell(folder.path(), &script).output().unwrap(), &script);
+    std::fs::write(folder.path().join("password"), "correct horse battery staple\n").unwrap();
+    let calls = commands().into_iter().filter_map(|(line, held)| match held {
+        Held::Call => Some(line),
+        Held::SignIn => Some(line.replacen("login ", "login --password-file password ", 1)),
+        Held::Make(_) | Held::Cargo | Held::Prepare | Held::Serve => None,
+    });
+    let script = here(&calls.collect::<Vec<_>>().join("\necho\n"));
+    let mut shell = shell(folder.path(), &script);
+    // Where commands ask when nothing is said.
+    let shown = succeeds(&shell.env("PORTCULLIS_SERVER", here("http://127.0.0.1:9080")).output().unwrap(), &script);
     let statuses: Vec<&str> = shown.lines().filter(|line| line.starts_with("HTTP/1.1 ")).collect();
     assert!(statuses[0].contains(" 200") && statuses[1].contains(" 401") && statuses.len() == 2, "{shown}");
     assert!(shown.contains("hello from upstream") && shown.contains("key_revoked"), "{shown}");
+    assert!(shown.contains("max key lifetime   90d") && shown.contains("member ada@example.com"), "{shown}");
+    for file in ["ada.invitation", "bob.invitation", "nightly.token"] {
+        assert!(folder.path().join(file).is_file(), "{file}");
+    }
 }
 
 #[test]

@@ -7,8 +7,9 @@ use super::answer::Refusal;
 use super::{BodyLimit, OPEN_BODY, Shared};
 use crate::control::field::{FieldErrors, pointer};
 use crate::control::{AllowlistDraft, EditDraft, ExplainDraft, KeyDraft, OrganizationDraft, RotationDraft};
-use crate::model::{MAX_VALUES, Unread, quoted, strict_json};
+use crate::model::{MAX_JSON_VALUES, UnreadJson, quoted, strict_json};
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
@@ -28,9 +29,10 @@ pub(super) struct Body {
 impl FromRequest<Shared> for Body {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, _: &Shared) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &Shared) -> Result<Self, Refusal> {
         let is_json = is_json(request.headers());
-        let bytes = read(request).await?;
+        let limit = request.extensions().get::<BodyLimit>().map_or(OPEN_BODY.words, |limit| limit.words);
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection, limit))?;
         if bytes.is_empty() {
             return Ok(Self { members: None, bytes });
         }
@@ -40,27 +42,28 @@ impl FromRequest<Shared> for Body {
         match strict_json(&bytes) {
             Ok(Value::Object(members)) => Ok(Self { members: Some(members), bytes }),
             Ok(_) => Err(Refusal::malformed("a request body is a JSON object")),
-            Err(Unread::TooManyValues) => Err(Refusal::body_too_large(&format!("{MAX_VALUES} values"))),
-            Err(Unread::Malformed(error)) => Err(Refusal::malformed(format!("the body is not JSON: {error}"))),
+            Err(UnreadJson::TooManyValues) => Err(Refusal::body_too_large(&format!("{MAX_JSON_VALUES} values"))),
+            Err(UnreadJson::Malformed(error)) => Err(Refusal::malformed(format!("the body is not JSON: {error}"))),
         }
     }
 }
 
 /// Waits for the body to be there, whole and within its bounds; the request is then the same, without a wait in it.
 pub(super) async fn whole(request: Request) -> Result<Request, Refusal> {
+    let limit = request.extensions().get::<BodyLimit>().map_or(OPEN_BODY.words, |limit| limit.words);
     let (parts, body) = request.into_parts();
-    let arriving = read(Request::from_parts(parts.clone(), body));
+    let arriving = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
     let late = |_| Refusal::malformed("the request body took too long to arrive");
-    let bytes = tokio::time::timeout(ARRIVAL, arriving).await.map_err(late)??;
+    let arrived = tokio::time::timeout(ARRIVAL, arriving).await.map_err(late)?;
+    let bytes = arrived.map_err(|rejection| unread(&rejection, limit))?;
     Ok(Request::from_parts(parts, bytes.into()))
 }
 
-async fn read(request: Request) -> Result<Bytes, Refusal> {
-    let limit = request.extensions().get::<BodyLimit>().map_or(OPEN_BODY.words, |limit| limit.words);
-    Bytes::from_request(request, &()).await.map_err(|rejection| match rejection.status() {
+fn unread(rejection: &BytesRejection, limit: &str) -> Refusal {
+    match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::body_too_large(limit),
         _ => Refusal::malformed("the request body did not arrive whole"),
-    })
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

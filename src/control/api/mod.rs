@@ -62,6 +62,7 @@ pub fn router(control: Arc<Control>) -> Router {
     guarded
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())
         .route_layer(from_fn_with_state(Arc::clone(&control), auth::require))
+        // Around the check: it reads the body once the caller is known.
         .route_layer((DefaultBodyLimit::max(GUARDED_BODY.bytes), Extension(GUARDED_BODY)))
         .merge(open.method_not_allowed_fallback(async || Refusal::method_not_allowed()))
         .merge(

@@ -1,10 +1,14 @@
 //! Commands on a terminal (a pseudoterminal, by python3): prompts, questions and progress.
 
-use super::{Ran, Stub, answering_once, file_with, happy};
+use super::{Ran, Stub, file_with, happy, portcullis, read_request};
 use serde_json::{Value, json};
+use std::io::Write;
+use std::net::TcpListener;
 use std::process::Command;
+use std::time::Duration;
 
 const DRIVER: &str = include_str!("terminal.py");
+const ROW: &str = "{\"number\": 1}\n";
 const PASSWORD: &str = "correct horse battery staple";
 
 /// What is asked, what is answered, and whether the answer must not be seen.
@@ -73,19 +77,31 @@ fn only_a_yes_is_a_yes() {
     }
 }
 
+/// A log of one row that takes its time, so that there is something to wait for.
+fn slow_log() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        read_request(&stream).unwrap();
+        write!(stream, "HTTP/1.1 200 X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", ROW.len()).unwrap();
+        std::thread::sleep(Duration::from_secs(1));
+        stream.write_all(ROW.as_bytes()).unwrap();
+    });
+    format!("http://{address}")
+}
+
 #[test]
 fn progress_is_shown_beside_data_and_not_among_it() {
-    let row = "{\"number\": 1}\n";
-    let answer = format!("HTTP/1.1 200 X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{row}", row.len());
     let file = file_with("");
-    let export = |server: &str| super::portcullis(&["audit", "export", "--node", "--server", server]);
+    let server = slow_log();
+    let args = ["audit", "export", "--node", "--server"];
     let mut aside = Command::new("sh");
-    let command = export(&answering_once(answer.clone().into_bytes()));
     aside.args(["-c", "file=$1; shift; exec \"$@\" > \"$file\"", "sh"]).arg(file.path());
-    aside.arg(command.get_program()).args(command.get_args());
+    aside.arg(env!("CARGO_BIN_EXE_portcullis")).args(args).arg(&server);
     let ran = on_terminal(&aside, &[]).exited(0);
-    assert!(ran.stdout.contains(" rows "), "{:?}", ran.stdout);
-    assert_eq!(std::fs::read_to_string(file.path()).unwrap(), row);
-    let ran = on_terminal(&export(&answering_once(answer.into_bytes())), &[]).exited(0);
-    assert_eq!(ran.stdout, row);
+    assert!(ran.stdout.contains("0 rows "), "{:?}", ran.stdout);
+    assert_eq!(std::fs::read_to_string(file.path()).unwrap(), ROW);
+    let ran = on_terminal(&portcullis(&[&args[..], &[&slow_log()]].concat()), &[]).exited(0);
+    assert_eq!(ran.stdout, ROW);
 }

@@ -38,7 +38,7 @@ impl Node {
     }
 
     /// Adds somebody who then signs in; the member's path and the session's token.
-    fn sign_up(&self, email: &str, role: &str) -> (String, String) {
+    fn invited_member(&self, email: &str, role: &str) -> (String, String) {
         let (path, invitation) = self.invite(MEMBERS, &self.token, email, role);
         let session = self.take_up(&invitation).expect(201);
         (path, session["token"].as_str().unwrap().to_owned())
@@ -79,7 +79,7 @@ fn end(mut stream: TcpStream) -> String {
 #[test]
 fn nobody_keeps_a_right_by_sending_slowly() {
     let node = Node::start();
-    let (path, session) = node.sign_up("ada@acme.example", "admin");
+    let (path, session) = node.invited_member("ada@acme.example", "admin");
     let body = json!({"email": "eve@evil.example", "role": "admin"}).to_string();
     let slow = node.begin("POST", MEMBERS, &session, &body);
     let editing =
@@ -101,7 +101,7 @@ fn nobody_keeps_a_right_by_sending_slowly() {
 #[test]
 fn a_guessed_revision_is_no_way_to_a_key_that_became_a_management_key() {
     let node = Node::start();
-    let (_, editor) = node.sign_up("ed@acme.example", "editor");
+    let (_, editor) = node.invited_member("ed@acme.example", "editor");
     let made = node.create(json!({"name": "plain"})).expect(201);
     let path = format!("{KEYS}/{}", made["client_id"].as_str().unwrap());
     let next = format!("\"{}\"", node.store_revision() + 1);
@@ -124,8 +124,8 @@ fn a_guessed_revision_is_no_way_to_a_key_that_became_a_management_key() {
 #[test]
 fn a_guessed_revision_is_no_way_to_a_member_who_became_an_owner() {
     let node = Node::start();
-    let (_, admin) = node.sign_up("ada@acme.example", "admin");
-    let (path, _) = node.sign_up("vic@acme.example", "viewer");
+    let (_, admin) = node.invited_member("ada@acme.example", "admin");
+    let (path, _) = node.invited_member("vic@acme.example", "viewer");
     let next = format!("\"{}\"", node.store_revision() + 2);
     node.store.delay.store(1500, Ordering::SeqCst);
     let answer = std::thread::scope(|scope| {
@@ -150,10 +150,10 @@ fn an_invitation_to_one_organization_is_no_way_into_another() {
     node.send("PUT", "/v1/organizations/globex", &json, r#"{"name":"Globex"}"#).expect(201);
     let globex = "/v1/organizations/globex/members";
     // Mallory looks after acme alone, and keeps an invitation that somebody else was meant to get.
-    let (_, mallory) = node.sign_up("mallory@acme.example", "admin");
+    let (_, mallory) = node.invited_member("mallory@acme.example", "admin");
     let (path, invitation) = node.invite(MEMBERS, &mallory, "vic@acme.example", "viewer");
     // Grace looks after both, and adds that somebody to globex.
-    let (_, grace) = node.sign_up("grace@acme.example", "admin");
+    let (_, grace) = node.invited_member("grace@acme.example", "admin");
     node.invite(globex, &node.token, "grace@acme.example", "admin");
     let added = node.ask("POST", globex, &grace, &json!({"email": "vic@acme.example", "role": "admin"})).expect(201);
     let revision = node.store_revision();
@@ -194,7 +194,7 @@ fn forged_bootstrap_tokens_do_not_keep_changes_waiting() {
 #[test]
 fn a_store_that_is_away_counts_against_nobody() {
     let node = Node::start();
-    let (_, _) = node.sign_up("ada@acme.example", "viewer");
+    let (_, _) = node.invited_member("ada@acme.example", "viewer");
     let sign_in = || {
         let body = json!({"email": "ada@acme.example", "password": PASSWORD}).to_string();
         node.send_bare("POST", "/v1/sessions", &[("content-type", "application/json")], &body)
@@ -210,7 +210,7 @@ fn a_store_that_is_away_counts_against_nobody() {
 #[test]
 fn a_short_token_makes_no_longer_one() {
     let node = Node::start();
-    let (path, session) = node.sign_up("ada@acme.example", "viewer");
+    let (path, session) = node.invited_member("ada@acme.example", "viewer");
     let tokens = format!("{path}/tokens");
     let soon = "2030-03-17T18:46:40Z";
     let short = node.ask("POST", &tokens, &session, &json!({"name": "short", "expires_at": soon})).expect(201);
@@ -241,7 +241,7 @@ fn a_row_that_says_two_things_is_no_row() {
 #[test]
 fn a_flood_of_strangers_hides_no_insider() {
     let node = Node::start();
-    let (_, viewer) = node.sign_up("vic@acme.example", "viewer");
+    let (_, viewer) = node.invited_member("vic@acme.example", "viewer");
     for number in 0..2000_u32 {
         let attempt = portcullis::control::Attempt {
             organization: None,
@@ -281,7 +281,7 @@ fn whoever_has_no_part_in_an_organization_writes_nothing_into_its_log() {
     let node = Node::start();
     let json = [("content-type", "application/json")];
     node.send("PUT", "/v1/organizations/globex", &json, r#"{"name":"Globex"}"#).expect(201);
-    let (_, viewer) = node.sign_up("vic@acme.example", "viewer");
+    let (_, viewer) = node.invited_member("vic@acme.example", "viewer");
     let far = management_token(&node, &json!({"networks": ["203.0.113.9"]}));
     for organization in ["globex", "nobody"] {
         let path = format!("/v1/organizations/{organization}");
