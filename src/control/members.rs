@@ -110,8 +110,8 @@ impl Control {
         Ok(self.store.member(organization, id).await?)
     }
 
-    /// Adds somebody. Who has no password gets an invitation, unless they belong to an organization that the caller does
-    /// not look after; an invitation from there counts no more. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `Invalid`, `EmailTaken`, `Unavailable`, `Fault`.
+    /// Adds somebody. Who has no password gets an invitation, unless they belong to another organization and the caller is
+    /// no operator; one that was made before counts no more either way. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `Invalid`, `EmailTaken`, `Unavailable`, `Fault`.
     pub async fn add_member(
         &self,
         asking: &Asking,
@@ -181,8 +181,8 @@ impl Control {
         Ok(self.store.remove_member(organization, id, expected, &asking.act).await?)
     }
 
-    /// Makes a new invitation in place of the one before. Whoever has a password, or belongs to an organization that the
-    /// caller does not look after, is invited by operators alone. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `PasswordSet`,
+    /// Makes a new invitation in place of the one before. Whoever has a password is invited by operators alone, who belongs
+    /// to other organizations as well too. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `PasswordSet`,
     /// `RevisionMismatch`, `Unavailable`, `Fault`.
     pub async fn invite_member(
         &self,
@@ -194,7 +194,7 @@ impl Control {
         let (current, _) = self.changeable_member(asking, organization, id, expected).await?;
         self.store.look_back(&asking.act).await?;
         if !asking.caller.is_operator() {
-            self.judge_invitation(&asking.caller, &current).await?;
+            self.judge_invitation(organization, &current).await?;
         }
         let token = OpaqueToken::from_entropy(TokenKind::Invitation, draw()?);
         let expires_at = asking.act.at.plus_seconds(INVITATION_SECONDS);
@@ -206,7 +206,7 @@ impl Control {
     }
 
     /// An invitation opens everything that its person may do: it is no way from one organization into another.
-    async fn judge_invitation(&self, caller: &Caller, member: &Member) -> Result<(), ControlProblem> {
+    async fn judge_invitation(&self, organization: &Identifier, member: &Member) -> Result<(), ControlProblem> {
         if member.has_password {
             return Err(ControlProblem::PasswordSet);
         }
@@ -215,12 +215,11 @@ impl Control {
         if person.operator {
             return Err(OPERATORS_ONLY);
         }
-        if answers_for(caller, &person) {
-            return Ok(());
+        if person.roles.iter().any(|(other, _)| other != organization) {
+            let reason = "this member belongs to other organizations as well; a node's operator can invite them";
+            return Err(ControlProblem::NotAllowed(reason));
         }
-        let reason =
-            "this member belongs to an organization that you do not look after; a node's operator can invite them";
-        Err(ControlProblem::NotAllowed(reason))
+        Ok(())
     }
 
     /// The tokens of a member, who may look after their own. Errors: as [`list_members`](Self::list_members).
@@ -361,13 +360,6 @@ fn require_over(caller: &Caller, organization: &Identifier, role: MemberRole) ->
     if role == MemberRole::Owner && !is_owner { Err(OWNERS_ONLY) } else { Ok(()) }
 }
 
-/// Whether the caller may do by themselves whatever the person may do anywhere: an invitation opens all of it.
-fn answers_for(caller: &Caller, person: &Person) -> bool {
-    person.roles.iter().all(|(organization, role)| {
-        caller.require(Right::Manage, organization).is_ok() && require_over(caller, organization, *role).is_ok()
-    })
-}
-
 /// Whether whoever is added may be invited by the caller as well.
 fn judge_addition(
     caller: &Caller,
@@ -388,7 +380,7 @@ fn judge_addition(
     }
     let looks_after = |(other, _): &(Identifier, MemberRole)| caller.require(Right::Manage, other).is_ok();
     if person.roles.iter().any(looks_after) {
-        return Ok(!person.has_password && !person.operator && answers_for(caller, person));
+        return Ok(false);
     }
     let reason = "somebody outside of this organization has that address; a node's operator can add them";
     Err(ControlProblem::EmailTaken(reason))

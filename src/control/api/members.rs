@@ -131,8 +131,8 @@ pub(super) async fn remove(
 
 /// Invite a member anew
 ///
-/// The invitation before ends. Whoever has a password, or belongs to an organization that you do not look after, is
-/// invited by operators alone.
+/// The invitation before ends. Whoever has a password, or belongs to other organizations too, is invited by operators
+/// alone.
 #[utoipa::path(post, context_path = MEMBERS, path = "/{id}/invitation", operation_id = "invite_member",
     tag = tag::MEMBERS, params(IfMatch, IdempotencyKey), request_body = Option<Nothing>,
     responses((status = 201, description = "The member and the invitation", body = InvitedMemberObject,
