@@ -1,8 +1,8 @@
 //! What only a file can do: be missing, unwritable, damaged, someone else's, or from the future.
 
 use super::*;
-use portcullis::store::{Feed, KeyStore};
-use portcullis::store::{SqliteStore, StoreError};
+use portcullis::store::{AuditStore, Feed, KeyStore, NodeStore, SqliteStore, StoreError, Subject};
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use std::fs;
@@ -243,4 +243,38 @@ async fn a_key_without_permissions_is_never_acknowledged() {
     let refused = store.create_key(&NewKey { kind: permissions(&[]), ..new_key("one") }, &act()).await;
     assert!(matches!(refused, Err(StoreError::Corrupt(_))), "{refused:?}");
     assert_eq!(store.revision().await.unwrap().0, 0);
+}
+
+/// A store as the first step of the schema made it, with a key, a signing key and a gap in the feed.
+#[tokio::test]
+async fn a_store_of_the_first_schema_is_taken_over_with_all_that_is_in_it() {
+    let home = SqliteHome::new();
+    let mut raw = home.raw().await;
+    let first = Migrator::new(Path::new("src/store/migrations/sqlite")).await.unwrap();
+    let ground = Migrator::with_migrations(first.iter().take(1).cloned().collect());
+    ground.run_direct(None, &mut raw, false).await.unwrap();
+    for statement in [
+        "INSERT INTO feed (revision, subject, client_id) VALUES (7, 'api_key', 'pcull_old'), (9, 'signing_keys', NULL)",
+        "DELETE FROM feed WHERE revision = 9",
+        "INSERT INTO api_keys (client_id, organization, environment, name, name_folded, description, permissions, platform,
+             secret_digest, secret_last_four, secret_version, created_at, created_by, revision)
+         VALUES ('pcull_old', 'acme', 'production', 'Old', 'old', '', '[\"cards:read\"]', 0,
+             'sha256:0000000000000000000000000000000000000000000000000000000000000000', 'abcd', 3, 1, 'operator', 7)",
+        "INSERT INTO signing_keys (id, algorithm, sealed, created_at, revision) VALUES ('k', 'EdDSA', x'00', 5, 8)",
+    ] {
+        sqlx::query(statement).execute(&mut raw).await.unwrap();
+    }
+    raw.close().await.unwrap();
+    let store = SqliteStore::open(&home.file()).await.unwrap();
+    let key = store.key(&production(), &ClientId::parse("pcull_old").unwrap()).await.unwrap();
+    assert_eq!((key.name.as_str(), key.secret_version.0, key.revision), ("Old", 3, Revision(7)));
+    assert!(key.may_grant.is_empty() && key.last_address.is_none());
+    let signing = store.signing_keys().await.unwrap();
+    assert_eq!((signing[0].signs_from, signing[0].ends_at), (Timestamp::from_unix(5), None));
+    let changes = store.changes(Revision(0), 10).await.unwrap();
+    assert_eq!(changes.iter().map(|change| &change.subject).collect::<Vec<_>>(), [&Subject::ApiKey(key.client_id)]);
+    // No number is given twice, not even one that was taken off the end.
+    assert_eq!(store.create_key(&new_key("new"), &act()).await.unwrap().revision, Revision(10));
+    assert!(store.create_key(&new_key("old"), &act()).await.is_err());
+    assert_eq!(store.audit_head(Some(&production().organization)).await.unwrap().number, 1);
 }
