@@ -186,3 +186,18 @@ fn while_the_store_is_away_nobody_signs_in() {
     }
     node.send_as(&session, "GET", "/v1/sessions/current", "").problem(503, "unavailable");
 }
+
+#[test]
+fn what_asks_for_no_token_takes_a_short_body() {
+    let node = Node::start();
+    let sign_in = |filling: usize| {
+        let body = json!({"email": "a@acme.example", "password": "x".repeat(filling)}).to_string();
+        let headers = [("content-type", "application/json")];
+        (body.len(), node.send_bare("POST", "/v1/sessions", &headers, &body))
+    };
+    let (empty, _) = sign_in(0);
+    let (bytes, longest) = sign_in(64 * 1024 - empty);
+    assert_eq!((bytes, longest.status == 413), (64 * 1024, false), "{longest:?}");
+    let (_, longer) = sign_in(64 * 1024 - empty + 1);
+    assert!(longer.problem(413, "body_too_large")["detail"].as_str().unwrap().contains("64 KiB"));
+}
