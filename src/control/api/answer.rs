@@ -96,6 +96,7 @@ impl Refusal {
 
     pub(super) fn invalid(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
+            [only] if only.pointer.is_empty() => only.message.clone(),
             [only] => format!("{}: {}", only.pointer, only.message),
             several => format!("{} fields are not valid; `errors` names them", several.len()),
         };
