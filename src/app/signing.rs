@@ -156,3 +156,103 @@ const fn algorithm(configured: TokenAlgorithm) -> Algorithm {
         TokenAlgorithm::Rs256 => Algorithm::Rs256,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Config};
+    use crate::model::Revision;
+    use crate::store::SqliteStore;
+    use crate::tables::Snapshot;
+
+    const START: Timestamp = Timestamp::from_unix(1_900_000_000);
+    const DAY: i64 = 86_400;
+
+    struct Bench {
+        _folder: tempfile::TempDir,
+        node: NodeConfig,
+        store: Arc<dyn Store>,
+    }
+
+    impl Bench {
+        async fn new(tokens: &str) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("portcullis.toml");
+            std::fs::write(&file, format!("[tokens]\n{tokens}\n")).unwrap();
+            std::fs::create_dir(folder.path().join("tenants")).unwrap();
+            std::fs::create_dir(folder.path().join("data")).unwrap();
+            let Config { node, .. } = config::load(&file, START).unwrap_or_else(|problems| panic!("{problems}"));
+            let store = SqliteStore::open(&folder.path().join("portcullis.db")).await.unwrap();
+            Self { _folder: folder, node, store: Arc::new(store) }
+        }
+
+        async fn keys(&self) -> SigningKeys {
+            SigningKeys::open(Arc::clone(&self.store), &self.node).await.unwrap()
+        }
+
+        async fn tables(&self, keys: &SigningKeys, now: Timestamp) -> Tables {
+            let set = keys.at_start(now).await.unwrap();
+            Tables::new(Snapshot::build(vec![], Arc::new(set)).unwrap(), Revision(0))
+        }
+    }
+
+    fn signer(tables: &Tables, now: Timestamp) -> String {
+        tables.load().signing().signer(now).unwrap().id().to_owned()
+    }
+
+    fn published(tables: &Tables) -> usize {
+        tables.load().signing().jwks()["keys"].as_array().unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn a_key_is_published_before_it_signs_and_proves_until_its_last_token_is_dead() {
+        let bench = Bench::new("key_rotation = \"90d\"").await;
+        let keys = bench.keys().await;
+        let tables = bench.tables(&keys, START).await;
+        let first = signer(&tables, START);
+        let due = START.plus_seconds(90 * DAY);
+        keys.tend(&tables, due.plus_seconds(-1)).await.unwrap();
+        assert_eq!(published(&tables), 1);
+        keys.tend(&tables, due).await.unwrap();
+        assert_eq!((published(&tables), signer(&tables, due)), (2, first.clone()));
+        let signs = due.plus_seconds(PUBLISHED_SECONDS);
+        assert_eq!(signer(&tables, signs.plus_seconds(-1)), first);
+        let second = signer(&tables, signs);
+        assert_ne!(second, first);
+        // The next one is due ninety days after this one; a restart changes nothing of it.
+        keys.tend(&tables, signs.plus_seconds(DAY)).await.unwrap();
+        assert_eq!(published(&tables), 2);
+        let tables = bench.tables(&bench.keys().await, signs).await;
+        assert_eq!((published(&tables), signer(&tables, signs)), (2, second.clone()));
+        let over = signs.plus_seconds(LONGEST_TOKEN_SECONDS);
+        keys.tend(&tables, over).await.unwrap();
+        assert_eq!((published(&tables), signer(&tables, over)), (1, second));
+        assert!(tables.load().signing().key(&first).is_none());
+    }
+
+    #[tokio::test]
+    async fn rotation_on_request_signs_at_once_where_it_is_asked_to() {
+        let bench = Bench::new("key_rotation = \"off\"").await;
+        let keys = bench.keys().await;
+        let tables = bench.tables(&keys, START).await;
+        let first = signer(&tables, START);
+        keys.rotate(&tables, true, &Act::of(Actor::Operator, START)).await.unwrap();
+        assert_ne!(signer(&tables, START), first);
+        assert!(tables.load().signing().key(&first).is_some());
+        keys.tend(&tables, START.plus_seconds(3650 * DAY)).await.unwrap();
+        assert_eq!(published(&tables), 1);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_was_replaced_never_signs_again() {
+        let mut bench = Bench::new("algorithm = \"EdDSA\"").await;
+        let first = signer(&bench.tables(&bench.keys().await, START).await, START);
+        bench.node.token_algorithm = TokenAlgorithm::Es256;
+        let other = signer(&bench.tables(&bench.keys().await, START.plus_seconds(1)).await, START.plus_seconds(1));
+        bench.node.token_algorithm = TokenAlgorithm::EdDsa;
+        let tables = bench.tables(&bench.keys().await, START.plus_seconds(2)).await;
+        let third = signer(&tables, START.plus_seconds(2));
+        assert!(third != first && third != other);
+        assert_eq!(published(&tables), 3);
+    }
+}

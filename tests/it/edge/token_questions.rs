@@ -249,3 +249,44 @@ fn resources_without_tokens() {
         refused(&gateway, &request, 400, "invalid_target", "invalid_target");
     }
 }
+
+#[test]
+fn a_revocation_survives_kill_dash_nine() {
+    let mut gateway = Gateway::start();
+    let (one, two) = (gateway.reader_token(), gateway.reader_token());
+    revoked(&gateway, &reader(), &one);
+    gateway.restart();
+    assert_refused(&gateway, &gateway.get("/cards").bearer(&one), 401, "token_revoked");
+    gateway.get("/cards").bearer(&two).send().expect(200);
+    let (status, log) =
+        gateway.control_request("GET", "/v1/organizations/acme/audit?action=access_token.revoke", &Value::Null);
+    assert_eq!((status, &log["data"][0]["actor"]["id"]), (200, &json!("reader")), "{log}");
+}
+
+#[test]
+fn tokens_of_the_signing_key_before_live_on() {
+    let mut gateway = Gateway::start();
+    let kid = |token: &str| {
+        let header = token.split('.').next().unwrap();
+        let header = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, header).unwrap();
+        serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
+    };
+    let published =
+        |gateway: &Gateway| gateway.get("/oauth2/jwks").send().expect(200).json()["keys"].as_array().unwrap().len();
+    let old = gateway.reader_token();
+    // Published at once, and signing later unless it is told otherwise.
+    for (immediately, keys, signs) in [(false, 2, false), (true, 3, true)] {
+        let body = json!({ "immediately": immediately });
+        let (status, answer) = gateway.control_request("POST", "/v1/signing-keys/rotate", &body);
+        assert_eq!((status, answer["data"].as_array().unwrap().len()), (200, keys), "{answer}");
+        assert_eq!((published(&gateway), kid(&gateway.reader_token()) != kid(&old)), (keys, signs));
+    }
+    let new = gateway.reader_token();
+    for _ in 0..2 {
+        for token in [&old, &new] {
+            gateway.get("/cards").bearer(token).send().expect(200);
+        }
+        assert_eq!(kid(&gateway.reader_token()), kid(&new));
+        gateway.restart();
+    }
+}
