@@ -33,19 +33,16 @@ impl Show {
 }
 
 fn for_people(environment: &Value) -> String {
-    let token_url = cell(environment, "token_url");
     let platform = environment.get("platform_addresses").map_or_else(String::new, |platform| cell(platform, "label"));
-    // curl asks for the secret on the terminal, so that it is no argument.
-    let curl = format!("curl -u CLIENT_ID -d grant_type=client_credentials {token_url}");
     facts(&[
         ("id", cell(environment, "id")),
         ("organization", cell(environment, "organization")),
         ("base URL", cell(environment, "base_url")),
-        ("token URL", token_url),
+        ("token URL", cell(environment, "token_url")),
         ("issuer", cell(environment, "issuer")),
         ("signing keys", cell(environment, "jwks_url")),
         ("platform", platform),
         ("managed by", cell(environment, "managed_by")),
-        ("a token", curl),
+        ("a token", cell(environment, "curl")),
     ])
 }

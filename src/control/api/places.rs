@@ -299,6 +299,10 @@ pub(super) struct EnvironmentObject<'a> {
     /// The public signing keys; null where tokens are signed with a secret.
     #[schema(format = "uri", example = "https://api.example.com/v1/oauth2/jwks")]
     jwks_url: Option<String>,
+    /// A line for a shell that fetches a token: it wants the client id in the place of `CLIENT_ID`, and asks for the
+    /// secret.
+    #[schema(example = "curl -u CLIENT_ID -d grant_type=client_credentials https://api.example.com/v1/oauth2/token")]
+    curl: String,
     platform_addresses: PlatformObject<'a>,
     managed_by: ManagedBy,
 }
@@ -321,6 +325,7 @@ impl<'a> EnvironmentObject<'a> {
             organization: &environment.id.organization,
             base_url,
             jwks_url: snapshot.signing().has_public_keys().then(|| format!("{endpoint}/jwks")),
+            curl: format!("curl -u CLIENT_ID -d grant_type=client_credentials {endpoint}/token"),
             token_url: format!("{endpoint}/token"),
             issuer: base_url,
             platform_addresses: PlatformObject { label: &environment.platform.label },

@@ -84,7 +84,9 @@ fn an_organization_is_made_by_its_id() {
 fn production() -> Value {
     let base = "https://gate.test/v1";
     json!({"id": "production", "organization": "acme", "base_url": base, "token_url": format!("{base}/oauth2/token"),
-        "issuer": base, "jwks_url": format!("{base}/oauth2/jwks"), "platform_addresses": {"label": "Acme"},
+        "issuer": base, "jwks_url": format!("{base}/oauth2/jwks"),
+        "curl": format!("curl -u CLIENT_ID -d grant_type=client_credentials {base}/oauth2/token"),
+        "platform_addresses": {"label": "Acme"},
         "managed_by": "file"})
 }
 

@@ -34,7 +34,9 @@ fn environments_tell_their_addresses() {
         one,
         json!({"id": "production", "organization": "acme", "base_url": "http://gate.test/v1",
             "token_url": "http://gate.test/v1/oauth2/token", "issuer": "http://gate.test/v1",
-            "jwks_url": "http://gate.test/v1/oauth2/jwks", "platform_addresses": {"label": "Acme"},
+            "jwks_url": "http://gate.test/v1/oauth2/jwks",
+            "curl": "curl -u CLIENT_ID -d grant_type=client_credentials http://gate.test/v1/oauth2/token",
+            "platform_addresses": {"label": "Acme"},
             "managed_by": "file"})
     );
 }

@@ -32,6 +32,10 @@ fn s03_the_base_url_token_url_and_issuer_are_shown() {
         (text(&shown, "base_url"), text(&shown, "token_url"), text(&shown, "issuer")),
         (BASE_URL, format!("{BASE_URL}/oauth2/token").as_str(), BASE_URL)
     );
+    assert_eq!(
+        text(&shown, "curl"),
+        format!("curl -u CLIENT_ID -d grant_type=client_credentials {BASE_URL}/oauth2/token")
+    );
     let metadata = gateway.get("").target("/.well-known/oauth-authorization-server/v1/production").send().expect(200);
     assert_eq!(metadata.json()["issuer"], BASE_URL);
 }
