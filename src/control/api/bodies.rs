@@ -198,7 +198,8 @@ pub(super) struct MakeMemberToken {
 pub(super) struct SignIn {
     /// The member's address.
     email: Option<Email>,
-    /// An invitation, which is used up by this. Every session under an earlier password ends.
+    /// An invitation, which is used up by this. Every session under an earlier password ends, and every
+    /// token of theirs from that time.
     invitation: Option<String>,
     /// 12 to 200 characters, and not the email address.
     #[schema(format = Password)]
