@@ -14,6 +14,7 @@ use crate::model::{
 use crate::store::{
     Member, MemberEdit, MemberPage, MemberToken, NewInvitation, NewMember, NewMemberToken, Person, StoreError,
 };
+use std::borrow::Cow;
 
 /// How long an invitation counts, in seconds.
 const INVITATION_SECONDS: i64 = 7 * 86_400;
@@ -27,6 +28,12 @@ const ATTEMPTS: usize = 4;
 const OWNERS_ONLY: ControlProblem = ControlProblem::NotAllowed("owners are made, changed and removed by owners alone");
 const OPERATORS_ONLY: ControlProblem =
     ControlProblem::NotAllowed("operators are made, changed and invited by the node's operators alone");
+
+/// The one answer to whoever is no operator. Why is not said: an address is no way to ask about other organizations.
+const EMAIL_TAKEN: ControlProblem = ControlProblem::EmailTaken(Cow::Borrowed(
+    "somebody has that address whom you cannot add: a member of this organization, or somebody outside of it, whom a \
+     node's operator can add",
+));
 
 /// Somebody to be added, as it was asked for.
 #[derive(Clone, Debug, Default)]
@@ -140,7 +147,7 @@ impl Control {
                 invitation: may_invite.then(|| NewInvitation { digest: token.digest(), expires_at }),
             };
             match self.store.add_member(&new, &asking.act).await {
-                Err(StoreError::RevisionMismatch { .. }) => {}
+                Err(StoreError::RevisionMismatch { .. } | StoreError::EmailTaken) => {}
                 added => {
                     return Ok(InvitedMember { member: added?, invitation: may_invite.then_some((token, expires_at)) });
                 }
@@ -367,23 +374,25 @@ fn judge_addition(
     sound: &SoundMember,
     known: Option<&Person>,
 ) -> Result<bool, ControlProblem> {
+    // First: who may not add somebody does not learn whether they are an operator.
+    if let Some(person) = known {
+        judge_known(caller, organization, person)?;
+    }
     let is_operator = known.is_some_and(|person| person.operator);
     if sound.operator.is_some_and(|operator| operator != is_operator) && !caller.is_operator() {
         return Err(OPERATORS_ONLY);
     }
-    let Some(person) = known else { return Ok(true) };
-    if person.roles.iter().any(|(other, _)| other == organization) {
-        return Err(ControlProblem::EmailTaken("a member of this organization already has that address"));
-    }
+    Ok(known.is_none_or(|person| caller.is_operator() && !person.has_password))
+}
+
+/// Whether somebody who is there already may be added.
+fn judge_known(caller: &Caller, organization: &Identifier, person: &Person) -> Result<(), ControlProblem> {
+    let is_member = person.roles.iter().any(|(other, _)| other == organization);
     if caller.is_operator() {
-        return Ok(!person.has_password);
+        return if is_member { Err(StoreError::EmailTaken.into()) } else { Ok(()) };
     }
     let looks_after = |(other, _): &(Identifier, MemberRole)| caller.require(Right::Manage, other).is_ok();
-    if person.roles.iter().any(looks_after) {
-        return Ok(false);
-    }
-    let reason = "somebody outside of this organization has that address; a node's operator can add them";
-    Err(ControlProblem::EmailTaken(reason))
+    if is_member || !person.roles.iter().any(looks_after) { Err(EMAIL_TAKEN) } else { Ok(()) }
 }
 
 /// Somebody whose fields hold.

@@ -148,6 +148,30 @@ fn nobody_gets_into_another_organization_by_an_invitation() {
 }
 
 #[test]
+fn an_address_tells_nothing_of_another_organization() {
+    let node = two();
+    let other = "/v1/organizations/other/members";
+    let (_, admin) = node.member("acme", "admin", "admin");
+    node.add("acme", "mine", "viewer");
+    node.add("other", "pending", "viewer");
+    node.member("other", "theirs", "admin");
+    node.post(other, &json!({"email": "op@acme.example", "role": "none", "operator": true})).expect(201);
+    let mut details = std::collections::BTreeSet::new();
+    for name in ["mine", "pending", "theirs", "op"] {
+        for operator in [None, Some(false), Some(true)] {
+            let mut body = json!({"email": format!("{name}@acme.example"), "role": "viewer"});
+            body.as_object_mut().unwrap().extend(operator.map(|operator| ("operator".to_owned(), json!(operator))));
+            let answer = node.post_as(&admin, MEMBERS, &body);
+            let shown = answer.json();
+            answer.problem(409, "email_taken");
+            details.insert(text(&shown["detail"]));
+        }
+    }
+    assert_eq!(details.len(), 1, "{details:?}");
+    assert!(!details.first().unwrap().contains("other"), "{details:?}");
+}
+
+#[test]
 fn who_has_a_password_is_invited_by_operators_alone() {
     let node = Node::start();
     let (_, admin) = node.member("acme", "admin", "admin");
