@@ -46,6 +46,8 @@ pub struct MemberDraft {
     pub role: Option<String>,
     /// Whether they are an operator of the node.
     pub operator: Option<bool>,
+    /// Whether an operator means whoever has that address and a password in another organization.
+    pub link: Option<bool>,
 }
 
 /// A change to a member, as it was asked for.
@@ -117,8 +119,10 @@ impl Control {
         Ok(self.store.member(organization, id).await?)
     }
 
-    /// Adds somebody. Who has no password gets an invitation, unless they belong to another organization and the caller is
-    /// no operator; one that was made before counts no more either way. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `Invalid`, `EmailTaken`, `Unavailable`, `Fault`.
+    /// Adds somebody. Who has no password gets an invitation, unless they belong to another organization and the caller
+    /// is no operator; one that was made before counts no more either way. Who has one, in another organization, is
+    /// added by an operator only where the draft says `link`. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`,
+    /// `Invalid`, `EmailTaken`, `Unavailable`, `Fault`.
     pub async fn add_member(
         &self,
         asking: &Asking,
@@ -376,7 +380,7 @@ fn judge_addition(
 ) -> Result<bool, ControlProblem> {
     // First: who may not add somebody does not learn whether they are an operator.
     if let Some(person) = known {
-        judge_known(caller, organization, person)?;
+        judge_known(caller, organization, sound, person)?;
     }
     let is_operator = known.is_some_and(|person| person.operator);
     if sound.operator.is_some_and(|operator| operator != is_operator) && !caller.is_operator() {
@@ -386,13 +390,31 @@ fn judge_addition(
 }
 
 /// Whether somebody who is there already may be added.
-fn judge_known(caller: &Caller, organization: &Identifier, person: &Person) -> Result<(), ControlProblem> {
+fn judge_known(
+    caller: &Caller,
+    organization: &Identifier,
+    sound: &SoundMember,
+    person: &Person,
+) -> Result<(), ControlProblem> {
     let is_member = person.roles.iter().any(|(other, _)| other == organization);
-    if caller.is_operator() {
-        return if is_member { Err(StoreError::EmailTaken.into()) } else { Ok(()) };
+    if !caller.is_operator() {
+        let looks_after = |(other, _): &(Identifier, MemberRole)| caller.require(Right::Manage, other).is_ok();
+        return if is_member || !person.roles.iter().any(looks_after) { Err(EMAIL_TAKEN) } else { Ok(()) };
     }
-    let looks_after = |(other, _): &(Identifier, MemberRole)| caller.require(Right::Manage, other).is_ok();
-    if is_member || !person.roles.iter().any(looks_after) { Err(EMAIL_TAKEN) } else { Ok(()) }
+    if is_member {
+        return Err(StoreError::EmailTaken.into());
+    }
+    // An admin of another organization may have invited the address and set the password without its owner.
+    if person.has_password && !person.roles.is_empty() && !sound.link { Err(needs_link(person)) } else { Ok(()) }
+}
+
+/// Tells an operator whom they are about to let in.
+fn needs_link(person: &Person) -> ControlProblem {
+    let organizations: Vec<String> = person.roles.iter().map(|(organization, _)| format!("`{organization}`")).collect();
+    ControlProblem::EmailTaken(Cow::Owned(format!(
+        "somebody has that address and a password already, as a member of {}; if that is who you mean, say `link`",
+        organizations.join(", ")
+    )))
 }
 
 /// Somebody whose fields hold.
@@ -401,10 +423,11 @@ struct SoundMember {
     name: String,
     role: MemberRole,
     operator: Option<bool>,
+    link: bool,
 }
 
 fn judge(draft: MemberDraft, mut errors: FieldErrors) -> Result<SoundMember, FieldErrors> {
-    let MemberDraft { email, name, role, operator } = draft;
+    let MemberDraft { email, name, role, operator, link } = draft;
     if email.is_none() {
         errors.add("/email", "email_required", "a member needs an email address");
     }
@@ -415,7 +438,9 @@ fn judge(draft: MemberDraft, mut errors: FieldErrors) -> Result<SoundMember, Fie
     let name = judge_name(name.as_deref().unwrap_or_default(), &mut errors);
     let role = role.and_then(|role| judge_role(&role, &mut errors));
     let sound = match (email, name, role) {
-        (Some(email), Some(name), Some(role)) => Some(SoundMember { email, name, role, operator }),
+        (Some(email), Some(name), Some(role)) => {
+            Some(SoundMember { email, name, role, operator, link: link.unwrap_or(false) })
+        }
         _ => None,
     };
     errors.or(sound)

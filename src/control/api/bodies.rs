@@ -159,6 +159,10 @@ pub(super) struct AddMember {
     role: MemberRole,
     /// Whether they are an operator of the node. Operators alone say so.
     operator: Option<bool>,
+    /// Whether the person is meant who has that address and a password in another organization. An operator who does not
+    /// say so is told where they belong (409 `email_taken`); for everybody else it changes nothing.
+    #[schema(default = false)]
+    link: Option<bool>,
 }
 
 /// A change to a member; what is left out stays as it is.

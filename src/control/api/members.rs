@@ -65,7 +65,7 @@ pub(super) async fn list_all(
 ///
 /// Whoever has no password yet gets an invitation, which is shown this once and is good for seven days; one that they
 /// had before ends. Who belongs to another organization already is added by operators, and by those who look after that
-/// one too. Owners are made by owners.
+/// one too; where they have a password, operators say that this is who they mean (`link`). Owners are made by owners.
 #[utoipa::path(post, path = MEMBERS, operation_id = "add_member", tag = tag::MEMBERS, params(IdempotencyKey),
     request_body = AddMember,
     responses((status = 201, description = "The member, and the invitation where one was made", body = InvitedMemberObject,
