@@ -29,6 +29,11 @@ const OWNERS_ONLY: ControlProblem = ControlProblem::NotAllowed("owners are made,
 const OPERATORS_ONLY: ControlProblem =
     ControlProblem::NotAllowed("operators are made, changed and invited by the node's operators alone");
 
+const LAST_PLACE: ControlProblem = ControlProblem::NotAllowed(
+    "this member is an operator of the node and belongs to no other organization: nobody could list them any more; a \
+     node's operator can remove them",
+);
+
 /// The one answer to whoever is no operator. Why is not said: an address is no way to ask about other organizations.
 const EMAIL_TAKEN: ControlProblem = ControlProblem::EmailTaken(Cow::Borrowed(
     "somebody has that address whom you cannot add: a member of this organization, or somebody outside of it, whom a \
@@ -180,7 +185,8 @@ impl Control {
         Ok(self.store.edit_member(organization, id, &edit, expected, &asking.act).await?)
     }
 
-    /// Takes somebody out of an organization. Errors: as [`edit_member`](Self::edit_member).
+    /// Takes somebody out of an organization. An operator's last membership is taken away by operators alone: the person
+    /// stays an operator, and no list shows them any more. Errors: as [`edit_member`](Self::edit_member).
     pub async fn remove_member(
         &self,
         asking: &Asking,
@@ -188,7 +194,14 @@ impl Control {
         id: &MemberId,
         expected: Option<Revision>,
     ) -> Result<(), ControlProblem> {
-        let (_, expected) = self.changeable_member(asking, organization, id, expected).await?;
+        let (current, expected) = self.changeable_member(asking, organization, id, expected).await?;
+        if current.operator && !asking.caller.is_operator() {
+            let known = self.store.person_by_email(&current.email).await?;
+            let elsewhere = |(person, _): (Person, _)| person.roles.iter().any(|(other, _)| other != organization);
+            if !known.is_some_and(elsewhere) {
+                return Err(LAST_PLACE);
+            }
+        }
         Ok(self.store.remove_member(organization, id, expected, &asking.act).await?)
     }
 

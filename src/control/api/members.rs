@@ -115,7 +115,8 @@ pub(super) async fn edit(
 
 /// Remove a member
 ///
-/// Their tokens for this organization end at once. Who belongs to no other organization is forgotten, and signed out.
+/// Their tokens for this organization end at once. Who belongs to no other organization is forgotten, and signed out;
+/// operators of the node are not, so that their last membership is taken away by operators alone.
 #[utoipa::path(delete, context_path = MEMBERS, path = "/{id}", operation_id = "remove_member", tag = tag::MEMBERS,
     params(IfMatch), responses((status = 204, description = "They belong here no more"), Changing))]
 pub(super) async fn remove(

@@ -149,6 +149,31 @@ fn nobody_gets_into_another_organization_by_an_invitation() {
 }
 
 #[test]
+fn an_operator_in_no_list_is_made_by_operators_alone() {
+    let node = two();
+    let other = "/v1/organizations/other/members";
+    let (_, admin) = node.member("acme", "admin", "admin");
+    let body = json!({"email": "op@acme.example", "role": "viewer", "operator": true});
+    let op = text(&node.post(MEMBERS, &body).expect(201)["id"]);
+    let path = format!("{MEMBERS}/{op}");
+    let refused = node.send_as(&admin, "DELETE", &path, "");
+    assert!(text(&refused.json()["detail"]).contains("nobody could list them"), "{refused:?}");
+    refused.problem(403, "not_allowed");
+    assert_eq!(node.get(&path).expect(200)["operator"], true);
+    // Who is in another list, or no operator any more, is removed like everybody else.
+    node.post(other, &json!({"email": "op@acme.example", "role": "none"})).expect(201);
+    node.send_as(&admin, "DELETE", &path, "").expect_nothing();
+    node.post(MEMBERS, &json!({"email": "op@acme.example", "role": "viewer"})).expect(201);
+    node.send("DELETE", &format!("{other}/{op}"), &[], "").expect_nothing();
+    node.send_as(&admin, "DELETE", &path, "").problem(403, "not_allowed");
+    node.send("PATCH", &path, &[("content-type", "application/json")], "{\"operator\":false}").expect(200);
+    node.send_as(&admin, "DELETE", &path, "").expect_nothing();
+    // Operators may.
+    let op = text(&node.post(MEMBERS, &body).expect(201)["id"]);
+    node.send("DELETE", &format!("{MEMBERS}/{op}"), &[], "").expect_nothing();
+}
+
+#[test]
 fn an_address_that_was_claimed_elsewhere_is_linked_only_by_who_says_so() {
     let node = two();
     let other = "/v1/organizations/other/members";
