@@ -31,7 +31,7 @@ pub fn backup(config: &Path, file: &Path, progress: Progress<'_>) -> anyhow::Res
 }
 
 /// Puts a copy in the place of the store of this configuration, whole or not at all. Fails while a node runs on it,
-/// and where the file is no sound copy. The store's own log tells of it.
+/// and where the file is no sound copy. Sessions and invitations of the copy end; the store's own log tells of it.
 pub fn restore(config: &Path, file: &Path, progress: Progress<'_>) -> anyhow::Result<StoreCopy> {
     let store = store_file(config)?;
     let now = clock::now();

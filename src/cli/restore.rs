@@ -4,13 +4,14 @@ use super::backup::print_copy;
 use super::confirm::Confirmation;
 use super::failure::{Exit, Failure};
 use super::options::JsonOption;
+use super::output::note;
 use super::progress::Steps;
 use std::path::PathBuf;
 
 /// Put a copy that `backup` made in the place of a node's store; the node must not run
 ///
 /// What was changed since the copy is lost: a key that was revoked since then counts again, a rotated one has its old
-/// secret back.
+/// secret back, and so it is with members, their passwords and their tokens. Sessions and invitations of the copy end.
 #[derive(clap::Args)]
 pub(super) struct Restore {
     /// The copy
@@ -42,6 +43,12 @@ impl Restore {
         let steps = Steps::start("restoring");
         let copy = crate::app::restore(&self.config, &self.file, &mut |done, all| steps.show(done, all));
         steps.end();
-        print_copy(&self.file, &copy?, self.json.json)
+        print_copy(&self.file, &copy?, self.json.json)?;
+        note("every session and every pending invitation has ended: sign in and invite anew");
+        note(
+            "what was changed after that copy is back as it was: keys that were revoked since count again, rotated ones \
+             have their old secret, members who were removed, their passwords and their tokens are there",
+        );
+        Ok(())
     }
 }

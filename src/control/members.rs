@@ -14,6 +14,7 @@ use crate::model::{
 use crate::store::{
     Member, MemberEdit, MemberPage, MemberToken, NewInvitation, NewMember, NewMemberToken, Person, StoreError,
 };
+use std::borrow::Cow;
 
 /// How long an invitation counts, in seconds.
 const INVITATION_SECONDS: i64 = 7 * 86_400;
@@ -28,6 +29,17 @@ const OWNERS_ONLY: ControlProblem = ControlProblem::NotAllowed("owners are made,
 const OPERATORS_ONLY: ControlProblem =
     ControlProblem::NotAllowed("operators are made, changed and invited by the node's operators alone");
 
+const LAST_PLACE: ControlProblem = ControlProblem::NotAllowed(
+    "this member is an operator of the node and belongs to no other organization: nobody could list them any more; a \
+     node's operator can remove them",
+);
+
+/// The one answer to whoever is no operator. Why is not said: an address is no way to ask about other organizations.
+const EMAIL_TAKEN: ControlProblem = ControlProblem::EmailTaken(Cow::Borrowed(
+    "somebody has that address whom you cannot add: a member of this organization, or somebody outside of it, whom a \
+     node's operator can add",
+));
+
 /// Somebody to be added, as it was asked for.
 #[derive(Clone, Debug, Default)]
 pub struct MemberDraft {
@@ -39,6 +51,8 @@ pub struct MemberDraft {
     pub role: Option<String>,
     /// Whether they are an operator of the node.
     pub operator: Option<bool>,
+    /// Whether an operator means whoever has that address and a password in another organization.
+    pub link: Option<bool>,
 }
 
 /// A change to a member, as it was asked for.
@@ -110,8 +124,10 @@ impl Control {
         Ok(self.store.member(organization, id).await?)
     }
 
-    /// Adds somebody. Who has no password gets an invitation, unless they belong to another organization and the caller is
-    /// no operator; one that was made before counts no more either way. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`, `Invalid`, `EmailTaken`, `Unavailable`, `Fault`.
+    /// Adds somebody. Who has no password gets an invitation, unless they belong to another organization and the caller
+    /// is no operator; one that was made before counts no more either way. Who has one, in another organization, is
+    /// added by an operator only where the draft says `link`. Errors: `NotFound`, `NotAllowed`, `AlreadyDone`,
+    /// `Invalid`, `EmailTaken`, `Unavailable`, `Fault`.
     pub async fn add_member(
         &self,
         asking: &Asking,
@@ -140,7 +156,7 @@ impl Control {
                 invitation: may_invite.then(|| NewInvitation { digest: token.digest(), expires_at }),
             };
             match self.store.add_member(&new, &asking.act).await {
-                Err(StoreError::RevisionMismatch { .. }) => {}
+                Err(StoreError::RevisionMismatch { .. } | StoreError::EmailTaken) => {}
                 added => {
                     return Ok(InvitedMember { member: added?, invitation: may_invite.then_some((token, expires_at)) });
                 }
@@ -169,7 +185,8 @@ impl Control {
         Ok(self.store.edit_member(organization, id, &edit, expected, &asking.act).await?)
     }
 
-    /// Takes somebody out of an organization. Errors: as [`edit_member`](Self::edit_member).
+    /// Takes somebody out of an organization. An operator's last membership is taken away by operators alone: the person
+    /// stays an operator, and no list shows them any more. Errors: as [`edit_member`](Self::edit_member).
     pub async fn remove_member(
         &self,
         asking: &Asking,
@@ -177,7 +194,14 @@ impl Control {
         id: &MemberId,
         expected: Option<Revision>,
     ) -> Result<(), ControlProblem> {
-        let (_, expected) = self.changeable_member(asking, organization, id, expected).await?;
+        let (current, expected) = self.changeable_member(asking, organization, id, expected).await?;
+        if current.operator && !asking.caller.is_operator() {
+            let known = self.store.person_by_email(&current.email).await?;
+            let elsewhere = |(person, _): (Person, _)| person.roles.iter().any(|(other, _)| other != organization);
+            if !known.is_some_and(elsewhere) {
+                return Err(LAST_PLACE);
+            }
+        }
         Ok(self.store.remove_member(organization, id, expected, &asking.act).await?)
     }
 
@@ -367,23 +391,43 @@ fn judge_addition(
     sound: &SoundMember,
     known: Option<&Person>,
 ) -> Result<bool, ControlProblem> {
+    // First: who may not add somebody does not learn whether they are an operator.
+    if let Some(person) = known {
+        judge_known(caller, organization, sound, person)?;
+    }
     let is_operator = known.is_some_and(|person| person.operator);
     if sound.operator.is_some_and(|operator| operator != is_operator) && !caller.is_operator() {
         return Err(OPERATORS_ONLY);
     }
-    let Some(person) = known else { return Ok(true) };
-    if person.roles.iter().any(|(other, _)| other == organization) {
-        return Err(ControlProblem::EmailTaken("a member of this organization already has that address"));
+    Ok(known.is_none_or(|person| caller.is_operator() && !person.has_password))
+}
+
+/// Whether somebody who is there already may be added.
+fn judge_known(
+    caller: &Caller,
+    organization: &Identifier,
+    sound: &SoundMember,
+    person: &Person,
+) -> Result<(), ControlProblem> {
+    let is_member = person.roles.iter().any(|(other, _)| other == organization);
+    if !caller.is_operator() {
+        let looks_after = |(other, _): &(Identifier, MemberRole)| caller.require(Right::Manage, other).is_ok();
+        return if is_member || !person.roles.iter().any(looks_after) { Err(EMAIL_TAKEN) } else { Ok(()) };
     }
-    if caller.is_operator() {
-        return Ok(!person.has_password);
+    if is_member {
+        return Err(StoreError::EmailTaken.into());
     }
-    let looks_after = |(other, _): &(Identifier, MemberRole)| caller.require(Right::Manage, other).is_ok();
-    if person.roles.iter().any(looks_after) {
-        return Ok(false);
-    }
-    let reason = "somebody outside of this organization has that address; a node's operator can add them";
-    Err(ControlProblem::EmailTaken(reason))
+    // An admin of another organization may have invited the address and set the password without its owner.
+    if person.has_password && !person.roles.is_empty() && !sound.link { Err(needs_link(person)) } else { Ok(()) }
+}
+
+/// Tells an operator whom they are about to let in.
+fn needs_link(person: &Person) -> ControlProblem {
+    let organizations: Vec<String> = person.roles.iter().map(|(organization, _)| format!("`{organization}`")).collect();
+    ControlProblem::EmailTaken(Cow::Owned(format!(
+        "somebody has that address and a password already, as a member of {}; if that is who you mean, say `link`",
+        organizations.join(", ")
+    )))
 }
 
 /// Somebody whose fields hold.
@@ -392,10 +436,11 @@ struct SoundMember {
     name: String,
     role: MemberRole,
     operator: Option<bool>,
+    link: bool,
 }
 
 fn judge(draft: MemberDraft, mut errors: FieldErrors) -> Result<SoundMember, FieldErrors> {
-    let MemberDraft { email, name, role, operator } = draft;
+    let MemberDraft { email, name, role, operator, link } = draft;
     if email.is_none() {
         errors.add("/email", "email_required", "a member needs an email address");
     }
@@ -406,7 +451,9 @@ fn judge(draft: MemberDraft, mut errors: FieldErrors) -> Result<SoundMember, Fie
     let name = judge_name(name.as_deref().unwrap_or_default(), &mut errors);
     let role = role.and_then(|role| judge_role(&role, &mut errors));
     let sound = match (email, name, role) {
-        (Some(email), Some(name), Some(role)) => Some(SoundMember { email, name, role, operator }),
+        (Some(email), Some(name), Some(role)) => {
+            Some(SoundMember { email, name, role, operator, link: link.unwrap_or(false) })
+        }
         _ => None,
     };
     errors.or(sound)

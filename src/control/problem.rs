@@ -3,6 +3,7 @@
 use super::field::FieldErrors;
 use crate::model::Revision;
 use crate::store::{MAX_MEMBER_TOKENS, StoreError};
+use std::borrow::Cow;
 
 /// Why something was not done. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +16,7 @@ pub enum ControlProblem {
     CursorUnknown,
     /// A member of the organization has the address, or somebody has it whom the caller may not add.
     #[error("{0}")]
-    EmailTaken(&'static str),
+    EmailTaken(Cow<'static, str>),
     /// Something of ours does not work; the log says what.
     #[error("internal error")]
     Fault,
@@ -74,7 +75,9 @@ impl From<StoreError> for ControlProblem {
         match error {
             StoreError::AlreadyDone { target } => Self::AlreadyDone(target),
             StoreError::CredentialEnded => Self::NotAuthenticated("what was shown counts no more"),
-            StoreError::EmailTaken => Self::EmailTaken("a member of this organization already has that address"),
+            StoreError::EmailTaken => {
+                Self::EmailTaken(Cow::Borrowed("a member of this organization already has that address"))
+            }
             StoreError::IdempotencyKeyReused => Self::IdempotencyKeyReused,
             StoreError::KeyNotFound | StoreError::MemberNotFound | StoreError::MemberTokenNotFound => Self::NotFound,
             StoreError::LastOwner => Self::LastOwner,

@@ -85,10 +85,10 @@ pub trait SessionStore: Send + Sync {
     /// Whom a live invitation invites.
     async fn invited(&self, invitation: &SecretDigest, now: Timestamp) -> Result<Option<Person>, StoreError>;
 
-    /// Opens a session; its person's sign-in is noted. An invitation is used up, and ends the person's other sessions.
-    /// An owner's sign-in ends the bootstrap token and every session by it. Past [`MAX_SESSIONS`] the person's oldest
-    /// ends. Each organization's log tells of its member; the node's tells of operators.
-    /// Errors: `CredentialEnded` (what was proven counts no more).
+    /// Opens a session; its person's sign-in is noted. An invitation is used up, and ends the person's other sessions;
+    /// where it replaces a password it ends their tokens as well. An owner's sign-in ends the bootstrap token and every
+    /// session by it. Past [`MAX_SESSIONS`] the person's oldest ends. Each organization's log tells of its member; the
+    /// node's tells of operators. Errors: `CredentialEnded` (what was proven counts no more).
     async fn open_session(&self, new: &NewSession, act: &Act) -> Result<OpenedSession, StoreError>;
 
     /// A session that is live at `now`.

@@ -1,7 +1,7 @@
 //! Backups of a live store, and what it takes to put one back.
 
-use crate::process::{Folder, Node, portcullis};
-use serde_json::Value;
+use crate::process::{Folder, Node, Wire, portcullis};
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Output;
 
@@ -78,6 +78,42 @@ fn a_backup_of_a_live_store_is_one_instant_of_it_and_comes_back() {
     for chain in ["/v1/audit/verify", "/v1/organizations/acme/audit/verify"] {
         assert_eq!(ask(chain)["ok"], true, "{chain}");
     }
+}
+
+#[test]
+fn sessions_and_invitations_of_a_copy_do_not_come_back() {
+    const MEMBERS: &str = "/v1/organizations/acme/members";
+    const PASSWORD: &str = "correct horse battery staple";
+    let folder = folder();
+    let mut node = folder.start();
+    let add = |email: &str| {
+        let body = json!({"email": email, "role": "viewer"});
+        node.control().post(MEMBERS, &body).unwrap().expect(201).json()
+    };
+    let sign_in = |node: &Node, body: Value| node.control().post("/v1/sessions", &body).unwrap();
+    let (ada, bob) = (add("ada@acme.example"), add("bob@acme.example"));
+    let taken_up = json!({"invitation": ada["invitation"], "password": PASSWORD});
+    let session = sign_in(&node, taken_up).expect(201).json()["token"].as_str().unwrap().to_owned();
+    let current = |node: &Node| {
+        let mut wire = Wire::new(node.control, &node.control.to_string());
+        wire.get("/v1/sessions/current", &session).status
+    };
+    assert_eq!(current(&node), 200);
+    let file = folder.path("copy.db");
+    good(run(&folder, "backup", &file, &[]));
+    node.process.kill();
+    let output = run(&folder, "restore", &file, &["--yes"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    for words in ["every session", "revoked", "rotated"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    good(output);
+    let node = folder.start();
+    assert_eq!(current(&node), 401);
+    sign_in(&node, json!({"invitation": bob["invitation"], "password": PASSWORD})).expect(401);
+    sign_in(&node, json!({"email": "ada@acme.example", "password": PASSWORD})).expect(201);
+    let members = node.control().get(MEMBERS).unwrap().expect(200).json();
+    assert_eq!(members["data"].as_array().unwrap().len(), 2, "{members}");
 }
 
 #[test]

@@ -67,6 +67,7 @@ macro_rules! conformance {
             people::who_leaves_leaves_nothing_behind,
             people::an_invitation_counts_once_and_for_a_while,
             people::a_new_password_ends_other_sessions,
+            people::a_password_in_place_of_another_ends_tokens,
             people::a_session_ends_by_idleness_and_by_age,
             people::a_session_is_ended,
             people::sessions_are_bounded,

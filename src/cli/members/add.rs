@@ -28,6 +28,10 @@ pub(super) struct Add {
     #[arg(long)]
     operator: bool,
 
+    /// They are the person who has that address and a password in another organization (for operators)
+    #[arg(long)]
+    link: bool,
+
     #[command(flatten)]
     invitation: InvitationOption,
 }
@@ -43,6 +47,7 @@ impl Add {
             ("role", Some(json!(self.role.as_str()))),
             ("name", text(self.name.as_deref())),
             ("operator", self.operator.then_some(Value::Bool(true))),
+            ("link", self.link.then_some(Value::Bool(true))),
         ])
     }
 }

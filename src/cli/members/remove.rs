@@ -7,6 +7,8 @@ use crate::cli::failure::Failure;
 use crate::cli::output::{cell, note, print_json};
 
 /// Remove somebody from an organization; their tokens there end at once
+///
+/// Operators of the node who belong to no other organization are removed by operators alone.
 #[derive(clap::Args)]
 pub(super) struct Remove {
     /// The member: id or email address

@@ -159,6 +159,10 @@ pub(super) struct AddMember {
     role: MemberRole,
     /// Whether they are an operator of the node. Operators alone say so.
     operator: Option<bool>,
+    /// Whether the person is meant who has that address and a password in another organization. An operator who does not
+    /// say so is told where they belong (409 `email_taken`); for everybody else it changes nothing.
+    #[schema(default = false)]
+    link: Option<bool>,
 }
 
 /// A change to a member; what is left out stays as it is.
@@ -198,7 +202,8 @@ pub(super) struct MakeMemberToken {
 pub(super) struct SignIn {
     /// The member's address.
     email: Option<Email>,
-    /// An invitation, which is used up by this. Every session under an earlier password ends.
+    /// An invitation, which is used up by this. Every session under an earlier password ends, and every
+    /// token of theirs from that time.
     invitation: Option<String>,
     /// 12 to 200 characters, and not the email address.
     #[schema(format = Password)]

@@ -51,7 +51,8 @@ codes! {
     ConfigurationInvalid UNPROCESSABLE_ENTITY "configuration_invalid" "Not reloaded"
         "The files have problems; what was there before serves on. `errors` names them.";
     EmailTaken CONFLICT "email_taken" "Address taken"
-        "A member of this organization has the address, or somebody outside of it whom only an operator can add.";
+        "A member of this organization has the address, or somebody outside of it: they are added by an operator, who says \
+         `link` where they have a password.";
     IdempotencyKeyReused UNPROCESSABLE_ENTITY "idempotency_key_reused" "Key used before"
         "The `Idempotency-Key` was used for another request; choose a new one.";
     Internal INTERNAL_SERVER_ERROR "internal" "Internal error"

@@ -65,7 +65,7 @@ pub(super) async fn list_all(
 ///
 /// Whoever has no password yet gets an invitation, which is shown this once and is good for seven days; one that they
 /// had before ends. Who belongs to another organization already is added by operators, and by those who look after that
-/// one too. Owners are made by owners.
+/// one too; where they have a password, operators say that this is who they mean (`link`). Owners are made by owners.
 #[utoipa::path(post, path = MEMBERS, operation_id = "add_member", tag = tag::MEMBERS, params(IdempotencyKey),
     request_body = AddMember,
     responses((status = 201, description = "The member, and the invitation where one was made", body = InvitedMemberObject,
@@ -115,7 +115,8 @@ pub(super) async fn edit(
 
 /// Remove a member
 ///
-/// Their tokens for this organization end at once. Who belongs to no other organization is forgotten, and signed out.
+/// Their tokens for this organization end at once. Who belongs to no other organization is forgotten, and signed out;
+/// operators of the node are not, so that their last membership is taken away by operators alone.
 #[utoipa::path(delete, context_path = MEMBERS, path = "/{id}", operation_id = "remove_member", tag = tag::MEMBERS,
     params(IfMatch), responses((status = 204, description = "They belong here no more"), Changing))]
 pub(super) async fn remove(

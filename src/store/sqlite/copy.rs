@@ -1,7 +1,7 @@
 //! Copies of a store: one taken while others write, and one put in its place while nobody does.
 
 use super::SqliteStore;
-use super::fault::{code, primary_code};
+use super::fault::{code, fault, primary_code};
 use super::open;
 use crate::model::{Revision, Timestamp};
 use crate::store::{Feed, StoreError};
@@ -63,9 +63,10 @@ pub async fn backup(from: &Path, to: &Path, progress: CopyProgress<'_>) -> Resul
     Ok(StoreFile { bytes, revision })
 }
 
-/// Puts the copy `from` in the place of the store in `to`. The store that was there stays beside it under the name
-/// that is returned. Errors: [`StoreError::Open`] where `from` is no sound store, where a process uses the store in
-/// `to`, and where files cannot be written; nothing is changed then.
+/// Puts the copy `from` in the place of the store in `to`. The store that was there stays beside it under the name that
+/// is returned. Sessions and invitations of the copy end: some had ended since it was made. Errors:
+/// [`StoreError::Open`] where `from` is no sound store, where a process uses the store in `to`, and where files cannot
+/// be written; nothing is changed then.
 pub async fn restore(
     from: &Path,
     to: &Path,
@@ -75,6 +76,7 @@ pub async fn restore(
     let temporary = temporary_beside(to).map_err(|error| failed(to, &error))?;
     copy_bytes(from, temporary.path(), progress).map_err(|error| failed(from, &error))?;
     let revision = prove(temporary.path(), from).await?;
+    end_what_may_have_ended(temporary.path()).await?;
     let before = match to.exists() {
         true => Some(set_aside(to, now).await?),
         false => None,
@@ -106,6 +108,24 @@ async fn prove(copy: &Path, named: &Path) -> Result<Revision, StoreError> {
     // Folds the write-ahead log into the file.
     store.close().await;
     revision
+}
+
+/// Ends every session and every invitation in a copy that was proven, whole or not at all. Which of them had ended after
+/// it was made nobody can say any more.
+async fn end_what_may_have_ended(copy: &Path) -> Result<(), StoreError> {
+    let mut connection = connect(copy).await.map_err(fault)?;
+    // Without a write-ahead log all that is committed is in the one file that gets the store's name.
+    let mode: String =
+        sqlx::query_scalar("PRAGMA journal_mode = DELETE").fetch_one(&mut connection).await.map_err(fault)?;
+    if mode != "delete" {
+        return Err(StoreError::Unavailable(format!("`{}` is in use", copy.display())));
+    }
+    let mut change = connection.begin().await.map_err(fault)?;
+    for statement in ["DELETE FROM sessions", "DELETE FROM invitations"] {
+        sqlx::query(statement).execute(&mut *change).await.map_err(fault)?;
+    }
+    change.commit().await.map_err(fault)?;
+    connection.close().await.map_err(fault)
 }
 
 /// Makes sure that nobody uses the store, and moves it out of the way.
@@ -148,15 +168,15 @@ async fn length(source: &mut SqliteConnection) -> Result<u64, StoreError> {
         sqlx::query_scalar("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
             .fetch_one(source)
             .await;
-    bytes.map(|bytes| u64::try_from(bytes).unwrap_or_default()).map_err(super::fault::fault)
+    bytes.map(|bytes| u64::try_from(bytes).unwrap_or_default()).map_err(fault)
 }
 
 async fn revision_of(copy: &Path) -> Result<Revision, StoreError> {
-    let mut connection = connect(copy).await.map_err(super::fault::fault)?;
+    let mut connection = connect(copy).await.map_err(fault)?;
     let last: Result<i64, sqlx::Error> =
         sqlx::query_scalar("SELECT COALESCE(MAX(revision), 0) FROM feed").fetch_one(&mut connection).await;
     let _ = connection.close().await;
-    super::row::revision(last.map_err(super::fault::fault)?)
+    super::row::revision(last.map_err(fault)?)
 }
 
 fn copy_bytes(from: &Path, to: &Path, progress: CopyProgress<'_>) -> io::Result<()> {

@@ -21,6 +21,8 @@ const OPEN: &str =
 const MAKE_ROOM: &str = "DELETE FROM sessions WHERE person IS ?1 AND digest NOT IN
      (SELECT digest FROM sessions WHERE person IS ?1 ORDER BY last_seen_at DESC, rowid DESC LIMIT ?2)";
 const TAKE_INVITATION: &str = "DELETE FROM invitations WHERE digest = ?1 AND expires_at > ?2 RETURNING person";
+const END_TOKENS: &str = "DELETE FROM member_tokens WHERE person = ?1
+     AND EXISTS (SELECT 1 FROM people WHERE id = ?1 AND password_hash IS NOT NULL)";
 const TOKEN: &str = "SELECT t.id, t.person, t.organization, m.role, t.expires_at, t.last_used_at
      FROM member_tokens t JOIN memberships m ON m.organization = t.organization AND m.person = t.person
      WHERE t.digest = ?1 AND t.expires_at > ?2";
@@ -68,7 +70,8 @@ async fn prove(change: &mut Changing<'_>, proof: &SessionProof, at: Timestamp) -
     }
 }
 
-/// Uses an invitation up: a new password, and no session under the old one.
+/// Uses an invitation up: a new password, and no session under the old one. Where there was an old one its tokens end
+/// too: whoever knew it may have made some. Who had none has the tokens that were made for them.
 async fn take_up(
     change: &mut Changing<'_>,
     invitation: &SecretDigest,
@@ -82,6 +85,7 @@ async fn take_up(
         .await
         .map_err(fault)?;
     let id = id.ok_or(StoreError::CredentialEnded)?;
+    sqlx::query(END_TOKENS).bind(&id).execute(&mut **change).await.map_err(fault)?;
     sqlx::query("UPDATE people SET password_hash = ?2 WHERE id = ?1")
         .bind(&id)
         .bind(password.as_str())

@@ -95,11 +95,11 @@ fn an_invitation_may_go_to_a_file() {
 #[test]
 fn somebody_who_has_a_password_is_not_invited() {
     let stub = Stub::routes([("POST /v1/organizations/acme/members", 201, ada())]);
-    let ran = run(&stub, &["add", "ada@example.com", "--role=none", "--operator"]).exited(0);
+    let ran = run(&stub, &["add", "ada@example.com", "--role=none", "--operator", "--link"]).exited(0);
     assert!(!ran.stdout.contains("invitation"), "{}", ran.stdout);
     ran.says("no invitation was made");
     let sent = stub.only(&format!("POST {MEMBERS}")).json();
-    assert_eq!(sent, json!({"email": "ada@example.com", "role": "none", "operator": true}));
+    assert_eq!(sent, json!({"email": "ada@example.com", "role": "none", "operator": true, "link": true}));
 }
 
 #[test]

@@ -154,7 +154,8 @@ fn an_invitation_to_one_organization_is_no_way_into_another() {
     let (path, invitation) = node.invite(MEMBERS, &mallory, "vic@acme.example", "viewer");
     // Grace looks after both, and adds that somebody to globex.
     let (_, grace) = node.invited_member("grace@acme.example", "admin");
-    node.invite(globex, &node.token, "grace@acme.example", "admin");
+    let linked = json!({"email": "grace@acme.example", "role": "admin", "link": true});
+    node.ask("POST", globex, &node.token, &linked).expect(201);
     let added = node.ask("POST", globex, &grace, &json!({"email": "vic@acme.example", "role": "admin"})).expect(201);
     let revision = node.store_revision();
     node.take_up(&invitation).problem(401, "not_authenticated");

@@ -73,6 +73,7 @@ fn each_error_of_adding_has_its_place() {
         (sound(json!({"email": "ada"})), "/email", "email_invalid"),
         (sound(json!({"role": "Owner"})), "/role", "role_unknown"),
         (sound(json!({"role": 1})), "/role", "invalid_type"),
+        (sound(json!({"link": 1})), "/link", "invalid_type"),
         (sound(json!({"name": "a\nb"})), "/name", "name_invalid"),
         (sound(json!({"name": "x".repeat(101)})), "/name", "name_invalid"),
         (sound(json!({"password": PASSWORD})), "/password", "field_unknown"),
@@ -134,7 +135,7 @@ fn nobody_gets_into_another_organization_by_an_invitation() {
     node.post_as(&stranger, other, &body).problem(409, "email_taken");
     // Somebody of both may add, and gets no invitation; nor does anybody else from then on but operators.
     let (both, session) = node.member("acme", "both", "admin");
-    let linked = node.post(other, &json!({"email": "both@acme.example", "role": "admin"})).expect(201);
+    let linked = node.post(other, &json!({"email": "both@acme.example", "role": "admin", "link": true})).expect(201);
     assert_eq!((text(&linked["id"]), linked.get("invitation"), &linked["has_password"]), (both, None, &json!(true)));
     let added = node.post_as(&session, other, &body).expect(201);
     assert_eq!((text(&added["id"]), added.get("invitation")), (pending.clone(), None));
@@ -145,6 +146,91 @@ fn nobody_gets_into_another_organization_by_an_invitation() {
     let path = format!("{other}/{pending}/invitation");
     assert!(node.post(&path, &json!({})).expect(201)["invitation"].is_string());
     node.send_as(&stranger, "POST", &path, "").problem(403, "not_allowed");
+}
+
+#[test]
+fn an_operator_in_no_list_is_made_by_operators_alone() {
+    let node = two();
+    let other = "/v1/organizations/other/members";
+    let (_, admin) = node.member("acme", "admin", "admin");
+    let body = json!({"email": "op@acme.example", "role": "viewer", "operator": true});
+    let op = text(&node.post(MEMBERS, &body).expect(201)["id"]);
+    let path = format!("{MEMBERS}/{op}");
+    let refused = node.send_as(&admin, "DELETE", &path, "");
+    assert!(text(&refused.json()["detail"]).contains("nobody could list them"), "{refused:?}");
+    refused.problem(403, "not_allowed");
+    assert_eq!(node.get(&path).expect(200)["operator"], true);
+    // Who is in another list, or no operator any more, is removed like everybody else.
+    node.post(other, &json!({"email": "op@acme.example", "role": "none"})).expect(201);
+    node.send_as(&admin, "DELETE", &path, "").expect_nothing();
+    node.post(MEMBERS, &json!({"email": "op@acme.example", "role": "viewer"})).expect(201);
+    node.send("DELETE", &format!("{other}/{op}"), &[], "").expect_nothing();
+    node.send_as(&admin, "DELETE", &path, "").problem(403, "not_allowed");
+    node.send("PATCH", &path, &[("content-type", "application/json")], "{\"operator\":false}").expect(200);
+    node.send_as(&admin, "DELETE", &path, "").expect_nothing();
+    // Operators may.
+    let op = text(&node.post(MEMBERS, &body).expect(201)["id"]);
+    node.send("DELETE", &format!("{MEMBERS}/{op}"), &[], "").expect_nothing();
+}
+
+#[test]
+fn an_address_that_was_claimed_elsewhere_is_linked_only_by_who_says_so() {
+    let node = two();
+    let other = "/v1/organizations/other/members";
+    let (_, admin) = node.member("acme", "admin", "admin");
+    // Whoever invites an address holds the invitation, and may set the password.
+    let claimed = node.post_as(&admin, MEMBERS, &json!({"email": "ceo@other.example", "role": "viewer"})).expect(201);
+    let session = node.sign_in(&json!({"invitation": claimed["invitation"], "password": PASSWORD}));
+    let owner = |more: Value| {
+        let mut body = json!({"email": "CEO@other.example", "role": "owner"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        node.post(other, &body)
+    };
+    for more in [json!({}), json!({"link": false}), json!({"link": null}), json!({"operator": true})] {
+        let refused = owner(more);
+        assert!(text(&refused.json()["detail"]).contains("a member of `acme`"), "{refused:?}");
+        refused.problem(409, "email_taken");
+    }
+    node.send_as(&session, "GET", "/v1/organizations/other", "").problem(404, "not_found");
+    assert_eq!(node.get(other).expect(200)["data"], json!([]));
+    // Nobody else gets anywhere by saying so.
+    let (_, stranger) = node.member("other", "stranger", "admin");
+    let body = json!({"email": "ceo@other.example", "role": "viewer", "link": true});
+    node.post_as(&stranger, other, &body).problem(409, "email_taken");
+    let linked = owner(json!({"link": true})).expect(201);
+    assert_eq!((&linked["id"], linked.get("invitation")), (&claimed["id"], None));
+    owner(json!({"link": true})).problem(409, "email_taken");
+    // Who never had a password gets it by the operator's invitation, and the one before has ended.
+    let pending = node.post_as(&admin, MEMBERS, &json!({"email": "cfo@other.example", "role": "viewer"})).expect(201);
+    let added = node.post(other, &json!({"email": "cfo@other.example", "role": "viewer"})).expect(201);
+    assert_eq!(added["id"], pending["id"]);
+    let stale = json!({"invitation": pending["invitation"], "password": PASSWORD});
+    node.try_sign_in(&stale).problem(401, "not_authenticated");
+    node.sign_in(&json!({"invitation": added["invitation"], "password": PASSWORD}));
+}
+
+#[test]
+fn an_address_tells_nothing_of_another_organization() {
+    let node = two();
+    let other = "/v1/organizations/other/members";
+    let (_, admin) = node.member("acme", "admin", "admin");
+    node.add("acme", "mine", "viewer");
+    node.add("other", "pending", "viewer");
+    node.member("other", "theirs", "admin");
+    node.post(other, &json!({"email": "op@acme.example", "role": "none", "operator": true})).expect(201);
+    let mut details = std::collections::BTreeSet::new();
+    for name in ["mine", "pending", "theirs", "op"] {
+        for operator in [None, Some(false), Some(true)] {
+            let mut body = json!({"email": format!("{name}@acme.example"), "role": "viewer"});
+            body.as_object_mut().unwrap().extend(operator.map(|operator| ("operator".to_owned(), json!(operator))));
+            let answer = node.post_as(&admin, MEMBERS, &body);
+            let shown = answer.json();
+            answer.problem(409, "email_taken");
+            details.insert(text(&shown["detail"]));
+        }
+    }
+    assert_eq!(details.len(), 1, "{details:?}");
+    assert!(!details.first().unwrap().contains("other"), "{details:?}");
 }
 
 #[test]
@@ -173,7 +259,8 @@ fn a_token_carries_the_live_role_and_ends() {
     let node = two();
     let (ada, session) = node.member("acme", "ada", "editor");
     let (eve, _) = node.member("acme", "eve", "viewer");
-    node.post("/v1/organizations/other/members", &json!({"email": "ada@acme.example", "role": "admin"})).expect(201);
+    let linked = json!({"email": "ada@acme.example", "role": "admin", "link": true});
+    node.post("/v1/organizations/other/members", &linked).expect(201);
     let tokens = format!("{MEMBERS}/{ada}/tokens");
     let made = node.post_as(&session, &tokens, &json!({"name": "nightly"})).expect(201);
     assert_eq!(made["expires_at"], json!(NOON.plus_seconds(90 * 86_400)));

@@ -277,6 +277,30 @@ pub(super) async fn a_new_password_ends_other_sessions(home: &dyn Home) {
     assert!(matches!(old, Err(StoreError::CredentialEnded)), "a password that was compared before it changed: {old:?}");
 }
 
+pub(super) async fn a_password_in_place_of_another_ends_tokens(home: &dyn Home) {
+    let store = home.open().await;
+    let ada = add(&store, "ada", MemberRole::Editor).await;
+    let linked = NewMember {
+        organization: other(),
+        known: Some(ada.revision),
+        invitation: Some(invitation("ada")),
+        ..new_member("ada", MemberRole::Viewer)
+    };
+    store.add_member(&linked, &act()).await.unwrap();
+    let bob = add(&store, "bob", MemberRole::Editor).await;
+    for (organization, id, name) in [(acme(), &ada.id, "a"), (other(), &ada.id, "o"), (acme(), &bob.id, "b")] {
+        store.add_member_token(&organization, id, &new_token(name), None, &act()).await.unwrap();
+    }
+    store.open_session(&session("s1", by_invitation("ada", "first")), &act()).await.unwrap();
+    assert!(counts(&store, "a").await && counts(&store, "o").await, "a first password replaces none");
+    store.invite_member(&acme(), &ada.id, &invitation("again"), None, &act()).await.unwrap();
+    assert!(counts(&store, "a").await && counts(&store, "o").await, "an invitation that nobody took up");
+    store.open_session(&session("s2", by_invitation("again", "second")), &act()).await.unwrap();
+    assert!(!counts(&store, "a").await && !counts(&store, "o").await);
+    assert!(store.member_tokens(&other(), &ada.id).await.unwrap().is_empty());
+    assert!(counts(&store, "b").await, "somebody else's");
+}
+
 pub(super) async fn a_session_ends_by_idleness_and_by_age(home: &dyn Home) {
     let store = home.open().await;
     signed_in(&store, "ada", MemberRole::Editor).await;

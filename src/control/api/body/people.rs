@@ -13,6 +13,7 @@ impl Body {
             name: fields.text("name"),
             role: fields.text("role"),
             operator: fields.boolean("operator"),
+            link: fields.boolean("link"),
         };
         Ok((draft, fields.finish(&[])))
     }
