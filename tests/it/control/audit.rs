@@ -3,6 +3,7 @@
 use super::*;
 use portcullis::model::ChainHead;
 use portcullis::store::AuditStore;
+use std::sync::atomic::Ordering;
 
 const AUDIT: &str = "/v1/organizations/acme/audit";
 
@@ -149,8 +150,23 @@ fn refused_attempts_are_counted_not_multiplied() {
     assert_eq!((&row["code"], &row["count"]), (&json!("legacy_blocked"), &json!(3)));
     assert_eq!(row["after"]["route"], "POST /v1/organizations/{org}/environments/{env}/keys");
     assert_eq!(node.get(&format!("{AUDIT}/verify")).expect(200)["ok"], true);
-    // A store that takes nothing loses the count, and nothing else.
-    node.store.read_only.store(true, std::sync::atomic::Ordering::SeqCst);
-    node.send_bare("GET", KEYS, &[], "").problem(401, "not_authenticated");
-    node.runtime.block_on(node.control.write_refusals());
+}
+
+#[test]
+fn refused_attempts_wait_for_a_store_that_is_away() {
+    let node = Node::start();
+    let refused = || node.send_bare("GET", KEYS, &[], "").problem(401, "not_authenticated");
+    let write = || node.runtime.block_on(node.control.write_refusals());
+    node.store.read_only.store(true, Ordering::SeqCst);
+    let first = refused();
+    write();
+    refused();
+    write();
+    node.store.read_only.store(false, Ordering::SeqCst);
+    assert_eq!(node.get("/v1/audit?action=refused").expect(200)["data"], json!([]));
+    write();
+    write();
+    let rows = node.get("/v1/audit?action=refused").expect(200)["data"].clone();
+    assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+    assert_eq!((&rows[0]["count"], &rows[0]["request_id"]), (&json!(2), &first["request_id"]));
 }
