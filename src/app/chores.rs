@@ -26,7 +26,7 @@ const REFUSALS: Duration = Duration::from_secs(60);
 /// How often signing keys are looked after.
 const SIGNING: Duration = Duration::from_secs(60);
 /// How often what is over is forgotten.
-const FORGET: Duration = Duration::from_secs(600);
+pub(super) const FORGET: Duration = Duration::from_secs(600);
 
 /// Those who do the chores.
 #[derive(Clone)]

@@ -44,6 +44,7 @@ use crate::model::{BaseUrl, NetworkSet, SecretDigest, Timestamp};
 use crate::oauth::SignInThrottle;
 use crate::store::Store;
 use crate::tables::Tables;
+use audit::LongReads;
 use parking_lot::Mutex;
 use passwords::Passwords;
 use refusals::Refusals;
@@ -86,6 +87,7 @@ pub struct Control {
     /// The operator token's digest as the store last told it; opens `status` alone while the store is away.
     last_operator: Arc<Mutex<Option<SecretDigest>>>,
     refusals: Refusals,
+    long_reads: LongReads,
     passwords: Passwords,
     sign_ins: Mutex<SignInThrottle>,
 }
@@ -107,6 +109,7 @@ impl Control {
             clock,
             last_operator: Arc::default(),
             refusals: Refusals::default(),
+            long_reads: LongReads::default(),
             passwords: Passwords::default(),
             sign_ins: Mutex::new(SignInThrottle::new(seed())),
         }

@@ -29,6 +29,12 @@ pub enum ControlProblem {
     /// The organization would be left without an owner.
     #[error("an organization keeps at least one owner; make somebody else an owner first")]
     LastOwner,
+    /// Somebody reads much of this audit log already.
+    #[error("this audit log is being searched, exported or verified already; try again in {retry_after} seconds")]
+    LogBusy {
+        /// In how many seconds to try again, at least 1.
+        retry_after: u64,
+    },
     /// A tenant file sets it: it changes there.
     #[error("a tenant file sets this, and it changes only there")]
     ManagedByFile,

@@ -6,6 +6,7 @@ use crate::store::Noted;
 use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 
 /// The most different refusals of strangers that are told apart in one minute; the rest share a row for each code.
@@ -29,7 +30,7 @@ pub struct Attempt {
     pub code: &'static str,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Counted {
     first: Timestamp,
     request_id: String,
@@ -49,20 +50,20 @@ struct Kinds {
 
 impl Refusals {
     pub(super) fn note(&self, attempt: Attempt, request_id: &str, now: Timestamp) {
-        let mut kinds = self.0.lock();
-        let attempt = kinds.exactly(attempt);
-        if !kinds.counted.contains_key(&attempt) && attempt.is_strangers() {
-            kinds.strangers += 1;
-        }
-        let fresh = || Counted { first: now, request_id: request_id.to_owned(), count: 0 };
-        let entry = kinds.counted.entry(attempt).or_insert_with(fresh);
-        entry.count = entry.count.saturating_add(1);
+        self.0.lock().add(attempt, Counted { first: now, request_id: request_id.to_owned(), count: 1 });
     }
 
-    fn take(&self) -> Vec<Noted> {
+    /// Everything so far, in the order in which it was first seen.
+    fn take(&self) -> Vec<(Attempt, Counted)> {
         let mut taken: Vec<(Attempt, Counted)> = std::mem::take(&mut *self.0.lock()).counted.into_iter().collect();
         taken.sort_by_key(|(_, counted)| counted.first);
-        taken.into_iter().map(|(attempt, counted)| row(attempt, counted)).collect()
+        taken
+    }
+
+    /// Puts back what was taken and could not be written, within the same bounds.
+    fn restore(&self, taken: Vec<(Attempt, Counted)>) {
+        let mut kinds = self.0.lock();
+        taken.into_iter().for_each(|(attempt, counted)| kinds.add(attempt, counted));
     }
 }
 
@@ -73,6 +74,24 @@ impl Attempt {
 }
 
 impl Kinds {
+    /// Counts attempts that are alike. Of two that share a row the earlier one gives it its instant and request.
+    fn add(&mut self, attempt: Attempt, counted: Counted) {
+        let attempt = self.exactly(attempt);
+        match self.counted.entry(attempt) {
+            Entry::Occupied(mut known) => {
+                let count = known.get().count.saturating_add(counted.count);
+                if counted.first < known.get().first {
+                    known.insert(counted);
+                }
+                known.get_mut().count = count;
+            }
+            Entry::Vacant(place) => {
+                self.strangers += usize::from(place.key().is_strangers());
+                place.insert(counted);
+            }
+        }
+    }
+
     /// An attempt as exactly as there is room for.
     fn exactly(&self, attempt: Attempt) -> Attempt {
         let known = self.counted.len().saturating_sub(self.strangers);
@@ -91,9 +110,9 @@ impl Kinds {
     }
 }
 
-fn row(attempt: Attempt, counted: Counted) -> Noted {
-    let Attempt { organization, actor, address, route, code } = attempt;
-    let act = Act { address, request_id: counted.request_id, ..Act::of(actor, counted.first) };
+fn row((attempt, counted): &(Attempt, Counted)) -> Noted {
+    let Attempt { organization, actor, address, route, code } = attempt.clone();
+    let act = Act { address, request_id: counted.request_id.clone(), ..Act::of(actor, counted.first) };
     let entry = AuditEntry {
         organization,
         environment: None,
@@ -113,15 +132,17 @@ impl Control {
         self.refusals.note(attempt, request_id, self.now());
     }
 
-    /// Writes the refusals counted so far to the audit log. Due every minute, and once at the end.
+    /// Writes the refusals counted so far to the audit log. Due every minute, and once at the end; what a store that is
+    /// away does not take is due the next time.
     pub async fn write_refusals(&self) {
         let taken = self.refusals.take();
         if taken.is_empty() {
             return;
         }
-        let rows = taken.len();
-        if let Err(error) = self.store.note(&taken).await {
-            tracing::warn!("control: {rows} rows about refused attempts could not be written: {error}");
+        let rows: Vec<Noted> = taken.iter().map(row).collect();
+        if let Err(error) = self.store.note(&rows).await {
+            tracing::warn!("control: {} rows about refused attempts wait for the store: {error}", rows.len());
+            self.refusals.restore(taken);
         }
     }
 }
@@ -141,6 +162,31 @@ mod tests {
         }
     }
 
+    fn rows(refusals: &Refusals) -> Vec<Noted> {
+        refusals.take().iter().map(row).collect()
+    }
+
+    #[test]
+    fn what_was_not_written_is_put_back_within_the_bounds() {
+        let refusals = Refusals::default();
+        let at = Timestamp::from_unix;
+        for kind in 0..MAX_STRANGERS {
+            refusals.note(attempt(&format!("GET /{kind}")), "early", at(0));
+        }
+        let taken = refusals.take();
+        // Meanwhile: one that is alike, and others up to the bound.
+        for kind in 0..MAX_STRANGERS {
+            refusals.note(attempt(&format!("GET /{}", kind + MAX_STRANGERS - 1)), "late", at(60));
+        }
+        refusals.restore(taken);
+        let rows = rows(&refusals);
+        assert_eq!(rows.len(), MAX_STRANGERS + 1);
+        assert_eq!(rows.iter().map(|row| row.entry.count).sum::<u64>(), 2 * MAX_STRANGERS as u64);
+        let alike = rows.iter().find(|row| row.entry.count == 2).unwrap();
+        assert_eq!((alike.act.request_id.as_str(), alike.act.at), ("early", at(0)));
+        assert!(refusals.take().is_empty());
+    }
+
     #[test]
     fn alike_attempts_share_a_row_and_kinds_are_bounded() {
         let refusals = Refusals::default();
@@ -151,7 +197,7 @@ mod tests {
         for kind in 0..10_000 {
             refusals.note(attempt(&format!("GET /{kind}")), "x", at);
         }
-        let rows = refusals.take();
+        let rows = rows(&refusals);
         assert_eq!(rows.len(), MAX_STRANGERS + 1);
         assert_eq!(rows.iter().map(|row| row.entry.count).sum::<u64>(), 11_000);
         assert!(rows.iter().any(|row| row.entry.count == 1000 && row.act.request_id == "first"));
@@ -171,7 +217,7 @@ mod tests {
             refusals.note(of(1, &format!("GET /{kind}")), "x", at);
         }
         refusals.note(of(2, "GET /a"), "x", at);
-        let rows = refusals.take();
+        let rows = rows(&refusals);
         let row = rows.iter().find(|row| row.act.actor.label() == "2@acme.example").unwrap();
         assert_eq!((row.entry.count, row.entry.after.clone()), (1, Some(json!({ "route": "*" }))));
         assert!(rows.len() <= MAX_STRANGERS + MAX_KINDS + 3, "{}", rows.len());
@@ -180,6 +226,6 @@ mod tests {
                 refusals.note(Attempt { code, ..of(id, "GET /a") }, "x", at);
             }
         }
-        assert_eq!(refusals.take().iter().map(|row| row.entry.count).sum::<u64>(), 2048);
+        assert_eq!(refusals.take().iter().map(|(_, counted)| counted.count).sum::<u64>(), 2048);
     }
 }

@@ -5,7 +5,7 @@
 
 use super::answer::{Answer, PORTCULLIS_ERROR};
 use super::gate::Arrived;
-use super::revocation::{RevocationSink, TokenRevocation};
+use super::revocation::{RevocationRefused, RevocationSink, TokenRevocation};
 use crate::model::{AccessTokenClaims, LiveKey, Timestamp};
 use crate::oauth::{
     self, AskedToken, ClientContext, ClientCredentials, ClientThrottle, Grant, GrantContext, OAuthError, ProvenClient,
@@ -103,7 +103,8 @@ impl Endpoints {
             Ok(Outcome::Answer(answer, result)) => return (answer, result),
             Ok(Outcome::Revoke(revocation)) => match self.revocations.revoke(revocation).await {
                 Ok(()) => return (nothing(), "revoked"),
-                Err(_) => OAuthError::Unavailable,
+                Err(RevocationRefused::TooMany { retry_after }) => OAuthError::TooManyRevoked { retry_after },
+                Err(RevocationRefused::Unavailable) => OAuthError::Unavailable,
             },
             Err(error) => error,
         };

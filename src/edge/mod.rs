@@ -30,6 +30,6 @@ mod revocation;
 mod service;
 mod upstreams;
 
-pub use revocation::{RevocationSink, RevocationUnavailable, TokenRevocation};
+pub use revocation::{RevocationRefused, RevocationSink, TokenRevocation};
 pub use service::{EdgeParts, NodeSignals, ServeError, bind, serve};
 pub use upstreams::Upstreams;

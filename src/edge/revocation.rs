@@ -24,15 +24,24 @@ pub struct TokenRevocation {
     pub revoked_at: Timestamp,
 }
 
-/// The revocation could not be kept; nothing was changed.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the revocation could not be kept")]
-pub struct RevocationUnavailable;
+/// Why a revocation was not kept; nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RevocationRefused {
+    /// The client has as many living tokens revoked as one may have.
+    #[error("the client has as many revoked tokens as one may have")]
+    TooMany {
+        /// Whole seconds until the next try, at least 1.
+        retry_after: u32,
+    },
+    /// It could not be kept.
+    #[error("the revocation could not be kept")]
+    Unavailable,
+}
 
 /// Keeps revocations. Once it says `Ok` the revocation is on disk and in the tables: the first request after the
 /// answer is refused. It goes through with what it began even if nobody waits for it any more.
 #[async_trait]
 pub trait RevocationSink: Send + Sync {
     /// Revokes one token.
-    async fn revoke(&self, revocation: TokenRevocation) -> Result<(), RevocationUnavailable>;
+    async fn revoke(&self, revocation: TokenRevocation) -> Result<(), RevocationRefused>;
 }

@@ -40,6 +40,11 @@ pub enum OAuthError {
     },
     /// The body is larger than the endpoint takes.
     TooLarge,
+    /// The client has as many living tokens revoked as one may have; nothing was changed.
+    TooManyRevoked {
+        /// Whole seconds until the next try, at least 1.
+        retry_after: u32,
+    },
     /// What was asked for cannot be kept at the moment; nothing was changed.
     Unavailable,
     /// A grant type other than `client_credentials`.
@@ -58,7 +63,7 @@ impl OAuthError {
             | Self::UnsupportedGrantType => 400,
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
-            Self::RateLimited { .. } => 429,
+            Self::RateLimited { .. } | Self::TooManyRevoked { .. } => 429,
             Self::Unavailable => 503,
         }
     }
@@ -66,7 +71,7 @@ impl OAuthError {
     /// Whole seconds for Retry-After, where waiting helps.
     pub const fn retry_after(&self) -> Option<u32> {
         match self {
-            Self::RateLimited { retry_after } => Some(*retry_after),
+            Self::RateLimited { retry_after } | Self::TooManyRevoked { retry_after } => Some(*retry_after),
             Self::Unavailable => Some(UNAVAILABLE_SECONDS),
             Self::ClientRefused { .. }
             | Self::ForeignToken
@@ -88,7 +93,7 @@ impl OAuthError {
             Self::InvalidRequest(_) | Self::MethodNotAllowed | Self::TooLarge => "invalid_request",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget(_) => "invalid_target",
-            Self::RateLimited { .. } => "rate_limited",
+            Self::RateLimited { .. } | Self::TooManyRevoked { .. } => "rate_limited",
             Self::Unavailable => "temporarily_unavailable",
             Self::UnsupportedGrantType => "unsupported_grant_type",
         }
@@ -106,6 +111,7 @@ impl OAuthError {
             | Self::InvalidTarget(_)
             | Self::MethodNotAllowed
             | Self::RateLimited { .. }
+            | Self::TooManyRevoked { .. }
             | Self::Unavailable
             | Self::UnsupportedGrantType => self.error(),
         }
@@ -132,6 +138,9 @@ impl OAuthError {
             Self::MethodNotAllowed => "this endpoint takes POST",
             Self::RateLimited { .. } => "too many requests with a wrong client id or secret; wait as Retry-After says",
             Self::TooLarge => "the request is larger than this endpoint takes",
+            Self::TooManyRevoked { .. } => {
+                "this client has as many revoked tokens as one may have; wait until some have expired, or rotate the key"
+            }
             Self::Unavailable => "the change could not be kept, so nothing was changed; try again",
             Self::UnsupportedGrantType => "the one grant type here is client_credentials",
         })

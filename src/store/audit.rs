@@ -20,6 +20,14 @@ pub struct AuditFilter {
     pub until: Option<Timestamp>,
 }
 
+impl AuditFilter {
+    /// Whether every row matches.
+    pub const fn is_empty(&self) -> bool {
+        let Self { action, actor, target, since, until } = self;
+        action.is_none() && actor.is_none() && target.is_none() && since.is_none() && until.is_none()
+    }
+}
+
 /// A stretch of rows as they were written: JSON texts with their numbers.
 #[derive(Clone, Debug, Default)]
 pub struct AuditPage {

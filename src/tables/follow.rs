@@ -38,7 +38,7 @@ pub async fn load_keys(snapshot: &Snapshot, store: &dyn Store) -> Result<Revisio
 pub async fn load_revoked(tables: &Tables, store: &dyn Store, now: Timestamp) -> Result<(), FollowError> {
     let revoked = tables.revoked();
     for token in store.revoked_tokens(now).await? {
-        revoked.insert(token.token_id.into(), token.expires_at);
+        revoked.insert(token.token_id.into(), &token.client_id, token.expires_at);
     }
     Ok(())
 }
@@ -77,7 +77,7 @@ impl Follower {
                     }
                     Subject::AccessToken(id) => {
                         if let Some(token) = store.revoked_token(&id).await? {
-                            tables.revoked().insert(token.token_id.into(), token.expires_at);
+                            tables.revoked().insert(token.token_id.into(), &token.client_id, token.expires_at);
                         }
                     }
                     Subject::SigningKeys => followed.signing_keys = true,

@@ -18,7 +18,7 @@ pub use build::BuildError;
 pub use environment::{EnvironmentTable, Reserved, is_well_known};
 pub use follow::{FollowError, Followed, Follower, load_keys, load_revoked};
 pub use order::{Asker, Judged, Line, Step};
-pub use revoked::RevokedTokens;
+pub use revoked::{RevokedTokens, RevokedTokensFull};
 
 use crate::access::{Denial, Issuer, ManagementCaller, ManagementRequest, judge_management};
 use crate::model::{

@@ -190,7 +190,7 @@ fn signing_keys_are_replaced_alone() {
 fn a_swap_keeps_signing_keys_and_revoked_tokens() {
     let tables = tables(vec![]);
     let signing = Arc::clone(tables.load().signing());
-    tables.revoked().insert("t".into(), Timestamp::from_unix(100));
+    tables.revoked().insert("t".into(), &key(1, 1).client_id, Timestamp::from_unix(100));
     assert!(tables.load().is_revoked("t"));
     let other = self::tables(vec![]);
     tables.swap(Arc::into_inner(other.current.into_inner()).unwrap(), Revision(1)).unwrap();
@@ -221,6 +221,6 @@ fn a_management_key_is_found_behind_its_token() {
     assert_eq!(caller("x", "https://keys.test", 99), Err("token_invalid"));
     tables.apply(&key(2, 6));
     assert_eq!(caller(&token, "https://keys.test", 99), Err("permission_missing"));
-    tables.revoked().insert("t".into(), Timestamp::from_unix(100));
+    tables.revoked().insert("t".into(), &key(1, 1).client_id, Timestamp::from_unix(100));
     assert_eq!(caller(&token, "https://keys.test", 99), Err("token_revoked"));
 }

@@ -177,7 +177,7 @@ impl From<ControlProblem> for Refusal {
         let code = match problem {
             ControlProblem::Invalid(errors) => return Self::invalid(errors.into_vec()),
             ControlProblem::NotFound => return Self::not_found(),
-            ControlProblem::RateLimited { retry_after } => {
+            ControlProblem::LogBusy { retry_after } | ControlProblem::RateLimited { retry_after } => {
                 return Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, detail) };
             }
             ControlProblem::CursorUnknown => Code::Malformed,

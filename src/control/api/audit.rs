@@ -21,18 +21,23 @@ use utoipa::ToSchema;
 type AuditRowPage = Page<AuditRow>;
 
 refusals! {
-    /// What everybody but an operator is told.
-    Operators: NotAllowed
+    /// What reading an organization's log can be refused for.
+    Reading: RateLimited
+}
+
+refusals! {
+    /// The same of the node's log, which is for operators.
+    Operators: NotAllowed, RateLimited
 }
 
 /// Read the audit log
 ///
 /// Who did what in the organization, newest first; refused attempts are counted by the minute. Each row holds the hash
-/// of the one before it. For admins and owners.
+/// of the one before it. One caller at a time searches a log or takes all of it. For admins and owners.
 #[utoipa::path(get, context_path = ORGANIZATION, path = "/audit", operation_id = "read_audit", tag = tag::AUDIT,
     params(AuditParameters),
     responses((status = 200, description = "One page of rows, or with `format=jsonl` all of them", content(
-        (AuditRowPage = "application/json"), (String = "application/jsonl")))))]
+        (AuditRowPage = "application/json"), (String = "application/jsonl"))), Reading))]
 pub(super) async fn of_organization(
     State(control): State<Shared>,
     asked: Asked,
@@ -60,7 +65,7 @@ pub(super) async fn of_node(
 ///
 /// Walks the organization's chain from its first row to its last. For admins and owners.
 #[utoipa::path(get, context_path = ORGANIZATION, path = "/audit/verify", operation_id = "verify_audit",
-    tag = tag::AUDIT, responses((status = 200, description = "What the walk found", body = VerdictObject)))]
+    tag = tag::AUDIT, responses((status = 200, description = "What the walk found", body = VerdictObject), Reading))]
 pub(super) async fn verify_organization(
     State(control): State<Shared>,
     asked: Asked,

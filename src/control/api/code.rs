@@ -81,8 +81,9 @@ codes! {
         "There is nothing at this path, or nothing that you have a part in.";
     PasswordSet CONFLICT "password_set" "Has a password"
         "The member has a password; an operator can invite them to set another one.";
-    RateLimited TOO_MANY_REQUESTS "rate_limited" "Too many attempts"
-        "Too many attempts failed; `Retry-After` says when to try again.";
+    RateLimited TOO_MANY_REQUESTS "rate_limited" "Too many requests"
+        "Too many attempts failed, or somebody reads much of this audit log already; `Retry-After` says when to try \
+         again.";
     RevisionMismatch PRECONDITION_FAILED "revision_mismatch" "Changed since"
         "The object is not at the revision that `If-Match` asks for.";
     SecretRotated UNAUTHORIZED "secret_rotated" "Secret rotated"

@@ -190,6 +190,7 @@ fn descriptions_keep_to_their_alphabet() {
         OAuthError::MethodNotAllowed,
         OAuthError::RateLimited { retry_after: 1 },
         OAuthError::TooLarge,
+        OAuthError::TooManyRevoked { retry_after: 1 },
         OAuthError::Unavailable,
         OAuthError::UnsupportedGrantType,
     ];

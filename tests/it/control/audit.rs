@@ -1,8 +1,11 @@
 //! The audit log: a row for every change, refusals by the minute, and a chain that tells when it was touched.
 
 use super::*;
+use crate::harness::eventually;
 use portcullis::model::ChainHead;
 use portcullis::store::AuditStore;
+use std::io::Write;
+use std::sync::atomic::Ordering;
 
 const AUDIT: &str = "/v1/organizations/acme/audit";
 
@@ -149,8 +152,69 @@ fn refused_attempts_are_counted_not_multiplied() {
     assert_eq!((&row["code"], &row["count"]), (&json!("legacy_blocked"), &json!(3)));
     assert_eq!(row["after"]["route"], "POST /v1/organizations/{org}/environments/{env}/keys");
     assert_eq!(node.get(&format!("{AUDIT}/verify")).expect(200)["ok"], true);
-    // A store that takes nothing loses the count, and nothing else.
-    node.store.read_only.store(true, std::sync::atomic::Ordering::SeqCst);
-    node.send_bare("GET", KEYS, &[], "").problem(401, "not_authenticated");
-    node.runtime.block_on(node.control.write_refusals());
+}
+
+#[test]
+fn refused_attempts_wait_for_a_store_that_is_away() {
+    let node = Node::start();
+    let refused = || node.send_bare("GET", KEYS, &[], "").problem(401, "not_authenticated");
+    let write = || node.runtime.block_on(node.control.write_refusals());
+    node.store.read_only.store(true, Ordering::SeqCst);
+    let first = refused();
+    write();
+    refused();
+    write();
+    node.store.read_only.store(false, Ordering::SeqCst);
+    assert_eq!(node.get("/v1/audit?action=refused").expect(200)["data"], json!([]));
+    write();
+    write();
+    let rows = node.get("/v1/audit?action=refused").expect(200)["data"].clone();
+    assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+    assert_eq!((&rows[0]["count"], &rows[0]["request_id"]), (&json!(2), &first["request_id"]));
+}
+
+/// A log that takes long to read keeps nobody from anything but reading it as well.
+#[test]
+fn one_long_read_of_a_log_at_a_time_and_the_rest_goes_on() {
+    let node = &Node::start();
+    node.key("a");
+    let long = ["/verify", "?format=jsonl", "?actor=nobody", "?since=2030-03-17T17:46:40Z"];
+    for (at, path) in long.into_iter().enumerate() {
+        std::thread::scope(|scope| {
+            let before = node.store.log_reads.load(Ordering::SeqCst);
+            let held = node.runtime.block_on(node.store.log.write());
+            let first = scope.spawn(move || node.get(&format!("{AUDIT}{path}")).status);
+            eventually("the read has begun", || (node.store.log_reads.load(Ordering::SeqCst) > before).then_some(()));
+            for other in long {
+                let refused = node.get(&format!("{AUDIT}{other}"));
+                assert_eq!(refused.header("retry-after"), "2", "{path} {other}");
+                refused.problem(429, "rate_limited");
+            }
+            node.get("/v1/status").expect(200);
+            node.key(&format!("beside {at}"));
+            // Another log, and a page that is found at once, wait for the store alone.
+            let others = ["/v1/audit/verify", AUDIT].map(|path| scope.spawn(move || node.get(path).status));
+            eventually("they have begun", || (node.store.log_reads.load(Ordering::SeqCst) > before + 2).then_some(()));
+            drop(held);
+            assert_eq!(first.join().unwrap(), 200, "{path}");
+            assert_eq!(others.map(|other| other.join().unwrap()), [200, 200], "{path}");
+        });
+    }
+}
+
+/// Whoever hangs up has not ended what the store does for them.
+#[test]
+fn a_search_goes_on_when_its_caller_has_gone() {
+    let node = Node::start();
+    let held = node.runtime.block_on(node.store.log.write());
+    let bearer = format!("authorization: Bearer {}", node.token);
+    let head = format!("GET {AUDIT}?action=x HTTP/1.1\r\nhost: x\r\n{bearer}\r\n\r\n");
+    let mut caller = std::net::TcpStream::connect(node.address).unwrap();
+    caller.write_all(head.as_bytes()).unwrap();
+    eventually("the read has begun", || (node.store.log_reads.load(Ordering::SeqCst) > 0).then_some(()));
+    drop(caller);
+    node.get("/v1/status").expect(200);
+    node.get(&format!("{AUDIT}?action=x")).problem(429, "rate_limited");
+    drop(held);
+    eventually("the read has ended", || (node.get(&format!("{AUDIT}?action=x")).status == 200).then_some(()));
 }

@@ -13,6 +13,7 @@ use portcullis::store::{
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::RwLock;
 
 pub(super) struct FlakyStore {
     inner: SqliteStore,
@@ -22,11 +23,22 @@ pub(super) struct FlakyStore {
     pub(super) read_only: AtomicBool,
     /// How long a change takes, in milliseconds.
     pub(super) delay: AtomicU64,
+    /// Reads of the audit log wait while a test holds it for itself.
+    pub(super) log: RwLock<()>,
+    /// How many reads of the audit log were asked for.
+    pub(super) log_reads: AtomicU64,
 }
 
 impl FlakyStore {
     pub(super) fn over(inner: SqliteStore) -> Self {
-        Self { inner, away: false.into(), read_only: false.into(), delay: 0.into() }
+        Self {
+            inner,
+            away: false.into(),
+            read_only: false.into(),
+            delay: 0.into(),
+            log: RwLock::default(),
+            log_reads: 0.into(),
+        }
     }
 
     async fn read(&self) -> Result<&SqliteStore, StoreError> {
@@ -34,6 +46,12 @@ impl FlakyStore {
             true => Err(StoreError::Unavailable("secret place on disk".into())),
             false => Ok(&self.inner),
         }
+    }
+
+    async fn log(&self) -> Result<&SqliteStore, StoreError> {
+        self.log_reads.fetch_add(1, Ordering::SeqCst);
+        let _open = self.log.read().await;
+        self.read().await
     }
 
     async fn change(&self) -> Result<&SqliteStore, StoreError> {
@@ -63,8 +81,8 @@ macro_rules! flaky {
 
 flaky! {
     AuditStore {
-        read audit_page(chain: Option<&Identifier>, filter: &AuditFilter, before: Option<u64>, limit: u32) -> AuditPage;
-        read audit_rows(chain: Option<&Identifier>, after: u64, limit: u32) -> Vec<(u64, String)>;
+        log audit_page(chain: Option<&Identifier>, filter: &AuditFilter, before: Option<u64>, limit: u32) -> AuditPage;
+        log audit_rows(chain: Option<&Identifier>, after: u64, limit: u32) -> Vec<(u64, String)>;
         read audit_head(chain: Option<&Identifier>) -> ChainHead;
         change note(noted: &[Noted]) -> ();
     }

@@ -90,6 +90,36 @@ fn what_cannot_be_revoked() {
     }
 }
 
+/// A thousand living tokens of one client are revoked at most. Nothing is kept of one more, and others go on.
+#[test]
+fn one_client_cannot_flood_the_store_with_revocations() {
+    let mut gateway = Gateway::start();
+    gateway.kill9();
+    let statement = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 999)
+        INSERT INTO revoked_tokens SELECT 't' || n, 'reader', 'acme', 'production', 4000000000, 0 FROM numbers";
+    let status = std::process::Command::new("python3")
+        .args(["-c", "import sqlite3,sys; c=sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.commit()"])
+        .arg(gateway.dir().join("data/portcullis.db"))
+        .arg(statement)
+        .status();
+    assert!(status.unwrap().success());
+    gateway.restart();
+    let (last, one_more) = (gateway.reader_token(), gateway.reader_token());
+    revoked(&gateway, &reader(), &last);
+    for _ in 0..2 {
+        let request = ask(&gateway, "revoke", &reader(), &one_more);
+        let answer = refused(&gateway, &request, 429, "rate_limited", "rate_limited");
+        assert_eq!(answer.header("retry-after"), Some("600"));
+    }
+    gateway.get("/cards").bearer(&one_more).send().expect(200);
+    let theirs = gateway.writer_token();
+    revoked(&gateway, &writer(), &theirs);
+    gateway.restart();
+    gateway.get("/cards").bearer(&one_more).send().expect(200);
+    assert_refused(&gateway, &gateway.get("/cards").bearer(&last), 401, "token_revoked");
+    assert_refused(&gateway, &gateway.get("/cards").bearer(&theirs), 401, "token_revoked");
+}
+
 #[test]
 fn revocation_survives_a_reload() {
     let gateway = Gateway::start();
