@@ -3,6 +3,7 @@
 //! It writes a configuration into its data folder and starts the very node that `serve` would.
 
 use super::node::{self, Listeners, Node};
+use super::serving;
 use crate::control::{Asking, Caller, ControlProblem, FieldErrors, IssuedKey, KeyDraft};
 use crate::model::{Act, Actor, EnvironmentId, Identifier};
 use crate::{clock, config, edge, sample};
@@ -54,7 +55,7 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
     let node = Node::start(loaded, Some(listeners), Some(path))?;
     if let Some(sample) = sample {
         let _entered = node.runtime().enter();
-        node::serve_http(sample, sample::router())?;
+        serving::serve_http(sample, sample::router())?;
     }
     let key = node.block_on(make_key(&node))?;
     let mut output = std::io::stdout().lock();

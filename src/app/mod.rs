@@ -13,6 +13,7 @@ mod probes;
 mod reload;
 mod revocations;
 mod secrets;
+mod serving;
 mod signing;
 
 pub use demo::{DemoOptions, demo};

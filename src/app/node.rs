@@ -4,6 +4,7 @@ use super::actions::Actions;
 use super::chores::Chores;
 use super::reload::Reloader;
 use super::revocations::Revocations;
+use super::serving::serve_http;
 use super::signing::SigningKeys;
 use super::{probes, reload, secrets};
 use crate::clock;
@@ -271,17 +272,5 @@ fn start_background(
         serve_http(listener, probes::router(&chores.shared))?;
     }
     chores.start(follower);
-    Ok(())
-}
-
-/// Serves a router on a bound socket, on the current runtime.
-pub(super) fn serve_http(listener: TcpListener, router: axum::Router) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    tokio::spawn(async move {
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        if let Err(error) = axum::serve(listener, service).await {
-            tracing::error!(%error, "a listener ended");
-        }
-    });
     Ok(())
 }
