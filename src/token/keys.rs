@@ -278,7 +278,7 @@ impl SigningKeySet {
         Self { signers: vec![(Timestamp::from_unix(i64::MIN), current)], keys }
     }
 
-    /// A set by a schedule. Errors: `NoneSigns` where every key only proves.
+    /// A set by a schedule, the keys in the order they were added. Errors: `NoneSigns` where every key only proves.
     pub fn scheduled(keys: impl IntoIterator<Item = ScheduledKey>) -> Result<Self, SigningKeyError> {
         let (mut signers, mut all) = (Vec::new(), HashMap::new());
         for ScheduledKey { key, signs_from } in keys {
@@ -286,8 +286,9 @@ impl SigningKeySet {
             signers.extend(signs_from.map(|from| (from, Arc::clone(&key))));
             all.insert(Arc::clone(&key.id), key);
         }
-        // Two that begin at the same instant: every node must choose the same one.
-        signers.sort_by(|(a, one), (b, other)| (a, one.id()).cmp(&(b, other.id())));
+        // Of two that begin at the same instant the later one signs. The sort keeps the order given, which is the store's:
+        // every node chooses the same one.
+        signers.sort_by_key(|(from, _)| *from);
         if signers.is_empty() { Err(SigningKeyError::NoneSigns) } else { Ok(Self { signers, keys: all }) }
     }
 
