@@ -97,7 +97,8 @@ impl Others {
             }
             Other::ChangeRole(id, role) => {
                 let shown = members(control).into_iter().find(|member| member["id"] == **id).unwrap();
-                let happened = shown["role"] == **role;
+                // A member who had the role before shows nothing of what became of it.
+                let happened = shown["role"] == **role && self.roles.get(id).is_none_or(|before| before != role);
                 if happened {
                     self.roles.insert(id.clone(), (*role).to_owned());
                 }
