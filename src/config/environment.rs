@@ -58,7 +58,7 @@ fn environment(
         base_url: base_url.value,
         upstream,
         public,
-        permissions,
+        permissions: permissions.into(),
         presets,
         roles,
         platform,

@@ -47,8 +47,8 @@ pub struct Environment {
     pub upstream: Upstream,
     /// Operations that need no token.
     pub public: Vec<OperationPattern>,
-    /// What keys can hold. Empty: `api:read` and `api:write` over every path.
-    pub permissions: Vec<Permission>,
+    /// What keys can hold; shared by environments that say the same. Empty: `api:read` and `api:write` over every path.
+    pub permissions: Arc<[Permission]>,
     /// Named selections of permissions to start a key from.
     pub presets: Vec<Preset>,
     /// Named sets of permissions for legacy keys.

@@ -48,7 +48,7 @@ pub(super) fn build(organizations: Vec<Organization>, signing: Arc<SigningKeySet
 }
 
 fn table(environment: &Environment, index: usize) -> Result<EnvironmentTable, BuildError> {
-    let catalogue = Catalogue::new(environment.permissions.clone(), &environment.public, environment.paths.semicolon)
+    let catalogue = Catalogue::new(environment.permissions.to_vec(), &environment.public, environment.paths.semicolon)
         .map_err(|source| BuildError::Catalogue { environment: environment.id.clone(), source })?;
     let role_set = |role: &Role| {
         PermissionSet::new(role.permissions.iter().filter_map(|name| catalogue.permission(name.as_str())))

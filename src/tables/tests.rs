@@ -50,7 +50,7 @@ fn tables(declared: Vec<ApiKey>) -> Tables {
             set_headers: vec![],
         },
         public: vec![],
-        permissions: vec![],
+        permissions: [].into(),
         presets: vec![],
         roles: vec![],
         platform: PlatformAddresses::default(),

@@ -106,11 +106,12 @@ fn environment() -> Environment {
             set_headers: vec![],
         },
         public: vec![],
-        permissions: vec![
+        permissions: [
             permission("cards:read", "GET /cards"),
             permission("cards:write", "POST /cards"),
             permission("files:read", "* /files/{path...}"),
-        ],
+        ]
+        .into(),
         presets: vec![Preset { name: "Read only".into(), permissions: names(&["cards:read", "files:read"]) }],
         roles: vec![Role { name: "events".into(), permissions: names(&["cards:read"]) }],
         platform: PlatformAddresses { label: "Acme".into(), networks: vec![Network::parse("10.0.0.0/8").unwrap()] },

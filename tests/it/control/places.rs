@@ -77,9 +77,9 @@ fn the_catalogue_tells_who_may_do_what() {
     let mut organization = acme();
     let environment = &mut organization.environments[0];
     environment.public = vec![OperationPattern::parse("GET /health").unwrap()];
-    environment.permissions.push(permission("everything", "GET /cards"));
-    let files = environment.permissions[2].operations[0].clone();
-    environment.permissions[3].operations.push(files);
+    let mut everything = permission("everything", "GET /cards");
+    everything.operations.push(environment.permissions[2].operations[0].clone());
+    environment.permissions = environment.permissions.iter().cloned().chain([everything]).collect();
     let node = Node::with(organization);
     let path = "/v1/organizations/acme/environments/production/catalogue";
     let operation = |operation: &str, method: &str, path: &str, permissions: &[&str], public: bool| json!({"operation": operation, "method": method, "path": path, "permissions": permissions, "public": public});
