@@ -2,7 +2,6 @@
 
 use super::node::Shared;
 use crate::config::Problems;
-use crate::tables::{Snapshot, load_keys};
 use crate::{clock, config};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,20 +48,17 @@ impl Reloader {
     async fn attempt(&self) -> Result<(), ReloadError> {
         let path =
             self.path.as_deref().ok_or_else(|| ReloadError::Other(anyhow::anyhow!("there is no file to read")))?;
-        let config = config::load(path, clock::now()).map_err(ReloadError::Files)?;
+        let path = path.to_owned();
+        let reading = tokio::task::spawn_blocking(move || config::load(&path, clock::now()));
+        let config = reading.await.map_err(|error| ReloadError::Other(error.into()))?.map_err(ReloadError::Files)?;
         let shared = &self.shared;
-        let signing = Arc::clone(shared.tables.load_full().signing());
-        let built = Snapshot::build(config.organizations, signing);
-        let mut snapshot = built.map_err(|error| ReloadError::Other(error.into()))?;
+        let turn = shared.tables.change_world().await;
+        let plan = turn.plan(config.organizations, Vec::new());
+        let plan = plan.map_err(|error| ReloadError::Other(error.into()))?;
         // Before the swap: the first request to a new upstream must find its address.
-        shared.upstreams.refresh(snapshot.environments()).await;
-        loop {
-            let loaded = load_keys(&snapshot, shared.store.as_ref()).await;
-            match shared.tables.swap(snapshot, loaded.map_err(|error| ReloadError::Other(error.into()))?) {
-                Ok(()) => return Ok(()),
-                Err(stale) => snapshot = *stale,
-            }
-        }
+        shared.upstreams.refresh(&plan.changes().fresh()).await;
+        let adopted = turn.adopt(plan, shared.store.as_ref()).await;
+        adopted.map(|_| ()).map_err(|error| ReloadError::Other(error.into()))
     }
 }
 
