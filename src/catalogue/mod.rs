@@ -138,7 +138,6 @@ impl Catalogue {
 }
 
 /// Names by place and places by name: those of `before` keep theirs, new ones follow.
-#[expect(clippy::type_complexity, reason = "two views of one thing, taken apart at once")]
 fn placed(
     permissions: &[Permission],
     before: Option<&Catalogue>,
