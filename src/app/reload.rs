@@ -56,7 +56,7 @@ impl Reloader {
         let plan = turn.plan(config.organizations, Vec::new());
         let plan = plan.map_err(|error| ReloadError::Other(error.into()))?;
         // Before the swap: the first request to a new upstream must find its address.
-        shared.upstreams.refresh(&plan.changes().fresh()).await;
+        shared.upstreams.learn(&plan.changes().fresh()).await;
         let adopted = turn.adopt(plan, shared.store.as_ref()).await;
         adopted.map(|_| ()).map_err(|error| ReloadError::Other(error.into()))
     }
