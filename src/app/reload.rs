@@ -49,7 +49,7 @@ impl Reloader {
     async fn attempt(&self) -> Result<(), ReloadError> {
         let path =
             self.path.as_deref().ok_or_else(|| ReloadError::Other(anyhow::anyhow!("there is no file to read")))?;
-        let config = config::load(path, clock::now()).map_err(ReloadError::Files)?;
+        let config = config::load(path, clock::now(), &self.shared.documents).map_err(ReloadError::Files)?;
         let shared = &self.shared;
         let signing = Arc::clone(shared.tables.load_full().signing());
         let built = Snapshot::build(config.organizations, signing);

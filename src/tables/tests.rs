@@ -51,6 +51,7 @@ fn tables(declared: Vec<ApiKey>) -> Tables {
         },
         public: vec![],
         permissions: [].into(),
+        report: None,
         presets: vec![],
         roles: vec![],
         platform: PlatformAddresses::default(),
