@@ -48,8 +48,8 @@ impl Reloader {
     async fn attempt(&self) -> Result<(), ReloadError> {
         let path =
             self.path.as_deref().ok_or_else(|| ReloadError::Other(anyhow::anyhow!("there is no file to read")))?;
-        let path = path.to_owned();
-        let reading = tokio::task::spawn_blocking(move || config::load(&path, clock::now()));
+        let (path, documents) = (path.to_owned(), Arc::clone(&self.shared.documents));
+        let reading = tokio::task::spawn_blocking(move || config::load(&path, clock::now(), &documents));
         let config = reading.await.map_err(|error| ReloadError::Other(error.into()))?.map_err(ReloadError::Files)?;
         let shared = &self.shared;
         let turn = shared.tables.change_world().await;

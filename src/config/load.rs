@@ -1,5 +1,6 @@
 //! From a path to a checked [`Config`]: reads every file, judges each, then what they say together.
 
+use super::documents::{Documents, Imports};
 use super::reader::At;
 use super::sheet::Sheet;
 use super::tenant::Tenant;
@@ -11,12 +12,15 @@ use std::path::{Path, PathBuf};
 
 /// Reads `portcullis.toml` at `path` and every `*.toml` of its tenants folder, in the order of their names.
 ///
-/// `now` is what the policies on key lifetimes count from, and `created_at` of declared keys.
+/// `now` is what the policies on key lifetimes count from, and `created_at` of declared keys. `documents` keeps what
+/// OpenAPI documents gave from one reading to the next.
 ///
 /// # Errors
 ///
 /// Every problem of every file at once. Nothing is defaulted or left out to get around one.
-pub fn load(path: &Path, now: Timestamp) -> Result<Config, Problems> {
+pub fn load(path: &Path, now: Timestamp, documents: &Documents) -> Result<Config, Problems> {
+    documents.begin();
+    let imports = Imports::of_files(documents);
     let file = Sheet::open(path);
     let (node, tenants_line) = node::read(&file);
     let sheets: Vec<Sheet> = tenant_files(&node.tenants_dir)
@@ -28,7 +32,7 @@ pub fn load(path: &Path, now: Timestamp) -> Result<Config, Problems> {
         .iter()
         .map(|path| Sheet::open(path))
         .collect();
-    let tenants: Vec<Tenant> = sheets.iter().map(|sheet| tenant::read(sheet, now)).collect();
+    let tenants: Vec<Tenant> = sheets.iter().map(|sheet| tenant::read(sheet, now, &imports)).collect();
     check_together(&sheets, &tenants);
     let organizations: Vec<_> = tenants.into_iter().filter_map(|tenant| tenant.organization).collect();
     if organizations.len() < sheets.len() && sheets.iter().all(Sheet::is_sound) {
@@ -36,7 +40,9 @@ pub fn load(path: &Path, now: Timestamp) -> Result<Config, Problems> {
         file.problem(tenants_line, "a tenant file could not be read");
     }
     let problems: Vec<_> = std::iter::once(file).chain(sheets).flat_map(Sheet::into_problems).collect();
-    if problems.is_empty() { Ok(Config { node, organizations }) } else { Err(Problems::sorted(problems)) }
+    let notes = imports.into_notes();
+    documents.forget_unused();
+    if problems.is_empty() { Ok(Config { node, organizations, notes }) } else { Err(Problems::sorted(problems)) }
 }
 
 /// The tenant files, sorted. Hidden files are an editor's, not a tenant's.

@@ -109,7 +109,7 @@ pub(super) struct ReadFault {
 
 /// A whole text file of at most [`MAX_FILE_BYTES`].
 pub(super) fn read_text(file: &Path) -> Result<String, ReadFault> {
-    let bytes = read_bytes(file)?;
+    let bytes = read_bytes(file, MAX_FILE_BYTES)?;
     String::from_utf8(bytes).map_err(|error| {
         let sound = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = sound.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -117,17 +117,20 @@ pub(super) fn read_text(file: &Path) -> Result<String, ReadFault> {
     })
 }
 
-/// A whole file of at most [`MAX_FILE_BYTES`].
-pub(super) fn read_bytes(file: &Path) -> Result<Vec<u8>, ReadFault> {
+/// A whole file of at most `limit` bytes, in MiB. One that says it is larger is not read at all.
+pub(super) fn read_bytes(file: &Path, limit: u64) -> Result<Vec<u8>, ReadFault> {
     let fault = |message| ReadFault { line: 1, message };
     let unreadable = |error: std::io::Error| fault(format!("cannot be read: {error}"));
-    let mut bytes = Vec::new();
+    let too_large = || fault(format!("is larger than {} MiB", limit >> 20));
     let opened = File::open(file).map_err(unreadable)?;
-    opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE_BYTES) {
-        return Err(fault("is larger than 16 MiB".to_owned()));
+    let length = opened.metadata().map_err(unreadable)?.len();
+    if length > limit {
+        return Err(too_large());
     }
-    Ok(bytes)
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    // Its length may be another one by now, and pipes have none.
+    opened.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) { Err(too_large()) } else { Ok(bytes) }
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use crate::catalogue::Catalogue;
 use crate::model::{
-    ApiKey, BaseUrl, Environment, EnvironmentIndex, EnvironmentPolicy, Holding, KeyKind, LiveAllowlist, LiveKey,
-    ManagedBy, ManagementSet, PathRules, PermissionName, PermissionSet, PlatformAddresses, Preset, Role, RoleIndex,
-    Upstream, percent_decode,
+    ApiKey, BaseUrl, Environment, EnvironmentIndex, EnvironmentPolicy, Holding, ImportReport, KeyKind, LiveAllowlist,
+    LiveKey, ManagedBy, ManagementSet, PathRules, PermissionName, PermissionSet, PlatformAddresses, Preset, Role,
+    RoleIndex, Upstream, percent_decode,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ pub struct EnvironmentTable {
     pub policy: EnvironmentPolicy,
     /// Its operations and permissions; shared by environments that say the same.
     pub catalogue: Arc<Catalogue>,
-    /// Selections to start a key from.
-    pub presets: Vec<Preset>,
+    /// Selections to start a key from that were declared.
+    pub(super) presets: Vec<Preset>,
     /// Sets of permissions for legacy keys.
     pub roles: Vec<Role>,
     /// The names behind role indices; those of roles that are gone too.
@@ -36,6 +36,8 @@ pub struct EnvironmentTable {
     pub oauth_prefix: String,
     /// The platform's own addresses.
     pub platform: PlatformAddresses,
+    /// What the import of its OpenAPI document had to tell.
+    pub report: Option<Arc<ImportReport>>,
     /// Who describes it.
     pub managed_by: ManagedBy,
 }
@@ -84,8 +86,9 @@ impl EnvironmentTable {
         index: EnvironmentIndex,
         before: Option<&Self>,
     ) -> Self {
-        let Environment { id, base_url, upstream, presets, roles, platform, paths, token_header, oauth_prefix, .. } =
-            environment;
+        let Environment { id, base_url, upstream, presets, roles, platform, paths, .. } = environment;
+        let (report, token_header, oauth_prefix) =
+            (environment.report, environment.token_header, environment.oauth_prefix);
         let role_places = role_places(&roles, before);
         let policy = EnvironmentPolicy {
             id: Arc::new(id),
@@ -107,6 +110,7 @@ impl EnvironmentTable {
             token_header,
             oauth_prefix,
             platform,
+            report,
             managed_by,
         }
     }
@@ -119,6 +123,7 @@ impl EnvironmentTable {
             upstream: self.upstream.clone(),
             public: self.catalogue.public().to_vec(),
             permissions: Arc::clone(self.catalogue.declared()),
+            report: self.report.clone(),
             presets: self.presets.clone(),
             roles: self.roles.clone(),
             platform: self.platform.clone(),
@@ -138,6 +143,7 @@ impl EnvironmentTable {
             upstream,
             public,
             permissions,
+            report,
             presets,
             roles,
             platform,
@@ -151,6 +157,7 @@ impl EnvironmentTable {
             && self.base_url == *base_url
             && self.upstream == *upstream
             && same(self.catalogue.declared(), permissions)
+            && self.report == *report
             && self.catalogue.public() == public.as_slice()
             && self.paths == *paths
             && self.presets == *presets
@@ -160,9 +167,19 @@ impl EnvironmentTable {
             && self.oauth_prefix == *oauth_prefix
     }
 
-    /// The selections to start a key from: its own, then those that follow from its operations.
-    pub fn presets(&self) -> impl Iterator<Item = &Preset> {
-        self.presets.iter()
+    /// The selections to start a key from: those that follow from its permissions, then its own. An own one takes the
+    /// place of another of its name.
+    pub fn presets(&self) -> Vec<Preset> {
+        let is_own = |preset: &Preset| self.presets.iter().any(|own| own.name == preset.name);
+        let built_in = self.catalogue.built_in_presets().into_iter().filter(|preset| !is_own(preset));
+        built_in.chain(self.presets.iter().cloned()).collect()
+    }
+
+    /// The selection of that name, if there is one.
+    pub fn preset(&self, name: &str) -> Option<Preset> {
+        let named = |preset: &Preset| preset.name == name;
+        let own = self.presets.iter().find(|preset| named(preset)).cloned();
+        own.or_else(|| self.catalogue.built_in_presets().into_iter().find(named))
     }
 
     /// The role of that name, if the environment has it.

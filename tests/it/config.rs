@@ -1,7 +1,7 @@
 //! Configuration: the reference loads, every mistake is named with its line, `init` writes what `load` takes.
 
 use portcullis::config::{
-    AccessLog, HeadLimits, InitError, Problems, StoreUrl, TokenAlgorithm, environment_variable, init, load,
+    AccessLog, Config, Documents, HeadLimits, InitError, Problems, StoreUrl, TokenAlgorithm, environment_variable, init,
 };
 use portcullis::model::{
     KeyKind, ManagedBy, SwitchGuarded, SwitchOpaque, Timestamp, UpstreamAuthorization, UpstreamHost,
@@ -29,7 +29,11 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
-fn load_files(files: &[(&str, &str)]) -> Result<portcullis::config::Config, Problems> {
+fn load(path: &Path, now: Timestamp) -> Result<Config, Problems> {
+    portcullis::config::load(path, now, &Documents::default())
+}
+
+fn load_files(files: &[(&str, &str)]) -> Result<Config, Problems> {
     load(&folder(files).path().join("portcullis.toml"), now())
 }
 
@@ -360,7 +364,7 @@ fn init_overwrites_nothing_and_writes_nothing_by_halves() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     assert!(matches!(init(dir, "not a url", None), Err(InitError::Upstream(_))));
-    assert!(matches!(init(dir, "http://x", Some(&dir.join("gone"))), Err(InitError::Unreadable { .. })));
+    assert!(matches!(init(dir, "http://x", Some(&dir.join("gone"))), Err(InitError::OpenApi { .. })));
     let yaml = dir.join("spec.yaml");
     std::fs::write(&yaml, "openapi: 3.1.0\n").unwrap();
     assert!(matches!(init(dir, "http://x", Some(&yaml)), Err(InitError::OpenApi { .. })));
