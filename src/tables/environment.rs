@@ -167,12 +167,17 @@ impl EnvironmentTable {
             && self.oauth_prefix == *oauth_prefix
     }
 
-    /// The selections to start a key from: those that follow from its permissions, then its own. An own one takes the
-    /// place of another of its name.
+    /// The selections to start a key from: those that follow from its permissions, or an own one of that name in their
+    /// place; then its other own ones.
     pub fn presets(&self) -> Vec<Preset> {
-        let is_own = |preset: &Preset| self.presets.iter().any(|own| own.name == preset.name);
-        let built_in = self.catalogue.built_in_presets().into_iter().filter(|preset| !is_own(preset));
-        built_in.chain(self.presets.iter().cloned()).collect()
+        let mut presets = self.catalogue.built_in_presets();
+        for own in &self.presets {
+            match presets.iter_mut().find(|known| known.name == own.name) {
+                Some(known) => own.clone_into(known),
+                None => presets.push(own.clone()),
+            }
+        }
+        presets
     }
 
     /// The selection of that name, if there is one.
