@@ -60,7 +60,7 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
         let _entered = node.runtime().enter();
         serving::serve_http(sample, sample::router())?;
     }
-    let key = node.block_on(make_key(&node, &preset))?;
+    let key = node.block_on(make_key(&node, preset))?;
     let mut output = std::io::stdout().lock();
     output.write_all(facts.text(&key, &folder, options).as_bytes())?;
     output.flush()?;

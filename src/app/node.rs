@@ -93,13 +93,7 @@ impl Node {
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &signing, now))?;
-        let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
-        if let Some(file) = token_file {
-            tracing::info!(
-                "the operator's bootstrap token is in {}; it makes the first owner: portcullis members add EMAIL --role owner",
-                file.display()
-            );
-        }
+        tell_of_token(runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?);
         let shared = Shared {
             store,
             tables,
@@ -254,6 +248,15 @@ fn request_id_seed() -> anyhow::Result<(u64, u64)> {
     rand::fill(&mut bytes).ok().context("the system gave no random bytes")?;
     let seed = u128::from_ne_bytes(bytes);
     Ok(((seed >> 64) as u64, seed as u64))
+}
+
+fn tell_of_token(file: Option<PathBuf>) {
+    if let Some(file) = file {
+        tracing::info!(
+            "the operator's bootstrap token is in {}; it makes the first owner: portcullis members add EMAIL --role owner",
+            file.display()
+        );
+    }
 }
 
 /// One line that tells people and programs where the node listens.

@@ -123,12 +123,15 @@ pub(super) struct Imports<'d> {
     documents: &'d Documents,
     /// Stands in place of files: the document of an environment that is no file's.
     given: Option<&'d [u8]>,
-    files: RefCell<HashMap<(PathBuf, String), Result<Arc<Imported>, DocumentError>>>,
+    files: RefCell<HashMap<File, Result<Arc<Imported>, DocumentError>>>,
     reports: RefCell<HashMap<Setting, Arc<ImportReport>>>,
     /// The documents whose oddities were told, by the address of what they gave.
     told: RefCell<HashSet<usize>>,
     notes: RefCell<Vec<Problem>>,
 }
+
+/// A file, and the path put before its operations.
+type File = (PathBuf, String);
 
 /// What an environment's notes depend on: what the document gave, by its address, then the paths of the upstreams and
 /// the prefix of the OAuth endpoints.

@@ -89,10 +89,24 @@ fn yaml<'d, S: DeserializeSeed<'d>>(text: &'d str, seed: S) -> Result<S::Value, 
     })
 }
 
-/// The reason without the place, which stands before it.
+/// The reason in our words for what is bounded, else in the parser's, without the place. What an alias stands for is
+/// judged within other errors, of which only the words tell.
 fn yaml_reason(error: &serde_saphyr::Error) -> String {
     let words = error.to_string();
-    words.lines().next().unwrap_or_default().to_owned()
+    let line = words.lines().next().unwrap_or_default();
+    let reason = line.split_once(" at line ").map_or(line, |(reason, _)| reason);
+    let says = |parts: &[&str]| parts.iter().any(|part| reason.contains(part));
+    if says(&["Depth {", "recursion limit"]) {
+        format!("it is nested deeper than {MAX_DEPTH} levels")
+    } else if says(&["Documents {", "multiple YAML documents"]) {
+        "there is more than one document in it".to_owned()
+    } else if says(&["RecordedAnchor", "alias replay", "MergeKeys", "Aliases {", "Anchors {"]) {
+        format!("its aliases stand for more than {MAX_REPLAYED} values")
+    } else if says(&["recursive references"]) {
+        "an alias stands within what it stands for".to_owned()
+    } else {
+        reason.to_owned()
+    }
 }
 
 /// Aliases may stand for so much and no more; nesting is bounded; texts that look like numbers stay what YAML 1.2
