@@ -121,7 +121,7 @@ impl fmt::Display for OperationPattern {
 }
 
 /// One operation: what the upstream sees named in `Portcullis-Operation`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
     /// The OpenAPI `operationId`, or `METHOD /path` where there is none.
     pub id: Arc<str>,
