@@ -17,7 +17,7 @@ mod template;
 mod tenant;
 mod upstream;
 
-pub use documents::{DocumentError, Documents};
+pub use documents::{DocumentError, Documents, read_document};
 pub use load::load;
 pub use problems::{Problem, Problems};
 pub use template::{InitError, document_name, init};

@@ -129,6 +129,7 @@ fn options() -> Options {
     options.strict_booleans = true;
     options.null_as_string = true;
     options.underscored_numbers_as_strings = true;
+    options.leading_zero_numbers_as_strings = true;
     options.with_snippet = false;
     options
 }
