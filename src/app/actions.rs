@@ -5,6 +5,7 @@ use super::reload::{ReloadError, Reloader};
 use super::signing::SigningKeys;
 use crate::control::{ControlProblem, NodeActions, NodeProblem};
 use crate::model::Act;
+use crate::tables::EnvironmentTable;
 use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -28,6 +29,10 @@ impl NodeActions for Actions {
 
     fn drain(&self) {
         self.drain.notify_one();
+    }
+
+    async fn learn_upstreams(&self, environments: &[Arc<EnvironmentTable>]) {
+        self.shared.upstreams.learn(environments).await;
     }
 
     async fn rotate_signing_key(&self, immediately: bool, act: &Act) -> Result<(), NodeProblem> {

@@ -5,11 +5,12 @@
 use super::node::Shared;
 use super::signing::SigningKeys;
 use crate::clock;
-use crate::control::Control;
-use crate::model::Timestamp;
+use crate::control::{Control, ControlProblem};
+use crate::model::{EnvironmentId, Revision, Timestamp};
 use crate::store::KeyUse;
 use crate::tables::Follower;
 use crate::telemetry;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,10 +73,13 @@ impl Chores {
     /// Follows the store's change feed: what others changed, and the safety net for our own changes.
     async fn follow(self, mut follower: Follower) {
         let Shared { store, tables, probes, .. } = &self.shared;
+        let mut environments = BTreeMap::new();
         loop {
             match follower.catch_up(tables, store.as_ref()).await {
                 Ok(followed) => {
                     probes.store_seen(clock::now());
+                    environments.extend(followed.environments);
+                    self.follow_environments(&mut environments).await;
                     if followed.signing_keys
                         && let Err(error) = self.signing.show(tables, clock::now()).await
                     {
@@ -88,6 +92,22 @@ impl Chores {
                 }
             }
             tokio::time::sleep(FOLLOW).await;
+        }
+    }
+
+    /// Shows what others made of environments. What the store could not tell is asked for again the next time.
+    async fn follow_environments(&self, environments: &mut BTreeMap<EnvironmentId, Revision>) {
+        for (id, revision) in std::mem::take(environments) {
+            match self.control.follow_environment(&id, revision).await {
+                Ok(()) => {}
+                Err(ControlProblem::Unavailable) => {
+                    environments.insert(id, revision);
+                }
+                Err(error) => {
+                    self.shared.metrics.count_store_error("environments");
+                    tracing::error!("environment `{id}` has changed in the store and cannot be shown: {error:?}");
+                }
+            }
         }
     }
 

@@ -16,6 +16,7 @@ mod revocations;
 mod secrets;
 mod serving;
 mod signing;
+mod stored;
 
 pub use demo::{DemoOptions, demo};
 pub use documents::{DocumentReport, report_document};

@@ -6,6 +6,7 @@ use super::reload::Reloader;
 use super::revocations::Revocations;
 use super::serving::serve_http;
 use super::signing::SigningKeys;
+use super::stored::{Stored, stored_environments};
 use super::{probes, reload, secrets};
 use crate::clock;
 use crate::config::{AccessLog as AccessLogConfig, Config, Documents, NodeConfig, StoreUrl};
@@ -92,7 +93,7 @@ impl Node {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
-        let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &signing, now))?;
+        let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &documents, &signing, now))?;
         tell_of_token(runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?);
         let shared = Shared {
             store,
@@ -179,6 +180,7 @@ impl Shared {
             store: Arc::clone(&self.store),
             tables: Arc::clone(&self.tables),
             node: actions,
+            documents: Arc::clone(&self.documents),
             control_url,
             bootstrap_file: node.data_dir.join(crate::control::bootstrap::FILE),
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
@@ -196,20 +198,24 @@ fn control_url(node: &NodeConfig, listeners: &Listeners) -> anyhow::Result<BaseU
     Ok(BaseUrl::parse(&said)?)
 }
 
-/// Loads the tables: environments from files, keys and revoked tokens from the store.
+/// Loads the tables: environments from files and store, keys and revoked tokens from the store.
 async fn load(
     organizations: Vec<Organization>,
     store: &dyn Store,
+    documents: &Arc<Documents>,
     signing: &SigningKeys,
     now: Timestamp,
 ) -> anyhow::Result<(Arc<Tables>, Follower)> {
     let tables = Arc::new(Tables::new(Arc::new(signing.at_start(now).await?)));
+    // Asked first: what changes while all of this is read is then seen again by the follower, which does no harm.
+    let revision = store.revision().await?;
     let turn = tables.change_world().await;
-    let plan = turn.plan(organizations, Vec::new())?;
+    let Stored { environments, warnings } = stored_environments(store, documents, &organizations).await?;
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let plan = turn.plan(organizations, environments)?;
     turn.adopt(plan, store).await?;
     load_revoked(&tables, store, now).await?;
-    let loaded = tables.revision();
-    Ok((tables, Follower::new(loaded)))
+    Ok((tables, Follower::new(revision)))
 }
 
 async fn open_store(url: &StoreUrl) -> anyhow::Result<Arc<dyn Store>> {

@@ -1,6 +1,7 @@
 //! Reloading: tenant files are read again, checked, built aside and swapped in whole; a failure keeps the old tables.
 
 use super::node::Shared;
+use super::stored::{Stored, stored_environments};
 use crate::config::Problems;
 use crate::{clock, config};
 use std::path::PathBuf;
@@ -53,7 +54,10 @@ impl Reloader {
         let config = reading.await.map_err(|error| ReloadError::Other(error.into()))?.map_err(ReloadError::Files)?;
         let shared = &self.shared;
         let turn = shared.tables.change_world().await;
-        let plan = turn.plan(config.organizations, Vec::new());
+        let stored = stored_environments(shared.store.as_ref(), &shared.documents, &config.organizations).await;
+        let Stored { environments, warnings } = stored.map_err(|error| ReloadError::Other(error.into()))?;
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let plan = turn.plan(config.organizations, environments);
         let plan = plan.map_err(|error| ReloadError::Other(error.into()))?;
         // Before the swap: the first request to a new upstream must find its address.
         shared.upstreams.learn(&plan.changes().fresh()).await;

@@ -69,6 +69,15 @@ impl Client {
         self.judge(self.send(self.agent.put(self.url(path)), body)?)
     }
 
+    /// `PUT path` with a body of that media type.
+    pub(super) fn put_text(&self, path: &str, media_type: &str, text: &str) -> Result<Value, Failure> {
+        let mut request = self.agent.put(self.url(path)).header(header::CONTENT_TYPE, media_type);
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        self.judge(transport::receive(&self.server, request.send(text))?)
+    }
+
     /// `PATCH path` with a JSON body, refused (412) where the object is no longer the one that `seen` shows.
     pub(super) fn patch(&self, path: &str, seen: &Value, body: &Value) -> Result<Value, Failure> {
         let mut request = self.agent.patch(self.url(path));

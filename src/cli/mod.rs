@@ -24,18 +24,22 @@ mod login;
 mod logout;
 mod man;
 mod members;
+mod named;
 mod openapi;
 mod options;
 mod orgs;
 mod output;
 mod password;
+mod presets;
 mod progress;
 mod reload;
 mod restore;
+mod roles;
 mod secret_file;
 mod serve;
 mod signing_keys;
 mod status;
+mod text_file;
 mod token;
 mod transport;
 mod version;
@@ -78,8 +82,10 @@ enum Command {
     Members(members::Members),
     Openapi(openapi::Openapi),
     Orgs(orgs::Orgs),
+    Presets(presets::Presets),
     Reload(reload::Reload),
     Restore(restore::Restore),
+    Roles(roles::Roles),
     Serve(serve::Serve),
     SigningKeys(signing_keys::SigningKeys),
     Status(status::Status),
@@ -131,8 +137,10 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Members(command) => command.run(),
         Command::Openapi(command) => command.run(),
         Command::Orgs(command) => command.run(),
+        Command::Presets(command) => command.run(),
         Command::Reload(command) => command.run(),
         Command::Restore(command) => command.run(),
+        Command::Roles(command) => command.run(),
         Command::Serve(command) => command.run(),
         Command::SigningKeys(command) => command.run(),
         Command::Status(command) => command.run(),

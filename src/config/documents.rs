@@ -12,6 +12,15 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// The OpenAPI document that was sent for an environment.
+#[derive(Clone, Copy)]
+pub struct GivenDocument<'d> {
+    /// The SHA-256 of its text.
+    pub digest: [u8; 32],
+    /// Its text.
+    pub text: &'d str,
+}
+
 /// What documents gave, by their content. It lives as long as the node, and forgets what nobody uses.
 #[derive(Debug, Default)]
 pub struct Documents(Mutex<Known>);
@@ -61,7 +70,12 @@ impl Documents {
     ///
     /// Where it is no OpenAPI document that can be read whole, with the place.
     pub fn import(&self, document: &[u8], prefix: &str) -> Result<Arc<Imported>, ImportError> {
-        let key = (Sha256::digest(document).into(), prefix.to_owned());
+        self.import_digested(Sha256::digest(document).into(), document, prefix)
+    }
+
+    /// The same for a document whose digest is known.
+    fn import_digested(&self, digest: [u8; 32], document: &[u8], prefix: &str) -> Result<Arc<Imported>, ImportError> {
+        let key = (digest, prefix.to_owned());
         if let Some(imported) = self.find(&key) {
             return Ok(imported);
         }
@@ -96,13 +110,14 @@ impl Documents {
         self.lock().reading += 1;
     }
 
-    /// Ends it: what was not asked for since it began, and what no environment holds, is forgotten.
+    /// Ends it: what was asked for neither since it began nor after the one before (the environments of the store are read
+    /// then), and what no environment holds, is forgotten.
     pub(super) fn forget_unused(&self) {
         let mut known = self.lock();
         let reading = known.reading;
         known.imported.retain(|_, entry| {
             let held = Arc::strong_count(&entry.imported.permissions) > 1 || Arc::strong_count(&entry.imported) > 1;
-            entry.reading == reading || held
+            entry.reading + 1 >= reading || held
         });
     }
 
@@ -126,7 +141,7 @@ pub(super) enum Document {
 pub(super) struct Imports<'d> {
     documents: &'d Documents,
     /// Stands in place of files: the document of an environment that is no file's.
-    given: Option<&'d [u8]>,
+    given: Option<GivenDocument<'d>>,
     files: RefCell<HashMap<File, Result<Arc<Imported>, DocumentError>>>,
     settings: RefCell<HashMap<Setting, Together>>,
     /// The documents whose oddities were told, by the address of what they gave.
@@ -176,16 +191,21 @@ impl<'d> Imports<'d> {
         }
     }
 
-    /// Whether the document is given, so that no file is named.
-    pub(super) const fn are_given(&self) -> bool {
-        self.given.is_some()
+    /// The document of one environment, which comes from no file.
+    pub(super) fn of_given(documents: &'d Documents, given: Option<GivenDocument<'d>>) -> Self {
+        Self { given, ..Self::of_files(documents) }
     }
 
     /// The document of an environment; `value` names its file.
     pub(super) fn document(&self, sheet: &Sheet, value: Option<&Value<'_>>, prefix: &str) -> Document {
-        if let Some(document) = self.given {
-            let imported = sheet.accept(1, self.documents.import(document, prefix));
-            return imported.map_or(Document::Broken, |value| Document::Read(At { value, line: 1 }));
+        if let Some(GivenDocument { digest, text }) = self.given {
+            return match self.documents.import_digested(digest, text.as_bytes(), prefix) {
+                Ok(value) => Document::Read(At { value, line: 1 }),
+                Err(error) => {
+                    sheet.coded(1, "openapi_invalid", error.to_string());
+                    Document::Broken
+                }
+            };
         }
         let Some(value) = value else { return Document::Absent };
         let Some(At { value: path, line }) = value.path() else { return Document::Broken };

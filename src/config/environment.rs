@@ -36,7 +36,8 @@ pub(super) fn read(
     Some((parsed.and(environment), places))
 }
 
-fn environment(
+/// Reads an environment's own table.
+pub(super) fn environment(
     table: &mut Reader<'_>,
     id: EnvironmentId,
     policies: Policies,

@@ -22,7 +22,8 @@ pub(super) fn read(
     let mut names: HashMap<String, usize> = HashMap::new();
     let mut client_ids = Vec::new();
     let context = Context { environment, policies, known, roles };
-    let list = table.take("keys").map(|value| {
+    let declared = table.take_in_file("keys", "keys are made by `POST .../keys`; tenant files alone declare some");
+    let list = declared.map(|value| {
         value.tables(|table| {
             let client_id = table.require("client_id").and_then(|value| value.parsed(ClientId::parse));
             client_ids.extend(client_id.clone());

@@ -3,8 +3,10 @@
 //! Two stages: [`toml`] text is read leniently with the place of every value, then parsed into the types below.
 //! Nothing half-valid leaves this room. Environment variables are read here and nowhere else.
 
+mod definition;
 mod documents;
 mod environment;
+mod json;
 mod keys;
 mod load;
 mod node;
@@ -17,7 +19,8 @@ mod template;
 mod tenant;
 mod upstream;
 
-pub use documents::{DocumentError, Documents, read_document};
+pub use definition::{DefinitionProblem, EnvironmentDefinition};
+pub use documents::{DocumentError, Documents, GivenDocument, read_document};
 pub use load::load;
 pub use problems::{Problem, Problems};
 pub use template::{InitError, document_name, init};

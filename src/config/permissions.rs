@@ -41,7 +41,7 @@ impl Known {
             if parsed.contains(&name) {
                 sheet.problem(line, format!("`{name}` is named twice"));
             } else if let Some(message) = self.objection(&name, also) {
-                sheet.missing(line, message);
+                sheet.missing_coded(line, "permission_unknown", message);
             } else {
                 parsed.push(name);
             }
@@ -77,9 +77,10 @@ impl Known {
 /// Reads `openapi` and `permissions`: the second adds to what the first declares.
 pub(super) fn read(table: &mut Reader<'_>, imports: &Imports<'_>) -> Catalogue {
     let sheet = table.sheet();
-    let value = table.take("openapi");
+    let instead = "a document is sent to `PUT .../catalogue`, and never read from a path on the node";
+    let value = table.take_in_file("openapi", instead);
     let prefix = table.take("openapi_prefix");
-    if let Some(prefix) = prefix.as_ref().filter(|_| value.is_none() && !imports.are_given()) {
+    if let Some(prefix) = prefix.as_ref().filter(|_| value.is_none() && !sheet.is_json()) {
         prefix.problem("`openapi_prefix` stands before the paths of `openapi`, which is not there");
     }
     let prefix = prefix.and_then(|value| value.parsed(path_prefix)).map(|prefix| prefix.value).unwrap_or_default();

@@ -3,9 +3,10 @@
 //! A [`Reader`] hands out the keys of one table and remembers which were asked for; whatever is left when it ends
 //! is an unknown key. A [`Value`] turns into a type or into a problem at its own line, never into a default.
 
+use super::json::ROOT;
 use super::quantity::{duration, duration_text, size, size_text};
 use super::sheet::Sheet;
-use crate::model::Timestamp;
+use crate::model::{Timestamp, quoted};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -33,6 +34,18 @@ pub(super) fn read_document<T>(sheet: &Sheet, read: impl FnOnce(&mut Reader<'_>)
     read
 }
 
+/// Reads a JSON document that was made into a table.
+pub(super) fn read_table<'a, T>(
+    sheet: &'a Sheet,
+    table: &'a DeTable<'a>,
+    read: impl FnOnce(&mut Reader<'a>) -> T,
+) -> T {
+    let mut reader = Reader::new(sheet, Some(table), String::new(), ROOT);
+    let read = read(&mut reader);
+    reader.finish();
+    read
+}
+
 /// One table.
 pub(super) struct Reader<'a> {
     sheet: &'a Sheet,
@@ -40,11 +53,13 @@ pub(super) struct Reader<'a> {
     name: String,
     line: usize,
     known: Vec<&'static str>,
+    /// What tenant files alone have, and was told of.
+    elsewhere: Vec<&'static str>,
 }
 
 impl<'a> Reader<'a> {
     fn new(sheet: &'a Sheet, table: Option<&'a DeTable<'a>>, name: String, line: usize) -> Self {
-        Self { sheet, table, name, line, known: Vec::new() }
+        Self { sheet, table, name, line, known: Vec::new(), elsewhere: Vec::new() }
     }
 
     /// The sheet it reads.
@@ -68,9 +83,20 @@ impl<'a> Reader<'a> {
     pub(super) fn require(&mut self, key: &'static str) -> Option<Value<'a>> {
         let value = self.take(key);
         if value.is_none() {
-            self.sheet.missing(self.line, format!("`{key}` is missing in {}", self.title()));
+            self.sheet.missing_key(self.line, key, format!("`{key}` is missing in {}", self.title()));
         }
         value
+    }
+
+    /// The value of a key that tenant files alone have. In JSON it is a problem, which says what to do `instead`.
+    pub(super) fn take_in_file(&mut self, key: &'static str, instead: &str) -> Option<Value<'a>> {
+        if !self.sheet.is_json() {
+            return self.take(key);
+        }
+        self.elsewhere.push(key);
+        let (name, value) = self.table?.get_key_value(key)?;
+        self.value(name, value).coded("field_elsewhere", format!("`{key}` has no place here: {instead}"));
+        None
     }
 
     /// A table of known keys; one that is absent reads as empty, so that its defaults stand in one place.
@@ -111,7 +137,8 @@ impl<'a> Reader<'a> {
         };
         if !is_off {
             let allowed = off.first().map(|off| format!("; leave it out or say `\"{off}\"`")).unwrap_or_default();
-            value.problem(format!("`{}` is not available in this version{allowed}", value.name));
+            let message = format!("`{}` is not available in this version{allowed}", value.name);
+            value.coded("not_available", message);
         }
     }
 
@@ -120,12 +147,20 @@ impl<'a> Reader<'a> {
         let Some(table) = self.table else { return };
         for (name, _) in table {
             let given = name.get_ref().as_ref();
-            if !self.known.contains(&given) {
-                let hint = did_you_mean(given, self.known.iter().copied());
+            if !self.known.contains(&given) && !self.elsewhere.contains(&given) {
                 let line = self.sheet.line(name.span().start);
-                self.sheet.problem(line, format!("unknown key `{given}` in {}{hint}", self.title()));
+                self.sheet.coded(line, "field_unknown", self.unknown(given));
             }
         }
+    }
+
+    fn unknown(&self, given: &str) -> String {
+        let hint = did_you_mean(given, self.known.iter().copied());
+        if !self.sheet.is_json() {
+            return format!("unknown key `{given}` in {}{hint}", self.title());
+        }
+        let known: Vec<String> = self.known.iter().map(|name| format!("`{name}`")).collect();
+        format!("there is no field `{}`{hint}; this takes {}", quoted(given), known.join(", "))
     }
 
     fn value(&self, name: &Spanned<std::borrow::Cow<'_, str>>, value: &'a Spanned<DeValue<'a>>) -> Value<'a> {
@@ -140,7 +175,12 @@ impl<'a> Reader<'a> {
     }
 
     fn title(&self) -> String {
-        if self.name.is_empty() { "the file".to_owned() } else { format!("`[{}]`", self.name) }
+        match (self.name.as_str(), self.sheet.is_json()) {
+            ("", false) => "the file".to_owned(),
+            ("", true) => "the definition".to_owned(),
+            (name, false) => format!("`[{name}]`"),
+            (name, true) => format!("`{name}`"),
+        }
     }
 }
 
@@ -163,6 +203,11 @@ impl<'a> Value<'a> {
     /// Reports a problem at its place.
     pub(super) fn problem(&self, message: impl Into<String>) {
         self.sheet.problem(self.line, message);
+    }
+
+    /// The same, of a kind that has a name.
+    pub(super) fn coded(&self, code: &'static str, message: impl Into<String>) {
+        self.sheet.coded(self.line, code, message);
     }
 
     /// Whether it is a table.
@@ -330,7 +375,7 @@ impl<'a> Value<'a> {
             DeValue::String(_) => "a string",
             DeValue::Table(_) => "a table",
         };
-        self.problem(format!("`{}` takes {expected}, not {found}", self.name));
+        self.coded("invalid_type", format!("`{}` takes {expected}, not {found}", self.name));
         None
     }
 }

@@ -1,6 +1,8 @@
-//! One file as it was read: its text, where its lines start, and what was found wrong with it.
+//! One file as it was read: its text, where its lines start, and what was found wrong with it. Or one JSON document,
+//! whose places are pointers instead of lines.
 
 use super::Problem;
+use super::json::Pointers;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -15,9 +17,26 @@ pub(super) struct Sheet {
     file: PathBuf,
     text: String,
     line_starts: Vec<usize>,
-    problems: RefCell<Vec<Problem>>,
+    /// Of a JSON document: its places, whose numbers stand for lines.
+    pointers: Option<Pointers>,
+    problems: RefCell<Vec<Found>>,
     broken: RefCell<BTreeSet<usize>>,
 }
+
+/// A problem at its place.
+pub(super) struct Found {
+    /// The line, or the number of a place in JSON.
+    pub(super) line: usize,
+    /// A member that is missing there.
+    pub(super) missing: Option<&'static str>,
+    /// The stable name of its kind.
+    pub(super) code: &'static str,
+    /// What is wrong.
+    pub(super) message: String,
+}
+
+/// What a parser says of a value is told by this code.
+const VALUE: &str = "value_invalid";
 
 impl Sheet {
     /// Reads a file. One that cannot be read is an empty sheet with a problem.
@@ -34,7 +53,24 @@ impl Sheet {
 
     fn new(file: &Path, text: String) -> Self {
         let line_starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
-        Self { file: file.to_owned(), text, line_starts, problems: RefCell::default(), broken: RefCell::default() }
+        Self {
+            file: file.to_owned(),
+            text,
+            line_starts,
+            pointers: None,
+            problems: RefCell::default(),
+            broken: RefCell::default(),
+        }
+    }
+
+    /// A JSON document with these places.
+    pub(super) fn of_json(pointers: Pointers) -> Self {
+        Self { pointers: Some(pointers), ..Self::new(Path::new(""), String::new()) }
+    }
+
+    /// Whether it is a JSON document: what came through the control API, not a file.
+    pub(super) const fn is_json(&self) -> bool {
+        self.pointers.is_some()
     }
 
     /// The file.
@@ -47,8 +83,11 @@ impl Sheet {
         &self.text
     }
 
-    /// The line of a byte, from 1.
+    /// The line of a byte, from 1. Places in JSON are numbered as they stand.
     pub(super) fn line(&self, byte: usize) -> usize {
+        if self.is_json() {
+            return byte;
+        }
         self.line_starts.partition_point(|start| *start <= byte) + 1
     }
 
@@ -61,26 +100,44 @@ impl Sheet {
     pub(super) fn syntax(&self, line: usize, message: impl Into<String>) {
         // The parser's recovery stumbles again over the rest of a broken line.
         if self.broken.borrow_mut().insert(line) {
-            self.push(line, message.into());
+            self.push(line, None, VALUE, message.into());
         }
     }
 
     /// A value is wrong where it stands. On a line that is not TOML that is said already.
     pub(super) fn problem(&self, line: usize, message: impl Into<String>) {
+        self.coded(line, VALUE, message);
+    }
+
+    /// The same, of a kind that has a name.
+    pub(super) fn coded(&self, line: usize, code: &'static str, message: impl Into<String>) {
         if !self.broken.borrow().contains(&line) {
-            self.push(line, message.into());
+            self.push(line, None, code, message.into());
+        }
+    }
+
+    /// A key that is needed is not in the table on this line; kept back in a broken file, where it may only have been
+    /// swallowed.
+    pub(super) fn missing_key(&self, line: usize, key: &'static str, message: impl Into<String>) {
+        if self.broken.borrow().is_empty() {
+            self.push(line, Some(key), "field_required", message.into());
         }
     }
 
     /// Something that is needed is not there; kept back in a broken file, where it may only have been swallowed.
     pub(super) fn missing(&self, line: usize, message: impl Into<String>) {
+        self.missing_coded(line, VALUE, message);
+    }
+
+    /// The same, of a kind that has a name.
+    pub(super) fn missing_coded(&self, line: usize, code: &'static str, message: impl Into<String>) {
         if self.broken.borrow().is_empty() {
-            self.push(line, message.into());
+            self.push(line, None, code, message.into());
         }
     }
 
-    fn push(&self, line: usize, message: String) {
-        self.problems.borrow_mut().push(Problem { file: self.file.clone(), line, message });
+    fn push(&self, line: usize, missing: Option<&'static str>, code: &'static str, message: String) {
+        self.problems.borrow_mut().push(Found { line, missing, code, message });
     }
 
     /// A result's value, or its error as a problem.
@@ -93,9 +150,16 @@ impl Sheet {
         self.problems.borrow().is_empty()
     }
 
-    /// What was found wrong.
+    /// What was found wrong in a file.
     pub(super) fn into_problems(self) -> Vec<Problem> {
-        self.problems.into_inner()
+        let Self { file, problems, .. } = self;
+        let found = problems.into_inner().into_iter();
+        found.map(|Found { line, message, .. }| Problem { file: file.clone(), line, message }).collect()
+    }
+
+    /// What was found wrong in a JSON document, in the order found, and its places.
+    pub(super) fn into_found(self) -> (Vec<Found>, Pointers) {
+        (self.problems.into_inner(), self.pointers.unwrap_or_default())
     }
 }
 

@@ -55,7 +55,7 @@ fn urls(table: &mut Reader<'_>) -> Vec<UpstreamUrl> {
             return Vec::new();
         }
         (None, None) => {
-            sheet.missing(table.line(), "an upstream needs `url` or `urls`");
+            sheet.missing_key(table.line(), "urls", "an upstream needs `url` or `urls`");
             return Vec::new();
         }
         (Some(one), None) => one.string().map(|value| vec![At { value, line: one.line() }]),

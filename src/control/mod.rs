@@ -11,6 +11,7 @@ mod authenticate;
 pub mod bootstrap;
 mod caller;
 mod draft;
+mod environments;
 mod explain;
 mod field;
 mod keys;
@@ -29,6 +30,7 @@ pub use authenticate::Unproven;
 pub use bootstrap::{BootstrapError, ensure_bootstrap_token, make_operator_token};
 pub use caller::{Asking, Caller, KeyCaller, MemberCaller, Right};
 pub use draft::{AllowlistDraft, EditDraft, KeyDraft, RotationDraft};
+pub use environments::{CatalogueDraft, EnvironmentFacts, NamedKind, NamedPlace};
 pub use explain::{Check, ExplainDraft, ExplainedStep, ExplainedVerdict, Explanation};
 pub use field::{FieldError, FieldErrors};
 pub use keys::IssuedKey;
@@ -40,11 +42,13 @@ pub use problem::ControlProblem;
 pub use refusals::Attempt;
 pub use sessions::{SignInDraft, SignedIn};
 
+use crate::config::Documents;
 use crate::model::{BaseUrl, NetworkSet, SecretDigest, Timestamp};
 use crate::oauth::SignInThrottle;
 use crate::store::Store;
 use crate::tables::Tables;
 use audit::LongReads;
+use environments::Adopted;
 use parking_lot::Mutex;
 use passwords::Passwords;
 use refusals::Refusals;
@@ -59,6 +63,8 @@ pub struct ControlParts {
     pub tables: Arc<Tables>,
     /// What the node can be told to do.
     pub node: Arc<dyn NodeActions>,
+    /// What OpenAPI documents gave.
+    pub documents: Arc<Documents>,
     /// What callers call this control plane: the audience of access tokens for it.
     pub control_url: BaseUrl,
     /// Where the bootstrap token was left; it is removed when the token ends.
@@ -78,6 +84,8 @@ pub struct Control {
     store: Arc<dyn Store>,
     tables: Arc<Tables>,
     node: Arc<dyn NodeActions>,
+    documents: Arc<Documents>,
+    adopted: Adopted,
     control_url: BaseUrl,
     bootstrap_file: PathBuf,
     trusted_proxies: NetworkSet,
@@ -95,12 +103,14 @@ pub struct Control {
 impl Control {
     /// A control plane of these parts.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { store, tables, node, control_url, bootstrap_file, .. } = parts;
+        let ControlParts { store, tables, node, documents, control_url, bootstrap_file, .. } = parts;
         let ControlParts { trusted_proxies, version, started_at, clock, .. } = parts;
         Self {
             store,
             tables,
             node,
+            documents,
+            adopted: Adopted::default(),
             control_url,
             bootstrap_file,
             trusted_proxies,

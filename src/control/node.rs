@@ -4,7 +4,9 @@
 use super::caller::Asking;
 use super::{Control, ControlProblem};
 use crate::model::{Act, Timestamp};
+use crate::tables::EnvironmentTable;
 use async_trait::async_trait;
+use std::sync::Arc;
 
 /// A signing key as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,9 @@ pub trait NodeActions: Send + Sync {
 
     /// Begins to drain: requests under way are finished, then the process ends.
     fn drain(&self);
+
+    /// Finds the upstreams of environments that are about to be shown to the request path.
+    async fn learn_upstreams(&self, environments: &[Arc<EnvironmentTable>]);
 
     /// Makes the next signing key. It is published at once and signs once everybody had time to learn of it, or
     /// `immediately`.

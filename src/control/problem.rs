@@ -11,12 +11,21 @@ pub enum ControlProblem {
     /// The same request was done before; the id of what it was about.
     #[error("this was done before")]
     AlreadyDone(String),
+    /// Another environment has the base URL; which, and where it is set.
+    #[error("{0}")]
+    BaseUrlTaken(String),
     /// The listing does not hold the place to go on from.
     #[error("the cursor does not belong to this listing")]
     CursorUnknown,
     /// A member of the organization has the address, or somebody has it whom the caller may not add.
     #[error("{0}")]
     EmailTaken(Cow<'static, str>),
+    /// Living keys work in the environment.
+    #[error("{} in this environment; revoke them first", living(*keys))]
+    EnvironmentInUse {
+        /// How many.
+        keys: u64,
+    },
     /// Something of ours does not work; the log says what.
     #[error("internal error")]
     Fault,
@@ -53,6 +62,9 @@ pub enum ControlProblem {
     /// The member has a password, which a new invitation would take away.
     #[error("this member has a password; a node's operator can invite them to set another one")]
     PasswordSet,
+    /// The preset is one of those that every environment has.
+    #[error("this preset is built in; setting one of the same name puts that in its place")]
+    PresetBuiltIn,
     /// Too many attempts.
     #[error("too many attempts; try again in {retry_after} seconds")]
     RateLimited {
@@ -65,6 +77,14 @@ pub enum ControlProblem {
         /// What it is at now.
         current: Revision,
     },
+    /// Living keys hold the role.
+    #[error("{} and hold the role `{role}`; revoke them first, or keep it", living(*keys))]
+    RoleInUse {
+        /// The role.
+        role: String,
+        /// How many.
+        keys: u64,
+    },
     /// The key is revoked, which is final.
     #[error("the key is revoked, which is final")]
     Revoked,
@@ -76,6 +96,10 @@ pub enum ControlProblem {
     Unavailable,
 }
 
+fn living(keys: u64) -> String {
+    if keys == 1 { "1 living key works".to_owned() } else { format!("{keys} living keys work") }
+}
+
 impl From<StoreError> for ControlProblem {
     fn from(error: StoreError) -> Self {
         match error {
@@ -84,11 +108,17 @@ impl From<StoreError> for ControlProblem {
             StoreError::EmailTaken => {
                 Self::EmailTaken(Cow::Borrowed("a member of this organization already has that address"))
             }
+            StoreError::EnvironmentInUse { keys } => Self::EnvironmentInUse { keys },
             StoreError::IdempotencyKeyReused => Self::IdempotencyKeyReused,
-            StoreError::KeyNotFound | StoreError::MemberNotFound | StoreError::MemberTokenNotFound => Self::NotFound,
+            StoreError::EnvironmentNotFound
+            | StoreError::KeyNotFound
+            | StoreError::MemberNotFound
+            | StoreError::MemberTokenNotFound
+            | StoreError::OrganizationNotFound => Self::NotFound,
             StoreError::LastOwner => Self::LastOwner,
             StoreError::NameTaken => Self::NameTaken,
             StoreError::Revoked => Self::Revoked,
+            StoreError::RoleInUse { role, keys } => Self::RoleInUse { role, keys },
             StoreError::RevisionMismatch { current } => Self::RevisionMismatch { current },
             StoreError::TooManyTokens => Self::TooManyTokens,
             // Judged anew and still overtaken: the caller can try again.

@@ -177,11 +177,11 @@ impl ChainHead {
             "count": entry.count,
             "previous": self.hash,
         });
-        let hash = digest(&canonical(&row));
+        let hash = digest(&canonical_json(&row));
         if let Some(members) = row.as_object_mut() {
             members.insert("hash".to_owned(), Value::String(hash.clone()));
         }
-        AuditRow { number, text: canonical(&row), hash }
+        AuditRow { number, text: canonical_json(&row), hash }
     }
 
     /// Whether the row is the one that was written next; the chain then stands at it.
@@ -199,7 +199,7 @@ impl ChainHead {
         if row.get("previous").and_then(Value::as_str) != Some(self.hash.as_str()) {
             return Err(broken("the row does not follow the one before it"));
         }
-        let computed = digest(&canonical(&Value::Object(row)));
+        let computed = digest(&canonical_json(&Value::Object(row)));
         if hash.as_deref() != Some(computed.as_str()) {
             return Err(broken("the row was changed after it was written"));
         }
@@ -227,17 +227,17 @@ pub struct ChainBreak {
 }
 
 /// JSON with members sorted by name and without space: the same text for the same value, whoever writes it.
-fn canonical(value: &Value) -> String {
+pub fn canonical_json(value: &Value) -> String {
     match value {
         Value::Object(members) => {
             let sorted: BTreeMap<&String, &Value> = members.iter().collect();
             let parts: Vec<String> = sorted
                 .into_iter()
-                .map(|(name, value)| format!("{}:{}", Value::String(name.clone()), canonical(value)))
+                .map(|(name, value)| format!("{}:{}", Value::String(name.clone()), canonical_json(value)))
                 .collect();
             format!("{{{}}}", parts.join(","))
         }
-        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical_json).collect::<Vec<_>>().join(",")),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
     }
 }

@@ -25,6 +25,18 @@ pub fn strict_json(text: &[u8]) -> Result<Value, UnreadJson> {
     value.map_err(|error| if room == 0 { UnreadJson::TooManyValues } else { UnreadJson::Malformed(error) })
 }
 
+/// The longest name of a member that a pointer tells, in bytes.
+const MAX_TOLD: usize = 200;
+
+/// A pointer to a member, by an RFC 6901 section 3 reference token. What is too long to be told, or cannot be seen, is
+/// pointed to by the object that holds it.
+pub fn json_pointer(object: &str, name: &str) -> String {
+    if name.len() > MAX_TOLD || name.contains(super::is_invisible) {
+        return object.to_owned();
+    }
+    format!("{object}/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 struct Strict<'r> {
     /// How many values may still come; the document itself is one.
     room: &'r mut usize,
@@ -145,6 +157,15 @@ mod tests {
         let of = |values: usize| format!("[[{}],1]", vec!["{}"; values - 3].join(","));
         assert!(strict_json(of(MAX_JSON_VALUES).as_bytes()).is_ok());
         assert!(matches!(strict_json(of(MAX_JSON_VALUES + 1).as_bytes()), Err(UnreadJson::TooManyValues)));
+    }
+
+    #[test]
+    fn pointers_escape_and_tell_no_tricks() {
+        assert_eq!(json_pointer("/x", "a/b~c"), "/x/a~1b~0c");
+        assert_eq!(json_pointer("", &"a".repeat(200)).len(), 201);
+        for odd in ["a\u{202e}", "\0", &"a".repeat(201)] {
+            assert_eq!(json_pointer("/x", odd), "/x");
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod timestamp;
 
 pub use allowlist::{Allowlist, AllowlistEmpty};
 pub use api_key::{ApiKey, KeyKind, KeyStatus, ManagedBy, Revision, SecretVersion};
-pub use audit::{Act, Actor, AuditEntry, AuditRow, AuditTarget, ChainBreak, ChainHead, Idempotency};
+pub use audit::{Act, Actor, AuditEntry, AuditRow, AuditTarget, ChainBreak, ChainHead, Idempotency, canonical_json};
 pub use claims::AccessTokenClaims;
 pub use environment::{
     BaseUrl, BaseUrlError, Environment, EnvironmentId, Organization, PathRules, PlatformAddresses, Preset, Role,
@@ -32,7 +32,7 @@ pub use environment::{
 };
 pub use hex::hex;
 pub use import::{ImportNote, ImportReport, NoteKind};
-pub use json::{MAX_JSON_VALUES, UnreadJson, strict_json};
+pub use json::{MAX_JSON_VALUES, UnreadJson, json_pointer, strict_json};
 pub use live::{
     CoveredOperation, EnvironmentIndex, EnvironmentPolicy, Holding, KeyEnded, LiveAllowlist, LiveKey, PermissionIndex,
     PermissionSet, RoleIndex,

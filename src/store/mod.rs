@@ -6,6 +6,7 @@
 //! may be (`control`), and showing it to the request path (`tables`).
 
 mod audit;
+mod environments;
 mod keys;
 mod node;
 mod organizations;
@@ -15,6 +16,7 @@ mod sqlite;
 mod usage;
 
 pub use audit::{AuditFilter, AuditPage, AuditStore, Noted};
+pub use environments::{DocumentChange, DocumentText, EnvironmentStore, EnvironmentWrite, Judged, StoredEnvironment};
 pub use keys::{KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, Rotation};
 pub use node::{NodeStore, RevokedToken, StoredSigningKey};
 pub use organizations::{Exceeding, OrganizationChange, OrganizationStore, StoredOrganization};
@@ -29,7 +31,7 @@ pub use sessions::{
 pub use sqlite::{CopyProgress, SqliteStore, StoreFile, backup, restore};
 pub use usage::{KeyUse, OperationUse, UsageStore};
 
-use crate::model::{Act, ClientId, Identifier, MemberId, Revision};
+use crate::model::{Act, ClientId, EnvironmentId, Identifier, MemberId, Revision};
 use async_trait::async_trait;
 
 /// Why the store did not do what was asked.
@@ -50,6 +52,15 @@ pub enum StoreError {
     /// A member of the organization has the address, ignoring case.
     #[error("a member of this organization already has that address")]
     EmailTaken,
+    /// Living keys work in the environment.
+    #[error("{keys} living keys work in it")]
+    EnvironmentInUse {
+        /// How many.
+        keys: u64,
+    },
+    /// There is no such environment, or none that was made here.
+    #[error("no such environment")]
+    EnvironmentNotFound,
     /// The idempotency key was used for another request.
     #[error("the idempotency key was used for another request")]
     IdempotencyKeyReused,
@@ -76,6 +87,9 @@ pub enum StoreError {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// There is no such organization, or none that was made here.
+    #[error("no such organization")]
+    OrganizationNotFound,
     /// The organization's policies have changed since they were read; judge again.
     #[error("the organization's policies have changed")]
     PoliciesChanged,
@@ -88,6 +102,14 @@ pub enum StoreError {
     /// The key is revoked; revocation is final.
     #[error("the key is revoked")]
     Revoked,
+    /// Living keys hold the role.
+    #[error("{keys} living keys hold the role `{role}`")]
+    RoleInUse {
+        /// The role's name.
+        role: String,
+        /// How many.
+        keys: u64,
+    },
     /// The member has as many tokens as one may have.
     #[error("a member has at most {MAX_MEMBER_TOKENS} tokens")]
     TooManyTokens,
@@ -112,6 +134,8 @@ pub enum Subject {
     AccessToken(String),
     /// A key was made, edited, rotated or revoked.
     ApiKey(ClientId),
+    /// An environment was made, changed or removed.
+    Environment(EnvironmentId),
     /// A member was added, changed or removed.
     Member(MemberId),
     /// An organization was made, or its policies changed.
@@ -138,11 +162,27 @@ pub trait Feed: Send + Sync {
 
 /// What every store does, with one behaviour. An `Ok` of a change means it is on disk.
 pub trait Store:
-    AuditStore + Feed + KeyStore + NodeStore + OrganizationStore + PeopleStore + SessionStore + UsageStore
+    AuditStore
+    + EnvironmentStore
+    + Feed
+    + KeyStore
+    + NodeStore
+    + OrganizationStore
+    + PeopleStore
+    + SessionStore
+    + UsageStore
 {
 }
 
 impl<S> Store for S where
-    S: AuditStore + Feed + KeyStore + NodeStore + OrganizationStore + PeopleStore + SessionStore + UsageStore
+    S: AuditStore
+        + EnvironmentStore
+        + Feed
+        + KeyStore
+        + NodeStore
+        + OrganizationStore
+        + PeopleStore
+        + SessionStore
+        + UsageStore
 {
 }

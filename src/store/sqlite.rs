@@ -9,6 +9,7 @@
 mod audit;
 mod change;
 mod copy;
+mod environments;
 mod fault;
 mod keys;
 mod node;

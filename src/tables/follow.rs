@@ -4,8 +4,9 @@
 //! net should an answer have been cut off between the store's commit and the tables.
 
 use super::{EnvironmentTable, Tables};
-use crate::model::{ApiKey, Revision, Timestamp};
+use crate::model::{ApiKey, EnvironmentId, Revision, Timestamp};
 use crate::store::{KeyFilter, KeyPage, Page, Store, StoreError, Subject};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const BATCH: u32 = 1000;
@@ -69,8 +70,11 @@ pub async fn load_revoked(tables: &Tables, store: &dyn Store, now: Timestamp) ->
 }
 
 /// What changed besides keys and revoked tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Followed {
+    /// Environments that the control API made or changed, each with its last change: what they say is for `control` to
+    /// read.
+    pub environments: BTreeMap<EnvironmentId, Revision>,
     /// The set of signing keys: it is sealed, and only the node can open it.
     pub signing_keys: bool,
 }
@@ -107,6 +111,9 @@ impl Follower {
                         }
                     }
                     Subject::SigningKeys => followed.signing_keys = true,
+                    Subject::Environment(id) => {
+                        followed.environments.insert(id, change.revision);
+                    }
                     // Read from the store wherever they count.
                     Subject::Member(_) | Subject::Organization(_) | Subject::Other => {}
                 }

@@ -6,6 +6,7 @@ mod audit;
 mod bootstrap;
 mod changes;
 mod contract;
+mod environments;
 mod explain;
 mod fields;
 mod flaky;
@@ -27,7 +28,7 @@ use portcullis::model::{
     UpstreamHost, UpstreamTimeouts, UpstreamUrl,
 };
 use portcullis::store::{SqliteStore, Store};
-use portcullis::tables::Tables;
+use portcullis::tables::{EnvironmentTable, Tables};
 use portcullis::token::{Algorithm, SigningKey, SigningKeySet};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -148,6 +149,7 @@ impl NodeActions for Deaf {
         Err(NodeProblem::Files(vec!["acme.toml:3: no".to_owned()]))
     }
     fn drain(&self) {}
+    async fn learn_upstreams(&self, _: &[Arc<EnvironmentTable>]) {}
     async fn rotate_signing_key(&self, _: bool, _: &Act) -> Result<(), NodeProblem> {
         Ok(())
     }
@@ -244,6 +246,7 @@ impl Node {
             store: Arc::clone(&store) as Arc<dyn Store>,
             tables: Arc::clone(&tables),
             node: Arc::new(Deaf),
+            documents: Arc::default(),
             control_url: BaseUrl::parse(CONTROL_URL).unwrap(),
             bootstrap_file: folder.path().join("bootstrap-token"),
             trusted_proxies: NetworkSet::default(),

@@ -19,6 +19,7 @@ mod edge;
 mod faults;
 mod hammer;
 mod harness;
+mod made;
 mod openapi;
 mod process;
 mod prometheus;

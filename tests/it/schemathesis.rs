@@ -82,7 +82,7 @@ fn description(keys: &Value) -> Value {
                 "200": {"description": "The node", "content": {"application/json": {"schema": status}}},
                 "401": refused,
             }}},
-            "/v1/organizations/{org}/environments/{env}": {"get": {
+            "/v1/organizations/{org}/environments/{env}/permissions": {"get": {
                 "parameters": [path("org"), path("env")],
                 "responses": {
                     "200": {"description": "One", "content": {"application/json": {"schema": {"type": "object"}}}},

@@ -5,6 +5,7 @@
 //! the file of that implementation.
 
 mod changes;
+mod environments;
 mod keys;
 mod listing;
 mod people;
@@ -35,6 +36,15 @@ macro_rules! conformance {
             changes::a_new_store_is_empty,
             changes::revisions_grow_and_stamp,
             changes::refused_changes_leave_no_trace,
+            environments::an_environment_comes_back_as_it_was_written,
+            environments::a_change_is_made_of_what_was_judged,
+            environments::an_organization_has_to_be_there,
+            environments::documents_are_kept_once_and_as_long_as_they_are_used,
+            environments::living_keys_hold_an_environment,
+            environments::living_keys_hold_their_role,
+            environments::all_come_in_batches,
+            environments::changes_are_told_in_feed_and_log,
+            environments::a_refused_change_of_one_leaves_no_trace,
             keys::a_key_comes_back_as_it_was_made,
             keys::a_key_belongs_to_its_environment,
             keys::a_missing_key_is_not_found,

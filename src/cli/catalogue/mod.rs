@@ -3,6 +3,7 @@
 mod list;
 mod matching;
 mod report;
+mod set;
 
 use super::client::{Client, environment_path};
 use super::failure::Failure;
@@ -10,7 +11,7 @@ use super::listing::Listing;
 use super::options::{ClientOptions, ScopeOptions};
 use clap::Subcommand;
 
-/// List an environment's operations, find the one that a request runs, or tell what a document gives
+/// List an environment's operations, find the one that a request runs, set them, or tell what a document gives
 #[derive(clap::Args)]
 pub(super) struct Catalogue {
     #[command(flatten)]
@@ -28,6 +29,7 @@ enum Command {
     List(list::List),
     Match(matching::Match),
     Report(report::Report),
+    Set(set::Set),
 }
 
 impl Catalogue {
@@ -37,6 +39,7 @@ impl Catalogue {
             Command::List(command) => command.run(&self.listing()?, json),
             Command::Match(command) => command.run(self.listing()?, json),
             Command::Report(command) => command.run(json),
+            Command::Set(command) => command.run(&Client::new(&self.options)?, &self.scope, json),
         }
     }
 

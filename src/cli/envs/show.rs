@@ -4,7 +4,7 @@ use super::Context;
 use crate::cli::client::environment_path;
 use crate::cli::failure::Failure;
 use crate::cli::output::{cell, facts, print, print_json};
-use crate::model::{EnvironmentId, Identifier};
+use crate::model::Identifier;
 use serde_json::Value;
 
 /// Show an environment, with a line that fetches a token there
@@ -17,19 +17,15 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn run(&self, context: &Context<'_>) -> Result<(), Failure> {
-        let environment = match (&self.id, &context.scope.env) {
-            (Some(id), Some(named)) if id != named => {
-                return Err(Failure::usage(format!("two environments are named: `{id}` and `{named}`")));
-            }
-            (Some(id), _) => {
-                let organization = context.client.organization(&context.scope.organization)?;
-                EnvironmentId { organization, environment: id.clone() }
-            }
-            (None, _) => context.client.environment(context.scope)?,
-        };
+        let environment = context.named(self.id.as_ref())?;
         let shown = context.client.get(&environment_path(&environment, ""), &[])?;
-        if context.json { print_json(&shown) } else { print(&for_people(&shown)) }
+        print_environment(&shown, context.json)
     }
+}
+
+/// Prints an environment in the form asked for.
+pub(super) fn print_environment(environment: &Value, json: bool) -> Result<(), Failure> {
+    if json { print_json(environment) } else { print(&for_people(environment)) }
 }
 
 fn for_people(environment: &Value) -> String {

@@ -144,7 +144,11 @@ impl Refusal {
     }
 
     pub(super) fn unsupported_media_type() -> Self {
-        let detail = "a request body is JSON and says so: `Content-Type: application/json`";
+        Self::unsupported("a request body is JSON and says so: `Content-Type: application/json`")
+    }
+
+    /// A body of a kind that is not taken; `detail` says which are.
+    pub(super) fn unsupported(detail: &str) -> Self {
         Self::new(Code::UnsupportedMediaType, detail)
     }
 
@@ -180,8 +184,10 @@ impl From<ControlProblem> for Refusal {
             ControlProblem::LogBusy { retry_after } | ControlProblem::RateLimited { retry_after } => {
                 return Self { retry_after: Some(retry_after), ..Self::new(Code::RateLimited, detail) };
             }
+            ControlProblem::BaseUrlTaken(_) => Code::BaseUrlTaken,
             ControlProblem::CursorUnknown => Code::Malformed,
             ControlProblem::EmailTaken(_) => Code::EmailTaken,
+            ControlProblem::EnvironmentInUse { .. } => Code::EnvironmentInUse,
             // Handlers that take an idempotency key answer a repetition by themselves.
             ControlProblem::AlreadyDone(_) | ControlProblem::Fault => Code::Internal,
             ControlProblem::IdempotencyKeyReused => Code::IdempotencyKeyReused,
@@ -191,7 +197,9 @@ impl From<ControlProblem> for Refusal {
             ControlProblem::NotAllowed(_) => Code::NotAllowed,
             ControlProblem::NotAuthenticated(_) => Code::NotAuthenticated,
             ControlProblem::PasswordSet => Code::PasswordSet,
+            ControlProblem::PresetBuiltIn => Code::PresetBuiltIn,
             ControlProblem::RevisionMismatch { .. } => Code::RevisionMismatch,
+            ControlProblem::RoleInUse { .. } => Code::RoleInUse,
             ControlProblem::Revoked => Code::KeyRevoked,
             ControlProblem::TooManyTokens => Code::TooManyTokens,
             ControlProblem::Unavailable => Code::Unavailable,

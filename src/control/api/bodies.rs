@@ -3,6 +3,8 @@
 use super::schema::{Address, Description, KeyType, Lifetime, MemberName, OrganizationName};
 use crate::model::{ClientId, Email, KeyName, MemberRole, Network, PermissionName, Timestamp};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ObjectBuilder, OneOfBuilder, Schema};
 
 /// From where a key may be used. It needs a network or the platform's addresses: an allowlist without either is
 /// refused, so that taking out its last line never opens a key.
@@ -114,6 +116,74 @@ pub(super) struct ChangePolicies {
     block_legacy_keys: Option<bool>,
     /// The longest life a key may be given, 1 second to 100 years. Null takes the policy away.
     max_key_lifetime: Option<Lifetime>,
+}
+
+/// An environment: the JSON form of `[environments.NAME]` in a tenant file, without `openapi` (send the document to
+/// `catalogue`) and `keys` (make them under `keys`).
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"base_url": "https://api.example.com/v1", "upstream": "http://10.0.0.5:9000",
+    "permissions": {"cards:read": ["GET /cards", "GET /cards/{id}"]}, "roles": {"events": ["cards:read"]}}))]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct DefineEnvironment {
+    /// Where callers of the API send their requests. No other environment may have it.
+    #[schema(format = "uri", example = "https://api.example.com/v1")]
+    base_url: String,
+    /// Where requests go: a URL, or an object with `url` or `urls`, `host`, `authorization`, `set_headers` and `timeouts`.
+    /// A header of `set_headers` whose value is null keeps the value that it has.
+    #[schema(schema_with = upstream)]
+    upstream: (),
+    /// Put before the path of every imported operation, such as `/2.0`.
+    #[schema(required = false)]
+    openapi_prefix: String,
+    /// Permissions and their operations: beside those of the OpenAPI document, or without one.
+    #[schema(required = false, value_type = Object)]
+    permissions: (),
+    /// Operations that need no token.
+    #[schema(required = false)]
+    public: Vec<String>,
+    /// Named selections of permissions to start a key from.
+    #[schema(required = false, value_type = Object)]
+    presets: (),
+    /// Named sets of permissions for legacy keys.
+    #[schema(required = false, value_type = Object)]
+    roles: (),
+    /// `label` and `networks` of the platform's own addresses.
+    #[schema(required = false, value_type = Object)]
+    platform_addresses: (),
+    /// How strictly paths are read: `encoded_slash`, `encoded_backslash`, `double_encoding`, `semicolon`,
+    /// `empty_segments`.
+    #[schema(required = false, value_type = Object)]
+    paths: (),
+    /// The header that carries the bearer token; `authorization` where it is left out.
+    #[schema(required = false)]
+    token_header: String,
+    /// Where the OAuth endpoints live below the base URL; `/oauth2` where it is left out.
+    #[schema(required = false, pattern = "^/")]
+    oauth_prefix: String,
+    /// Only `refuse` in this version.
+    #[schema(required = false)]
+    cors: String,
+    /// Only `none` in this version.
+    #[schema(required = false)]
+    body_limit: String,
+}
+
+fn upstream() -> Schema {
+    let url = ObjectBuilder::new().schema_type(Type::String);
+    let table = ObjectBuilder::new().schema_type(Type::Object);
+    OneOfBuilder::new().item(url).item(table).into()
+}
+
+/// The permissions of a preset or role.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"permissions": ["cards:read"]}))]
+#[expect(dead_code, reason = "describes")]
+pub(super) struct SetPermissions {
+    /// At least one, each of them known to the environment.
+    #[schema(min_items = 1)]
+    permissions: Vec<PermissionName>,
 }
 
 /// How the next signing key comes into use.

@@ -1,7 +1,10 @@
 //! Request bodies: bytes to drafts. What has the wrong type or no business here is found out; what values mean is
 //! judged behind it, so that an answer can name both kinds of errors.
 
+mod catalogue;
 mod people;
+
+pub(super) use catalogue::CatalogueBody;
 
 use super::answer::Refusal;
 use super::{BodyLimit, OPEN_BODY, Shared};
@@ -150,6 +153,18 @@ impl Body {
             allowlist: fields.has("allowlist").then(|| fields.allowlist()),
         };
         Ok((draft, fields.finish(&IMMUTABLE)))
+    }
+
+    /// The members of an environment's definition, which are read by those who read tenant files.
+    pub(super) fn members(self) -> Result<Map<String, Value>, Refusal> {
+        self.required()
+    }
+
+    /// The permissions of a preset or role.
+    pub(super) fn permissions_draft(self) -> Result<(Option<Vec<String>>, FieldErrors), Refusal> {
+        let mut fields = Fields::new(self.required()?);
+        let permissions = fields.texts("permissions");
+        Ok((permissions, fields.finish(&["name"])))
     }
 
     /// A request to be explained.

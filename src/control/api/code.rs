@@ -39,9 +39,11 @@ macro_rules! codes {
 }
 
 codes! {
+    BaseUrlTaken CONFLICT "base_url_taken" "Base URL taken"
+        "Another environment has the base URL; `detail` names it and where it is set.";
     BodyTooLarge PAYLOAD_TOO_LARGE "body_too_large" "Body too large"
-        "The request body is longer than 8 MiB (64 KiB where no token is asked for) or has more than 250000 values; \
-         `detail` says which. An allowlist has at most 100000 networks.";
+        "The request body is longer than 8 MiB (64 KiB where no token is asked for, 32 MiB for a catalogue) or has more \
+         than 250000 values; `detail` says which. An allowlist has at most 100000 networks.";
     CallerKeyExpired UNAUTHORIZED "key_expired" "API key expired"
         "The management key behind the access token has reached its expiry.";
     CallerKeyRevoked UNAUTHORIZED "key_revoked" "API key revoked"
@@ -53,6 +55,8 @@ codes! {
     EmailTaken CONFLICT "email_taken" "Address taken"
         "A member of this organization has the address, or somebody outside of it: they are added by an operator, who says \
          `link` where they have a password.";
+    EnvironmentInUse CONFLICT "environment_in_use" "Environment in use"
+        "Living keys work in the environment; revoke them first.";
     IdempotencyKeyReused UNPROCESSABLE_ENTITY "idempotency_key_reused" "Key used before"
         "The `Idempotency-Key` was used for another request; choose a new one.";
     Internal INTERNAL_SERVER_ERROR "internal" "Internal error"
@@ -81,11 +85,15 @@ codes! {
         "There is nothing at this path, or nothing that you have a part in.";
     PasswordSet CONFLICT "password_set" "Has a password"
         "The member has a password; an operator can invite them to set another one.";
+    PresetBuiltIn CONFLICT "preset_built_in" "Built in"
+        "The preset is made from the catalogue and cannot be removed; setting one of its name puts that in its place.";
     RateLimited TOO_MANY_REQUESTS "rate_limited" "Too many requests"
         "Too many attempts failed, or somebody reads much of this audit log already; `Retry-After` says when to try \
          again.";
     RevisionMismatch PRECONDITION_FAILED "revision_mismatch" "Changed since"
         "The object is not at the revision that `If-Match` asks for.";
+    RoleInUse CONFLICT "role_in_use" "Role in use"
+        "Living keys hold a role that the environment would lose; `detail` names it.";
     SecretRotated UNAUTHORIZED "secret_rotated" "Secret rotated"
         "The management key was rotated after the access token was issued.";
     TokenExpired UNAUTHORIZED "token_expired" "Token expired"
@@ -96,8 +104,8 @@ codes! {
         "The member has as many tokens as one may have in an organization.";
     Unavailable SERVICE_UNAVAILABLE "unavailable" "Store unavailable"
         "The store does not answer; nothing was changed. Try again.";
-    UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "Not JSON"
-        "A request body is JSON and says so: `Content-Type: application/json`.";
+    UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "Unknown media type"
+        "A request body is JSON and says so: `Content-Type: application/json`. A catalogue may be YAML too.";
     WrongEnvironment UNAUTHORIZED "wrong_environment" "Token of another audience"
         "The access token was not issued for this API: ask for one with `resource` = the control URL.";
 }

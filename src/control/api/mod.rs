@@ -14,6 +14,7 @@ mod bodies;
 mod body;
 mod code;
 mod document;
+mod environments;
 mod explain;
 mod keys;
 mod members;
@@ -38,6 +39,8 @@ use utoipa_axum::routes;
 
 /// The longest request body where a token was asked for: the longest allowlist fits, every address written out.
 const GUARDED_BODY: BodyLimit = BodyLimit { bytes: 8 * 1024 * 1024, words: "8 MiB" };
+/// The longest catalogue: the largest OpenAPI document that is imported.
+const DOCUMENT_BODY: BodyLimit = BodyLimit { bytes: 32 * 1024 * 1024, words: "32 MiB" };
 /// The longest request body that anybody may send.
 const OPEN_BODY: BodyLimit = BodyLimit { bytes: 64 * 1024, words: "64 KiB" };
 
@@ -57,13 +60,10 @@ struct BodyLimit {
 /// The control API. Every answer carries `X-Request-Id` and `Cache-Control: no-store`.
 pub fn router(control: Arc<Control>) -> Router {
     let document = Document(openapi_document().into());
-    let (guarded, open) = (guarded().split_for_parts().0, open().split_for_parts().0);
+    let open = open().split_for_parts().0;
     let signing_in = signing_in().split_for_parts().0;
-    guarded
-        .method_not_allowed_fallback(async || Refusal::method_not_allowed())
-        .route_layer(from_fn_with_state(Arc::clone(&control), auth::require))
-        // Around the check: it reads the body once the caller is known.
-        .route_layer((DefaultBodyLimit::max(GUARDED_BODY.bytes), Extension(GUARDED_BODY)))
+    behind_tokens(guarded(), &control, GUARDED_BODY)
+        .merge(behind_tokens(taking_documents(), &control, DOCUMENT_BODY))
         .merge(open.method_not_allowed_fallback(async || Refusal::method_not_allowed()))
         .merge(
             signing_in
@@ -77,10 +77,21 @@ pub fn router(control: Arc<Control>) -> Router {
         .with_state(control)
 }
 
+/// Routes that ask for a token, and take bodies of that length.
+fn behind_tokens(routes: OpenApiRouter<Shared>, control: &Shared, limit: BodyLimit) -> Router<Shared> {
+    let routes = routes.split_for_parts().0;
+    routes
+        .method_not_allowed_fallback(async || Refusal::method_not_allowed())
+        .route_layer(from_fn_with_state(Arc::clone(control), auth::require))
+        // Around the check: it reads the body once the caller is known.
+        .route_layer((DefaultBodyLimit::max(limit.bytes), Extension(limit)))
+}
+
 /// The document of the control API (OpenAPI 3.1), as `GET /v1/openapi.json` serves it.
 pub fn openapi_document() -> String {
     let mut api = Foundation::openapi();
     api.merge(guarded().into_openapi());
+    api.merge(taking_documents().into_openapi());
     api.merge(open().into_openapi());
     api.merge(signing_in().into_openapi());
     document::complete(&api)
@@ -107,19 +118,23 @@ fn guarded() -> OpenApiRouter<Shared> {
         .routes(routes!(members::remove_token))
         .routes(routes!(sessions::show, sessions::end))
         .routes(routes!(places::environments))
-        .routes(routes!(places::environment))
-        .routes(routes!(places::catalogue))
+        .routes(routes!(places::environment, environments::put, environments::delete))
         .routes(routes!(places::permissions))
         .routes(routes!(places::presets))
-        .routes(routes!(places::preset))
+        .routes(routes!(places::preset, environments::put_preset, environments::delete_preset))
         .routes(routes!(places::roles))
-        .routes(routes!(places::role))
+        .routes(routes!(places::role, environments::put_role, environments::delete_role))
         .routes(routes!(keys::list_all, keys::create))
         .routes(routes!(keys::show, keys::edit))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::usage))
         .routes(routes!(explain::explain))
+}
+
+/// The routes that ask for a token, where OpenAPI documents are sent to.
+fn taking_documents() -> OpenApiRouter<Shared> {
+    OpenApiRouter::default().routes(routes!(places::catalogue, environments::put_catalogue))
 }
 
 /// The routes that make a token: who asks comes out of the body.

@@ -3,9 +3,11 @@
 use super::answer::{Page, Refusal, json, list, page};
 use super::auth::Asked;
 use super::document::{refusals, tag};
+use super::environments;
 use super::query::{PageParameters, PageQuery, page_query, read_name_cursor, write_name_cursor};
+use super::schema::ETag;
 use super::{ENVIRONMENT, ORGANIZATION, Shared};
-use crate::control::{Asking, Control, ControlProblem, Right};
+use crate::control::{Asking, Control, ControlProblem, EnvironmentFacts, NamedKind, NamedPlace, Right};
 use crate::model::{
     ClientId, CoveredOperation, EnvironmentId, Identifier, ManagedBy, MemberId, MemberTokenId, Operation, Permission,
     PermissionName, Revision, Timestamp,
@@ -16,6 +18,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 type CataloguePage<'a> = Page<CatalogueObject<'a>>;
@@ -59,6 +62,11 @@ impl Place {
     pub(super) fn environment(&self) -> Result<EnvironmentId, Refusal> {
         let parse = |text: &str| Identifier::parse(text).map_err(|_| Refusal::not_found());
         Ok(EnvironmentId { organization: parse(&self.org)?, environment: parse(&self.env)? })
+    }
+
+    /// The preset or role named.
+    pub(super) fn named(&self, kind: NamedKind) -> Result<NamedPlace, Refusal> {
+        Ok(NamedPlace { environment: self.environment()?, kind, name: self.name.clone() })
     }
 
     /// The member named.
@@ -140,18 +148,17 @@ pub(super) async fn environments(
 }
 
 /// Show an environment
+///
+/// With its definition for operators, where it was made through this API.
 #[utoipa::path(get, path = ENVIRONMENT, operation_id = "show_environment", tag = tag::ENVIRONMENTS,
-    responses((status = 200, description = "The environment", body = EnvironmentObject)))]
+    responses((status = 200, description = "The environment", body = EnvironmentObject, headers(("ETag" = ETag)))))]
 pub(super) async fn environment(
     State(control): State<Shared>,
     asked: Asked,
     place: Place,
 ) -> Result<Response, Refusal> {
-    let id = place.environment()?;
-    asked.asking().caller.require_in(Right::See, &id)?;
-    let snapshot = control.tables.load();
-    let found = snapshot.environment(&id).ok_or_else(Refusal::not_found)?;
-    Ok(json(StatusCode::OK, &EnvironmentObject::new(&snapshot, found)))
+    let facts = control.environment(&asked.asking(), &place.environment()?).await?;
+    Ok(environments::environment(&control, &facts, StatusCode::OK))
 }
 
 /// List permissions
@@ -263,7 +270,7 @@ fn selections(control: &Control, asking: &Asking, place: &Place) -> Result<Selec
     })
 }
 
-fn named(name: &str, permissions: &[PermissionName]) -> NamedObject {
+pub(super) fn named(name: &str, permissions: &[PermissionName]) -> NamedObject {
     NamedObject { name: name.to_owned(), permissions: permissions.to_vec() }
 }
 
@@ -296,6 +303,15 @@ pub(super) struct EnvironmentObject<'a> {
     curl: String,
     platform_addresses: PlatformObject<'a>,
     managed_by: ManagedBy,
+    /// The number of the last change here; 0 where a tenant file sets it. Only where one environment is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    revision: Option<Revision>,
+    /// What `PUT` takes, for operators, where it was made through this API. Values of `set_headers` may be secrets: they
+    /// are shown as null, and null keeps them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Object)]
+    definition: Option<&'a Value>,
 }
 
 /// The platform's own addresses, which an allowlist can add by one switch.
@@ -321,6 +337,17 @@ impl<'a> EnvironmentObject<'a> {
             issuer: base_url,
             platform_addresses: PlatformObject { label: &environment.platform.label },
             managed_by: environment.managed_by,
+            revision: None,
+            definition: None,
+        }
+    }
+
+    /// One that is shown alone.
+    pub(super) fn of_one(snapshot: &Snapshot, facts: &'a EnvironmentFacts) -> Self {
+        Self {
+            revision: Some(facts.revision()),
+            definition: facts.definition.as_ref(),
+            ..Self::new(snapshot, &facts.table)
         }
     }
 }

@@ -5,6 +5,8 @@ use super::answer::Refusal;
 use super::body::Body;
 use super::code::Code;
 use super::{openapi_document, query};
+use crate::config::Documents;
+use crate::config::EnvironmentDefinition;
 use axum::body::Bytes;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,9 +46,22 @@ const BODIES: &[(&str, &str, Reader)] = &[
     ("ChangeMember", "", |body| found(body.member_edit_draft())),
     ("MakeMemberToken", "", |body| found(body.member_token_draft())),
     ("SignIn", "", |body| found(body.sign_in_draft())),
+    ("DefineEnvironment", "", |body| Ok(json!(definition_errors(body.members()?)))),
+    ("SetPermissions", "", |body| found(body.permissions_draft())),
     ("Nothing", "", |body| body.nothing().map(|()| json!([]))),
     ("RotateSigningKey", "", |body| body.immediately().map(|_| json!([]))),
 ];
+
+/// What readers of tenant files say of a definition.
+fn definition_errors(members: serde_json::Map<String, Value>) -> Vec<Value> {
+    let parse = |text| crate::model::Identifier::parse(text).unwrap();
+    let id = crate::model::EnvironmentId { organization: parse("acme"), environment: parse("production") };
+    let read = EnvironmentDefinition::new(members).read(&id, None, &Documents::default());
+    let problems = read.expect_err("it is wrong").into_iter();
+    problems
+        .map(|problem| json!({"pointer": problem.pointer, "code": problem.code, "message": problem.message}))
+        .collect()
+}
 
 /// The fields that a reader takes, by its own words about one that it does not take.
 fn taken(at: &str, read: Reader) -> BTreeSet<String> {

@@ -51,10 +51,11 @@ impl Changing<'_> {
     /// Takes the next revision.
     pub(super) async fn next(&mut self, subject: &Subject) -> Result<Revision, StoreError> {
         let (name, client_id, target) = match subject {
-            Subject::AccessToken(id) => ("access_token", None, Some(id.as_str())),
+            Subject::AccessToken(id) => ("access_token", None, Some(id.clone())),
             Subject::ApiKey(id) => ("api_key", Some(id.as_str()), None),
-            Subject::Member(id) => ("member", None, Some(id.as_str())),
-            Subject::Organization(id) => ("organization", None, Some(id.as_str())),
+            Subject::Environment(id) => ("environment", None, Some(id.to_string())),
+            Subject::Member(id) => ("member", None, Some(id.to_string())),
+            Subject::Organization(id) => ("organization", None, Some(id.to_string())),
             Subject::Other => ("other", None, None),
             Subject::SigningKeys => ("signing_keys", None, None),
         };

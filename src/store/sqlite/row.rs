@@ -2,10 +2,10 @@
 //! [`StoreError::Corrupt`] and names the key by its client id, never by anything secret.
 
 use crate::model::{
-    Allowlist, ApiKey, ClientId, EnvironmentId, Identifier, KeyKind, KeyName, ManagedBy, MemberId, Network,
-    PermissionName, Revision, SecretDigest, SecretVersion, Timestamp,
+    Allowlist, ApiKey, ClientId, EnvironmentId, Identifier, IdentifierError, KeyKind, KeyName, ManagedBy, MemberId,
+    Network, PermissionName, Revision, SecretDigest, SecretVersion, Timestamp,
 };
-use crate::store::{Change, RevokedToken, StoreError, StoredSigningKey, Subject};
+use crate::store::{Change, RevokedToken, StoreError, StoredEnvironment, StoredSigningKey, Subject};
 use serde::Deserialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
@@ -236,6 +236,7 @@ pub(super) fn change(row: &SqliteRow) -> Result<Change, StoreError> {
     let subject = match record.get::<&str>("subject")? {
         "access_token" => Subject::AccessToken(record.get("target")?),
         "api_key" => Subject::ApiKey(record.parsed("client_id", ClientId::parse)?),
+        "environment" => Subject::Environment(record.parsed("target", environment_id)?),
         "member" => Subject::Member(record.parsed("target", MemberId::parse)?),
         "organization" => Subject::Organization(record.parsed("target", Identifier::parse)?),
         "signing_keys" => Subject::SigningKeys,
@@ -243,6 +244,29 @@ pub(super) fn change(row: &SqliteRow) -> Result<Change, StoreError> {
         _ => Subject::Other,
     };
     Ok(Change { revision: Revision(record.positive("revision")?), subject })
+}
+
+/// `org/env`, as the feed names an environment.
+fn environment_id(text: &str) -> Result<EnvironmentId, IdentifierError> {
+    let (organization, environment) = text.split_once('/').unwrap_or((text, ""));
+    Ok(EnvironmentId { organization: Identifier::parse(organization)?, environment: Identifier::parse(environment)? })
+}
+
+/// An environment from `organization, environment, definition, document, created_at, created_by, revision`.
+pub(super) fn environment(row: &SqliteRow) -> Result<StoredEnvironment, StoreError> {
+    let name = |column| row.try_get::<&str, _>(column).unwrap_or_default();
+    let record = Record { row, name: format!("environment `{}/{}`", name("organization"), name("environment")) };
+    Ok(StoredEnvironment {
+        id: EnvironmentId {
+            organization: record.parsed("organization", Identifier::parse)?,
+            environment: record.parsed("environment", Identifier::parse)?,
+        },
+        definition: record.get("definition")?,
+        document: record.get("document")?,
+        created_at: record.instant("created_at")?,
+        created_by: record.get("created_by")?,
+        revision: Revision(record.positive("revision")?),
+    })
 }
 
 /// A revision as SQLite counts.

@@ -76,8 +76,9 @@ fn methods_that_a_path_does_not_take() {
     let key = format!("{KEYS}/{}", node.key("a"));
     for (method, path, allow) in [
         ("DELETE", "/v1/organizations/acme", "GET,HEAD,PATCH,PUT"),
-        ("DELETE", "/v1/organizations/acme/environments/production", "GET,HEAD"),
-        ("PUT", "/v1/organizations/acme/environments/production/presets/Read%20only", "GET,HEAD"),
+        ("POST", "/v1/organizations/acme/environments/production", "GET,HEAD,PUT,DELETE"),
+        ("PUT", "/v1/organizations/acme/environments/production/permissions", "GET,HEAD"),
+        ("DELETE", "/v1/organizations/acme/environments/production/catalogue", "GET,HEAD,PUT"),
         ("DELETE", &key, "GET,HEAD,PATCH"),
         ("PUT", KEYS, "GET,HEAD,POST"),
         ("GET", &format!("{key}/rotate"), "POST"),

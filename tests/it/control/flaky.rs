@@ -1,15 +1,15 @@
 //! A store that can be told to be slow or away.
 
 use portcullis::model::{
-    Act, ApiKey, ChainHead, ClientId, Email, EnvironmentId, Identifier, MemberId, MemberTokenId, Revision,
+    Act, ApiKey, AuditEntry, ChainHead, ClientId, Email, EnvironmentId, Identifier, MemberId, MemberTokenId, Revision,
     SecretDigest, Timestamp,
 };
 use portcullis::store::{
-    AuditFilter, AuditPage, AuditStore, Change, Exceeding, Feed, KeyEdit, KeyFilter, KeyPage, KeyStore, KeyUse, Member,
-    MemberEdit, MemberPage, MemberToken, NewInvitation, NewKey, NewMember, NewMemberToken, NewSession, NodeStore,
-    Noted, OpenedSession, OperationUse, OrganizationChange, OrganizationStore, Page, PasswordHash, PeopleStore, Person,
-    RevokedToken, Rotation, Session, SessionStore, SqliteStore, StoreError, StoredOrganization, StoredSigningKey,
-    TokenHolder, UsageStore,
+    AuditFilter, AuditPage, AuditStore, Change, DocumentText, EnvironmentStore, EnvironmentWrite, Exceeding, Feed,
+    Judged, KeyEdit, KeyFilter, KeyPage, KeyStore, KeyUse, Member, MemberEdit, MemberPage, MemberToken, NewInvitation,
+    NewKey, NewMember, NewMemberToken, NewSession, NodeStore, Noted, OpenedSession, OperationUse, OrganizationChange,
+    OrganizationStore, Page, PasswordHash, PeopleStore, Person, RevokedToken, Rotation, Session, SessionStore,
+    SqliteStore, StoreError, StoredEnvironment, StoredOrganization, StoredSigningKey, TokenHolder, UsageStore,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -85,6 +85,15 @@ flaky! {
         log audit_rows(chain: Option<&Identifier>, after: u64, limit: u32) -> Vec<(u64, String)>;
         read audit_head(chain: Option<&Identifier>) -> ChainHead;
         change note(noted: &[Noted]) -> ();
+    }
+    EnvironmentStore {
+        read environments(after: Option<&EnvironmentId>, limit: u32) -> Vec<StoredEnvironment>;
+        read environment(id: &EnvironmentId) -> Option<StoredEnvironment>;
+        read document(digest: &str) -> Option<DocumentText>;
+        change write_environment(write: &EnvironmentWrite, judged: Judged, act: &Act) -> StoredEnvironment;
+        change remove_environment(
+            id: &EnvironmentId, at: Option<Revision>, entry: &AuditEntry, act: &Act
+        ) -> Revision;
     }
     Feed {
         read revision() -> Revision;

@@ -19,6 +19,8 @@ enum Need {
     Somebody,
     /// To be an operator.
     Operator,
+    /// To be an operator, of something in an organization.
+    OperatorHere,
     /// To see an organization.
     See,
     /// To see keys in an environment.
@@ -32,6 +34,9 @@ enum Need {
 const NEEDS: &[(&str, Need)] = &[
     ("add_member", Need::Manage),
     ("create_key", Need::ChangeKeys),
+    ("delete_environment", Need::OperatorHere),
+    ("delete_preset", Need::Manage),
+    ("delete_role", Need::Manage),
     ("drain", Need::Operator),
     ("edit_key", Need::ChangeKeys),
     ("edit_member", Need::Manage),
@@ -50,12 +55,16 @@ const NEEDS: &[(&str, Need)] = &[
     ("list_roles", Need::SeeKeys),
     ("list_signing_keys", Need::Operator),
     ("make_member_token", Need::Manage),
+    ("put_environment", Need::OperatorHere),
     ("put_organization", Need::Operator),
+    ("put_preset", Need::Manage),
+    ("put_role", Need::Manage),
     ("read_audit", Need::Manage),
     ("read_node_audit", Need::Operator),
     ("reload", Need::Operator),
     ("remove_member", Need::Manage),
     ("remove_member_token", Need::Manage),
+    ("replace_catalogue", Need::OperatorHere),
     ("revoke_key", Need::ChangeKeys),
     ("rotate_key", Need::ChangeKeys),
     ("rotate_signing_key", Need::Operator),
@@ -95,6 +104,8 @@ impl Kind {
             (Self::Nobody, _) => Some(401),
             (_, Need::Somebody) => None,
             (_, Need::Operator) => Some(403),
+            (Self::Outsider, Need::OperatorHere) => Some(404),
+            (_, Need::OperatorHere) => Some(403),
             (Self::Role("owner" | "admin"), _) => None,
             (Self::Role("editor"), Need::See | Need::SeeKeys | Need::ChangeKeys) => None,
             (Self::Role("viewer"), Need::See | Need::SeeKeys) => None,

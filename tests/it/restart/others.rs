@@ -1,4 +1,4 @@
-//! Changes of the organization itself: a policy, and members where the node has routes for them.
+//! Changes of the organization itself: a policy, environments, and members where the node has routes for them.
 
 use crate::process::{Control, Dice};
 use serde_json::{Value, json};
@@ -7,6 +7,9 @@ use std::fmt;
 
 const ORGANIZATION: &str = "/v1/organizations/acme";
 const MEMBERS: &str = "/v1/organizations/acme/members";
+const ENVIRONMENTS: &str = "/v1/organizations/acme/environments";
+/// The environments that are made and removed.
+const NAMES: [&str; 4] = ["e0", "e1", "e2", "e3"];
 const ROLES: [&str; 4] = ["admin", "editor", "none", "viewer"];
 /// So many that adding and removing balance.
 const SOME: usize = 20;
@@ -17,6 +20,9 @@ pub(super) enum Other {
     AddMember(String),
     BlockLegacyKeys(bool),
     ChangeRole(String, &'static str),
+    /// Name and base URL, which no other change has.
+    PutEnvironment(&'static str, String),
+    RemoveEnvironment(&'static str),
     RemoveMember(String),
 }
 
@@ -27,6 +33,10 @@ pub(super) struct Others {
     block_legacy_keys: bool,
     /// Id to role.
     roles: BTreeMap<String, String>,
+    /// Id to base URL, of those that were made.
+    environments: BTreeMap<String, String>,
+    /// Changes of them.
+    pub(super) placed: u64,
     made: u64,
     /// Those of them that changed a policy.
     pub(super) policies: u64,
@@ -39,6 +49,12 @@ impl Others {
     }
 
     pub(super) fn choose(&self, number: u64, dice: &mut Dice) -> Other {
+        if dice.below(6) == 0 {
+            let name = NAMES[dice.below(NAMES.len())];
+            let remove = self.environments.contains_key(name) && dice.below(3) == 0;
+            let base_url = format!("http://gate.test/{name}/{number}");
+            return if remove { Other::RemoveEnvironment(name) } else { Other::PutEnvironment(name, base_url) };
+        }
         if !self.members || dice.below(3) == 0 {
             return Other::BlockLegacyKeys(!self.block_legacy_keys);
         }
@@ -68,6 +84,18 @@ impl Others {
             Other::ChangeRole(id, role) => {
                 control.send("PATCH", &format!("{MEMBERS}/{id}"), &json!({"role": role}))?.expect(200);
                 self.roles.insert(id.clone(), (*role).to_owned());
+            }
+            Other::PutEnvironment(name, base_url) => {
+                let body = json!({"base_url": base_url, "upstream": "http://127.0.0.1:9"});
+                let status = if self.environments.contains_key(*name) { 200 } else { 201 };
+                control.send("PUT", &format!("{ENVIRONMENTS}/{name}"), &body)?.expect(status);
+                self.environments.insert((*name).to_owned(), base_url.clone());
+                self.placed += 1;
+            }
+            Other::RemoveEnvironment(name) => {
+                control.send("DELETE", &format!("{ENVIRONMENTS}/{name}"), &json!({}))?.expect(204);
+                self.environments.remove(*name);
+                self.placed += 1;
             }
             Other::RemoveMember(id) => {
                 control.send("DELETE", &format!("{MEMBERS}/{id}"), &json!({}))?.expect(204);
@@ -104,6 +132,11 @@ impl Others {
                 }
                 happened
             }
+            Other::PutEnvironment(name, _) | Other::RemoveEnvironment(name) => {
+                let before = self.environments.get(*name).cloned();
+                self.environments = environments(control);
+                self.environments.get(*name) != before.as_ref()
+            }
             Other::RemoveMember(id) => {
                 let happened = !members(control).iter().any(|member| member["id"] == **id);
                 if happened {
@@ -117,6 +150,7 @@ impl Others {
     #[track_caller]
     pub(super) fn compare(&self, control: &mut Control) {
         assert_eq!(blocked(control), self.block_legacy_keys);
+        assert_eq!(environments(control), self.environments);
         if self.members {
             let shown = members(control);
             let text = |member: &Value, name: &str| member[name].as_str().unwrap().to_owned();
@@ -128,8 +162,16 @@ impl Others {
 
 impl fmt::Display for Others {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} changes of policies, {} of members", self.policies, self.made - self.policies)
+        let members = self.made - self.policies - self.placed;
+        write!(f, "{} changes of policies, {} of environments, {members} of members", self.policies, self.placed)
     }
+}
+
+fn environments(control: &mut Control) -> BTreeMap<String, String> {
+    let page = control.get(ENVIRONMENTS).unwrap().expect(200).json();
+    let made = page["data"].as_array().unwrap().iter().filter(|shown| shown["managed_by"] == "api");
+    let text = |shown: &Value, name: &str| shown[name].as_str().unwrap().to_owned();
+    made.map(|shown| (text(shown, "id"), text(shown, "base_url"))).collect()
 }
 
 fn blocked(control: &mut Control) -> bool {
