@@ -15,6 +15,7 @@ mod revocations;
 mod secrets;
 mod serving;
 mod signing;
+mod watch;
 
 pub use demo::{DemoOptions, demo};
 pub use matching::{Matched, match_operation};
@@ -50,8 +51,9 @@ pub struct ControlAccess {
 /// Runs a node until it is told to stop. Fails before it listens where the configuration has problems.
 pub fn serve(path: &Path) -> anyhow::Result<()> {
     start_words();
-    let config = load(path)?;
-    Node::start(config, None, Some(path.to_owned()))?.run();
+    let loaded = config::load_with_sources(path, clock::now());
+    let config = sound(path, loaded.config)?;
+    Node::start(config, None, Some((path.to_owned(), loaded.sources)))?.run();
     Ok(())
 }
 
@@ -87,7 +89,11 @@ pub fn openapi_document() -> String {
 }
 
 fn load(path: &Path) -> anyhow::Result<Config> {
-    config::load(path, clock::now()).map_err(|problems| {
+    sound(path, config::load(path, clock::now()))
+}
+
+fn sound(path: &Path, config: Result<Config, Problems>) -> anyhow::Result<Config> {
+    config.map_err(|problems| {
         anyhow::anyhow!(
             "the configuration has problems\n{problems}\n`portcullis check --config {}` lists them as well",
             path.display()

@@ -6,9 +6,9 @@ use super::reload::Reloader;
 use super::revocations::Revocations;
 use super::serving::serve_http;
 use super::signing::SigningKeys;
-use super::{probes, reload, secrets};
+use super::{probes, reload, secrets, watch};
 use crate::clock;
-use crate::config::{AccessLog as AccessLogConfig, Config, NodeConfig, StoreUrl};
+use crate::config::{AccessLog as AccessLogConfig, Config, NodeConfig, Sources, StoreUrl};
 use crate::control::{Control, ControlParts, NodeActions, ensure_bootstrap_token};
 use crate::edge::{self, EdgeParts, Upstreams};
 use crate::model::{BaseUrl, NetworkSet, Organization, Timestamp};
@@ -74,9 +74,13 @@ pub(super) struct Shared {
 }
 
 impl Node {
-    /// Opens the store, loads the tables, binds the listeners where they are not yet, and starts the control side. `path`
-    /// is what a reload reads again.
-    pub(super) fn start(config: Config, bound: Option<Listeners>, path: Option<PathBuf>) -> anyhow::Result<Self> {
+    /// Opens the store, loads the tables, binds the listeners where they are not yet, and starts the control side.
+    /// `read` is what a reload reads again, and what was read there.
+    pub(super) fn start(
+        config: Config,
+        bound: Option<Listeners>,
+        read: Option<(PathBuf, Sources)>,
+    ) -> anyhow::Result<Self> {
         let Config { node, organizations } = config;
         let now = clock::now();
         secrets::ensure_private_dir(&node.data_dir)?;
@@ -105,7 +109,9 @@ impl Node {
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
         let control_url = control_url(&node, &listeners)?;
-        let reloader = Arc::new(Reloader::new(shared.clone(), path));
+        let (path, sources) = read.unzip();
+        let reloader = Reloader::new(shared.clone(), path, node.clone(), sources.unwrap_or_default());
+        let reloader = Arc::new(reloader);
         let drain = Arc::new(Notify::new());
         let actions = Actions {
             shared: shared.clone(),
@@ -121,7 +127,10 @@ impl Node {
         };
         announce(&listeners);
         start_background(&runtime, &chores, follower, listeners.control, listeners.metrics)?;
-        let on_hangup = reload::on_hangup(runtime.handle().clone(), reloader);
+        if node.tenants_watch {
+            runtime.spawn(watch::watch(Arc::clone(&reloader)));
+        }
+        let on_hangup = reload::on_hangup(runtime.handle(), reloader);
         let edge = EdgeParts {
             tables: Arc::clone(&shared.tables),
             upstreams: shared.upstreams,

@@ -4,7 +4,7 @@ use super::permissions::{self, Catalogue};
 use super::reader::{At, Reader, Value};
 use super::sheet::Sheet;
 use super::tenant::{Policies, label};
-use super::{keys, node, upstream};
+use super::{keys, networks_file, node, upstream};
 use crate::model::{
     BaseUrl, ClientId, Environment, EnvironmentId, Identifier, PathRules, PlatformAddresses, SwitchGuarded,
     SwitchOpaque, SwitchSegments,
@@ -72,7 +72,10 @@ fn environment(
 
 fn platform_addresses(table: &mut Reader<'_>, id: &EnvironmentId) -> PlatformAddresses {
     let name = table.take("label").and_then(|value| value.parsed(label));
-    let networks = table.take("networks").map(|value| node::networks(table.sheet(), &value)).unwrap_or_default();
+    let mut networks = table.take("networks").map(|value| node::networks(table.sheet(), &value)).unwrap_or_default();
+    if let Some(value) = table.take("networks_file") {
+        networks.extend(networks_file::read(table.sheet(), &value));
+    }
     let label = match name {
         Some(name) => name.value,
         None if networks.is_empty() => String::new(),

@@ -1,7 +1,7 @@
 //! What keys can hold in an environment: permissions, presets and roles, and the checks between them.
 
 use super::reader::{At, Reader, Value, did_you_mean};
-use super::sheet::{Sheet, read_text};
+use super::sheet::Sheet;
 use crate::catalogue::Template;
 use crate::catalogue::openapi;
 use crate::model::{Operation, OperationPattern, Permission, PermissionName, Preset, RESERVED_PREFIX, Role};
@@ -60,7 +60,7 @@ impl Known {
 pub(super) fn read(table: &mut Reader<'_>) -> Catalogue {
     let sheet = table.sheet();
     let document = table.take("openapi");
-    let imported = document.as_ref().map(import);
+    let imported = document.as_ref().map(|value| import(sheet, value));
     let readable = !matches!(imported, Some(None));
     let mut permissions = imported.flatten().unwrap_or_default();
     let ids = operation_ids(&permissions);
@@ -82,9 +82,10 @@ pub(super) fn read(table: &mut Reader<'_>) -> Catalogue {
     Catalogue { permissions, known: Known(readable.then_some(known)) }
 }
 
-fn import(value: &Value<'_>) -> Option<Vec<Permission>> {
+fn import(sheet: &Sheet, value: &Value<'_>) -> Option<Vec<Permission>> {
     let path = value.path()?.value;
-    let imported = read_text(&path)
+    let imported = sheet
+        .read(&path)
         .map_err(|fault| format!("line {}: {}", fault.line, fault.message))
         .and_then(|text| openapi::import(&text).map_err(|error| error.to_string()));
     imported.map_err(|error| value.problem(format!("`{}`: {error}", path.display()))).ok()

@@ -1,11 +1,11 @@
 //! One file as it was read: its text, where its lines start, and what was found wrong with it.
 
 use super::Problem;
+use super::sources::{ReadFault, Reading};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The largest file that is read, in bytes.
 pub(super) const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -15,26 +15,33 @@ pub(super) struct Sheet {
     file: PathBuf,
     text: String,
     line_starts: Vec<usize>,
+    reading: Arc<Reading>,
     problems: RefCell<Vec<Problem>>,
     broken: RefCell<BTreeSet<usize>>,
 }
 
 impl Sheet {
     /// Reads a file. One that cannot be read is an empty sheet with a problem.
-    pub(super) fn open(file: &Path) -> Self {
-        match read_text(file) {
-            Ok(text) => Self::new(file, text),
+    pub(super) fn open(file: &Path, reading: &Arc<Reading>) -> Self {
+        match reading.text(file, MAX_FILE_BYTES) {
+            Ok(text) => Self::new(file, text, reading),
             Err(fault) => {
-                let sheet = Self::new(file, String::new());
+                let sheet = Self::new(file, String::new(), reading);
                 sheet.syntax(fault.line, fault.message);
                 sheet
             }
         }
     }
 
-    fn new(file: &Path, text: String) -> Self {
+    fn new(file: &Path, text: String, reading: &Arc<Reading>) -> Self {
         let line_starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
-        Self { file: file.to_owned(), text, line_starts, problems: RefCell::default(), broken: RefCell::default() }
+        let (file, reading) = (file.to_owned(), Arc::clone(reading));
+        Self { file, text, line_starts, reading, problems: RefCell::default(), broken: RefCell::default() }
+    }
+
+    /// The text of another file that this one names, of at most [`MAX_FILE_BYTES`].
+    pub(super) fn read(&self, file: &Path) -> Result<String, ReadFault> {
+        self.reading.text(file, MAX_FILE_BYTES)
     }
 
     /// The file.
@@ -79,8 +86,13 @@ impl Sheet {
         }
     }
 
+    /// Something is wrong in another file that this one names.
+    pub(super) fn problem_in(&self, file: &Path, line: usize, message: impl Into<String>) {
+        self.problems.borrow_mut().push(Problem { file: file.to_owned(), line, message: message.into() });
+    }
+
     fn push(&self, line: usize, message: String) {
-        self.problems.borrow_mut().push(Problem { file: self.file.clone(), line, message });
+        self.problem_in(&self.file, line, message);
     }
 
     /// A result's value, or its error as a problem.
@@ -99,64 +111,16 @@ impl Sheet {
     }
 }
 
-/// Why a file gives no text.
-pub(super) struct ReadFault {
-    /// The line, from 1; 1 where the whole file is meant.
-    pub(super) line: usize,
-    /// What is wrong.
-    pub(super) message: String,
-}
-
-/// A whole text file of at most [`MAX_FILE_BYTES`].
-pub(super) fn read_text(file: &Path) -> Result<String, ReadFault> {
-    let bytes = read_bytes(file)?;
-    String::from_utf8(bytes).map_err(|error| {
-        let sound = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = sound.iter().filter(|byte| **byte == b'\n').count() + 1;
-        ReadFault { line, message: "is not UTF-8 text from this line on".to_owned() }
-    })
-}
-
-/// A whole file of at most [`MAX_FILE_BYTES`].
-pub(super) fn read_bytes(file: &Path) -> Result<Vec<u8>, ReadFault> {
-    let fault = |message| ReadFault { line: 1, message };
-    let unreadable = |error: std::io::Error| fault(format!("cannot be read: {error}"));
-    let mut bytes = Vec::new();
-    let opened = File::open(file).map_err(unreadable)?;
-    opened.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE_BYTES) {
-        return Err(fault("is larger than 16 MiB".to_owned()));
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Timestamp;
 
     #[test]
     fn bytes_have_lines() {
-        let sheet = Sheet::new(Path::new("x"), "ab\ncd\n\nef".to_owned());
+        let sheet =
+            Sheet::new(Path::new("x"), "ab\ncd\n\nef".to_owned(), &Arc::new(Reading::new(Timestamp::from_unix(0))));
         let lines: Vec<usize> = (0..10).map(|byte| sheet.line(byte)).collect();
         assert_eq!(lines, [1, 1, 1, 2, 2, 2, 3, 4, 4, 4]);
-    }
-
-    #[test]
-    fn files_of_the_limit_are_read_and_one_byte_more_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("big");
-        let limit = usize::try_from(MAX_FILE_BYTES).unwrap();
-        std::fs::write(&file, vec![b' '; limit]).unwrap();
-        assert!(read_text(&file).is_ok());
-        std::fs::write(&file, vec![b' '; limit + 1]).unwrap();
-        assert_eq!(read_text(&file).err().unwrap().message, "is larger than 16 MiB");
-    }
-
-    #[test]
-    fn text_that_is_not_utf8_names_its_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("latin1");
-        std::fs::write(&file, b"a = 1\nb = 'caf\xe9'\n").unwrap();
-        assert_eq!(read_text(&file).err().unwrap().line, 2);
     }
 }

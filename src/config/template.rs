@@ -2,9 +2,10 @@
 //!
 //! The node's file is the reference itself, `conf/portcullis.toml`, so that there is one text to keep true.
 
-use super::sheet::read_text;
+use super::sheet::MAX_FILE_BYTES;
+use super::sources::Reading;
 use crate::catalogue::openapi::{ImportError, import};
-use crate::model::{BaseUrlError, UpstreamUrl};
+use crate::model::{BaseUrlError, Timestamp, UpstreamUrl};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -74,8 +75,9 @@ pub fn init(dir: &Path, upstream: &str, openapi: Option<&Path>) -> Result<Vec<Pa
 }
 
 fn read_document(file: &Path) -> Result<String, InitError> {
-    let text =
-        read_text(file).map_err(|fault| InitError::Unreadable { file: file.to_owned(), reason: fault.message })?;
+    let text = Reading::new(Timestamp::from_unix(0))
+        .text(file, MAX_FILE_BYTES)
+        .map_err(|fault| InitError::Unreadable { file: file.to_owned(), reason: fault.message })?;
     import(&text).map_err(|error| InitError::OpenApi { file: file.to_owned(), error })?;
     Ok(text)
 }

@@ -21,6 +21,26 @@ pub struct SigningKeyFacts {
     pub ends_at: Option<Timestamp>,
 }
 
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Settings of the node's own file that differ from those it runs by, by name; they wait for a restart.
+    pub needs_restart: Vec<String>,
+    /// What somebody should know of, though it was no reason to refuse the files.
+    pub warnings: Vec<String>,
+}
+
+/// How the last reload went; until there is one, the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastReload {
+    /// When.
+    pub at: Timestamp,
+    /// Why it changed nothing; empty where it was good.
+    pub problems: Vec<String>,
+    /// Settings that wait for a restart, as the last good one found them.
+    pub needs_restart: Vec<String>,
+}
+
 /// Why the node did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeProblem {
@@ -36,7 +56,10 @@ pub enum NodeProblem {
 #[async_trait]
 pub trait NodeActions: Send + Sync {
     /// Reads the tenant files again and serves by them, or changes nothing.
-    async fn reload(&self) -> Result<(), NodeProblem>;
+    async fn reload(&self) -> Result<Reloaded, NodeProblem>;
+
+    /// How the last reload went.
+    fn last_reload(&self) -> LastReload;
 
     /// Begins to drain: requests under way are finished, then the process ends.
     fn drain(&self);
@@ -48,7 +71,7 @@ pub trait NodeActions: Send + Sync {
 
 impl Control {
     /// Reads the tenant files again. For operators.
-    pub async fn reload(&self, asking: &Asking) -> Result<(), NodeProblem> {
+    pub async fn reload(&self, asking: &Asking) -> Result<Reloaded, NodeProblem> {
         asking.caller.require_operator()?;
         self.node.reload().await
     }

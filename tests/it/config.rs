@@ -1,12 +1,14 @@
 //! Configuration: the reference loads, every mistake is named with its line, `init` writes what `load` takes.
 
+pub(crate) mod cases;
+
 use portcullis::config::{
-    AccessLog, HeadLimits, InitError, Problems, StoreUrl, TokenAlgorithm, environment_variable, init, load,
+    AccessLog, HeadLimits, InitError, Problem, Problems, StoreUrl, TokenAlgorithm, environment_variable, init, load,
 };
 use portcullis::model::{
     KeyKind, ManagedBy, SwitchGuarded, SwitchOpaque, Timestamp, UpstreamAuthorization, UpstreamHost,
 };
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -247,43 +249,19 @@ fn ten_mistakes_are_named_at_once() {
 
 #[test]
 fn every_bad_configuration_is_named_where_it_stands() {
-    let (mut count, mut failures) = (0, Vec::new());
-    for name in ["node", "tenants", "keys"] {
-        let file = repository().join("tests/data/bad-config").join(name).with_extension("txt");
-        let text = std::fs::read_to_string(&file).unwrap();
-        for case in text.split("=== ").skip(1) {
-            count += 1;
-            failures.extend(check_case(case).err());
-        }
-    }
+    let cases = cases::cases();
+    let judged = |case: &cases::Case| {
+        let folder = folder(&[]);
+        case.write(folder.path());
+        let problems = load(&folder.path().join("portcullis.toml"), now());
+        let problems = problems.err().ok_or_else(|| format!("`{}` loads", case.title))?;
+        let told = |problem: &Problem| (problem.file.display().to_string(), problem.line, problem.message.clone());
+        case.judge(&problems.0.iter().map(told).collect::<Vec<_>>())
+    };
+    let failures: Vec<String> = cases.iter().filter_map(|case| judged(case).err()).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
-    assert!(count >= 60, "{count} cases");
-}
-
-/// One case of `tests/data/bad-config/*.txt`.
-fn check_case(case: &str) -> Result<(), String> {
-    let (title, body) = case.split_once('\n').unwrap();
-    let mut files: BTreeMap<String, String> = BTreeMap::new();
-    for part in body.split("--- ").skip(1) {
-        let (name, text) = part.split_once('\n').unwrap();
-        let (name, text) = expand(name, text);
-        files.insert(name, text);
-    }
-    let listed: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let mut expected: Vec<_> = listed.iter().flat_map(|(name, text)| marked(name, text)).collect();
-    let problems = load_files(&listed).err().ok_or_else(|| format!("`{title}` loads"))?;
-    for problem in &problems.0 {
-        let place = expected.iter().position(|(file, line, fragment)| {
-            problem.file.ends_with(file) && problem.line == *line && problem.message.contains(fragment)
-        });
-        let place = place.ok_or_else(|| format!("`{title}`: unexpected {problem}\nstill expected: {expected:?}"))?;
-        expected.remove(place);
-    }
-    let shown = problems.to_string();
-    if !expected.is_empty() || shown.contains("hunter2") || shown.contains("verysecret") {
-        return Err(format!("`{title}`: missing {expected:?}, or a secret shown, in\n{shown}"));
-    }
-    Ok(())
+    let titles: BTreeSet<&str> = cases.iter().map(|case| case.title.as_str()).collect();
+    assert!(titles.len() >= 200 && titles.len() == cases.len(), "{} titles of {} cases", titles.len(), cases.len());
 }
 
 #[test]
@@ -303,31 +281,6 @@ fn whatever_is_cut_from_a_file_is_no_panic_and_the_lines_exist() {
             assert!(problems.0.iter().all(|problem| (1..=lines + 1).contains(&problem.line)), "{problems}");
         }
     }
-}
-
-/// `env`, `upstream` and `key` stand behind the head of a sound tenant.
-fn expand(name: &str, text: &str) -> (String, String) {
-    let upstream = "upstream = \"http://127.0.0.1:9000\"\n";
-    let head = match name {
-        "env" => format!("{ENVIRONMENT}{upstream}"),
-        "upstream" => format!("{ENVIRONMENT}[environments.production.upstream]\n"),
-        "key" => format!(
-            "{ENVIRONMENT}{upstream}permissions = {{ \"cards:read\" = \"GET /cards\" }}\n\
-             roles = {{ events = [\"cards:read\"] }}\n[[environments.production.keys]]\nclient_id = \"one\"\n\
-             name = \"data-pipeline\"\nsecret_digest = \"{}\"\n",
-            digest(1)
-        ),
-        file => return (file.to_owned(), text.to_owned()),
-    };
-    ("tenants/acme.toml".to_owned(), format!("{head}{text}"))
-}
-
-/// The problems that a file's `#!` marks promise.
-fn marked(name: &str, text: &str) -> Vec<(String, usize, String)> {
-    let marks = |(index, line): (usize, &str)| {
-        line.split("#! ").skip(1).map(|mark| (name.to_owned(), index + 1, mark.trim().to_owned())).collect::<Vec<_>>()
-    };
-    text.lines().enumerate().flat_map(marks).collect()
 }
 
 #[test]

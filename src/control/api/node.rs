@@ -6,7 +6,7 @@ use super::auth::Asked;
 use super::bodies::{Nothing, RotateSigningKey};
 use super::body::Body;
 use super::document::{refusals, tag};
-use crate::control::{NodeProblem, SigningKeyFacts};
+use crate::control::{LastReload, NodeProblem, Reloaded, SigningKeyFacts};
 use crate::model::Timestamp;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -26,15 +26,16 @@ refusals! {
     Reloading: ConfigurationInvalid, NotAllowed
 }
 
-/// Reload the tenant files
+/// Reload the files
 ///
-/// Reads them again and serves by them, or changes nothing and says what is wrong with them. For operators.
+/// Reads them again and serves by them, or changes nothing and says what is wrong with them. The answer comes once they
+/// are in force. Settings of the node's own file wait for a restart; the answer names those that changed. For operators.
 #[utoipa::path(post, path = "/v1/reload", operation_id = "reload", tag = tag::NODE, request_body = Option<Nothing>,
     responses((status = 200, description = "The files are in force", body = ReloadObject), Reloading))]
 pub(super) async fn reload(State(control): State<Shared>, asked: Asked, body: Body) -> Result<Response, Refusal> {
     body.nothing()?;
     match control.reload(&asked.asking()).await {
-        Ok(()) => Ok(json(StatusCode::OK, &ReloadObject { reloaded: true })),
+        Ok(reloaded) => Ok(json(StatusCode::OK, &ReloadObject::new(&reloaded))),
         Err(problem) => Err(refusal(problem)),
     }
 }
@@ -87,8 +88,44 @@ fn refusal(problem: NodeProblem) -> Refusal {
 /// The files are in force.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Reload)]
-struct ReloadObject {
+struct ReloadObject<'a> {
+    /// Always true: files that are refused are a problem, whose `errors` name what is wrong.
     reloaded: bool,
+    /// Always empty, for the same reason.
+    problems: [&'a str; 0],
+    /// Settings of `portcullis.toml` that differ from those the node runs by and wait for a restart.
+    #[schema(example = json!(["listeners.edge.bind"]))]
+    needs_restart: &'a [String],
+    /// What somebody should know of, though the files are in force.
+    warnings: &'a [String],
+}
+
+impl<'a> ReloadObject<'a> {
+    fn new(reloaded: &'a Reloaded) -> Self {
+        let Reloaded { needs_restart, warnings } = reloaded;
+        Self { reloaded: true, problems: [], needs_restart, warnings }
+    }
+}
+
+/// How the last reload went; until there is one, the start.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LastReload)]
+pub(super) struct LastReloadObject {
+    at: Timestamp,
+    /// False where the files were refused: what was there before serves.
+    successful: bool,
+    /// What is wrong with them, one thing a line, with file and line.
+    problems: Vec<String>,
+    /// Settings of `portcullis.toml` that differ from those the node runs by and wait for a restart.
+    #[schema(example = json!(["listeners.edge.bind"]))]
+    needs_restart: Vec<String>,
+}
+
+impl From<LastReload> for LastReloadObject {
+    fn from(last: LastReload) -> Self {
+        let LastReload { at, problems, needs_restart } = last;
+        Self { at, successful: problems.is_empty(), problems, needs_restart }
+    }
 }
 
 /// The node has begun to drain.
