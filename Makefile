@@ -46,9 +46,10 @@ bench: ## compare with peers on this machine (BENCH_ARGS="--help" for its option
 	@PATH="$$PATH:/usr/sbin:/sbin" python3 benches/peers/run.py $(BENCH_ARGS)
 
 .PHONY: soak
-soak: ## how it keeps up with a million keys (SOAK_ARGS="--help" for its options)
-	@scripts/install-missing build soak
+soak: ## how it keeps up with a million keys and ten thousand environments (SOAK_ARGS are for the first)
+	@scripts/install-missing build soak bench
 	@python3 benches/soak/million_keys.py $(SOAK_ARGS)
+	@python3 benches/soak/environments.py
 
 .PHONY: lint
 lint: ## formatting, lints, licences and advisories

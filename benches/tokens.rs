@@ -27,7 +27,7 @@ fn environment() -> EnvironmentPolicy {
         index: EnvironmentIndex(0),
         platform: NetworkSet::default(),
         roles: Box::new([]),
-        permissions: names.collect(),
+        permissions: names.map(Some).collect(),
     }
 }
 
@@ -42,6 +42,7 @@ fn key(secret: &ClientSecret) -> LiveKey {
         allowlist: LiveAllowlist::Any,
         holding: Holding::Permissions(PermissionSet::new((0..12).map(PermissionIndex))),
         management: ManagementSet::default(),
+        is_incomplete: false,
         revision: Revision(1),
     }
 }

@@ -17,10 +17,7 @@ fn environment() -> EnvironmentPolicy {
         index: EnvironmentIndex(0),
         platform: NetworkSet::new(&[Network::parse("198.51.100.0/24").unwrap()]),
         roles: Box::new([PermissionSet::new([PermissionIndex(1)])]),
-        permissions: Box::new([
-            PermissionName::parse("cards:read").unwrap(),
-            PermissionName::parse("cards:write").unwrap(),
-        ]),
+        permissions: ["cards:read", "cards:write"].map(|name| PermissionName::parse(name).ok()).into(),
     }
 }
 
@@ -35,6 +32,7 @@ fn key() -> LiveKey {
         allowlist: LiveAllowlist::Any,
         holding: Holding::Permissions(PermissionSet::new([PermissionIndex(0)])),
         management: ManagementSet::default(),
+        is_incomplete: false,
         revision: Revision(1),
     }
 }

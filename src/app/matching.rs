@@ -29,7 +29,7 @@ pub fn match_operation(operations: &[(String, String)], method: &str, path: &str
     if operations.is_empty() {
         return Ok(Matched::Unknown);
     }
-    let catalogue = Catalogue::new(permissions(operations)?, &[], SwitchGuarded::default())?;
+    let catalogue = Catalogue::new(permissions(operations)?.into(), &[], SwitchGuarded::default(), None)?;
     Ok(match catalogue.lookup(&method, path.as_bytes()) {
         Lookup::Ambiguous(Ambiguity::Semicolon) => Matched::Ambiguous("a `;` follows the name of another operation"),
         Lookup::Ambiguous(Ambiguity::Siblings) => Matched::Ambiguous("it could be read as several operations"),

@@ -4,6 +4,7 @@
 //! pingora's, started last and with loaded tables in hand.
 
 mod actions;
+mod changes;
 mod chores;
 mod demo;
 mod matching;
@@ -22,7 +23,7 @@ pub use matching::{Matched, match_operation};
 pub use offline::{Progress, StoreCopy, backup, make_operator_token, restore};
 
 use crate::config::{self, Config, Problems};
-use crate::{clock, tables::Snapshot, token};
+use crate::{clock, tables::Tables, token};
 use anyhow::Context;
 use node::Node;
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
         Err(Problems(problems)) => return Ok(problems.iter().map(ToString::to_string).collect()),
     };
     let key = token::SigningKey::generate(token::Algorithm::EdDsa)?;
-    let built = Snapshot::build(config.organizations, Arc::new(token::SigningKeySet::new(key, [])));
+    let built = Tables::of_files(config.organizations, Arc::new(token::SigningKeySet::new(key, [])));
     Ok(built.err().map(|error| format!("{}: {error}", config.node.tenants_dir.display())).into_iter().collect())
 }
 

@@ -13,7 +13,7 @@ use crate::control::{Control, ControlParts, NodeActions, ensure_bootstrap_token}
 use crate::edge::{self, EdgeParts, Upstreams};
 use crate::model::{BaseUrl, NetworkSet, Organization, Timestamp};
 use crate::store::{SqliteStore, Store};
-use crate::tables::{Follower, Snapshot, Tables, load_keys, load_revoked};
+use crate::tables::{Follower, Tables, load_revoked};
 use crate::telemetry::{AccessLog, Metrics, UsageRecorder};
 use anyhow::Context;
 use aws_lc_rs::rand;
@@ -210,10 +210,12 @@ async fn load(
     signing: &SigningKeys,
     now: Timestamp,
 ) -> anyhow::Result<(Arc<Tables>, Follower)> {
-    let snapshot = Snapshot::build(organizations, Arc::new(signing.at_start(now).await?))?;
-    let loaded = load_keys(&snapshot, store).await?;
-    let tables = Arc::new(Tables::new(snapshot, loaded));
+    let tables = Arc::new(Tables::new(Arc::new(signing.at_start(now).await?)));
+    let turn = tables.change_world().await;
+    let plan = turn.plan(organizations, Vec::new())?;
+    turn.adopt(plan, store).await?;
     load_revoked(&tables, store, now).await?;
+    let loaded = tables.revision();
     Ok((tables, Follower::new(loaded)))
 }
 

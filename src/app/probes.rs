@@ -127,7 +127,7 @@ fn gauge(metrics: &Arc<Metrics>, tables: &Tables, seen: Timestamp) {
     let snapshot = tables.load_full();
     for ((index, legacy, status), count) in snapshot.count_keys(now) {
         let kind = if legacy { "legacy" } else { "fine_grained" };
-        if let Some(environment) = snapshot.environments().get(index) {
+        if let Some(environment) = snapshot.environment_at(index) {
             metrics.set_keys(&environment.label, kind, status.as_str(), count);
         }
     }

@@ -2,10 +2,10 @@
 //!
 //! A HUP, `POST /v1/reload`, `portcullis reload` and files that change all come here, one at a time.
 
+use super::changes;
 use super::node::Shared;
 use crate::config::{Config, NodeConfig, Problems, Sources};
 use crate::control::Reloaded;
-use crate::tables::{Snapshot, load_keys};
 use crate::{clock, config};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -146,20 +146,15 @@ impl Reloader {
         *read = Read { sources: loaded.sources, again: false };
         let Config { node, organizations } = loaded.config.map_err(ReloadError::Files)?;
         let shared = &self.shared;
-        let signing = Arc::clone(shared.tables.load_full().signing());
-        let mut snapshot = Snapshot::build(organizations, signing).map_err(|error| other(error.into()))?;
+        let turn = shared.tables.change_world().await;
+        let plan = turn.plan(organizations, Vec::new()).map_err(|error| other(error.into()))?;
         // Before the swap: the first request to a new upstream must find its address.
-        shared.upstreams.refresh(snapshot.environments()).await;
-        loop {
-            let loaded = load_keys(&snapshot, shared.store.as_ref()).await;
-            read.again = loaded.is_err();
-            match shared.tables.swap(snapshot, loaded.map_err(|error| other(error.into()))?) {
-                Ok(()) => break,
-                Err(stale) => snapshot = *stale,
-            }
-        }
+        shared.upstreams.learn(&plan.changes().fresh()).await;
+        let adopted = turn.adopt(plan, shared.store.as_ref()).await;
+        read.again = adopted.is_err();
+        let changes = changes::told(&adopted.map_err(|error| other(error.into()))?, shared.store.as_ref()).await;
         let needs_restart = self.started.needs_restart(&node).into_iter().map(str::to_owned).collect();
-        Ok(Reloaded { needs_restart, ..Reloaded::default() })
+        Ok(Reloaded { needs_restart, warnings: Vec::new(), changes })
     }
 }
 

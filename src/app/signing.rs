@@ -161,9 +161,7 @@ const fn algorithm(configured: TokenAlgorithm) -> Algorithm {
 mod tests {
     use super::*;
     use crate::config::{self, Config};
-    use crate::model::Revision;
     use crate::store::SqliteStore;
-    use crate::tables::Snapshot;
 
     const START: Timestamp = Timestamp::from_unix(1_900_000_000);
     const DAY: i64 = 86_400;
@@ -192,7 +190,7 @@ mod tests {
 
         async fn tables(&self, keys: &SigningKeys, now: Timestamp) -> Tables {
             let set = keys.at_start(now).await.unwrap();
-            Tables::new(Snapshot::build(vec![], Arc::new(set)).unwrap(), Revision(0))
+            Tables::new(Arc::new(set))
         }
     }
 

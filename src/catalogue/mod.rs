@@ -22,12 +22,20 @@ use std::sync::Arc;
 /// The operations of one environment, ready to be matched.
 #[derive(Debug)]
 pub struct Catalogue {
-    permissions: Vec<Permission>,
-    index: HashMap<PermissionName, PermissionIndex>,
+    permissions: Arc<[Permission]>,
+    declared: Arc<[Permission]>,
+    public: Vec<OperationPattern>,
+    /// The name at each place; `None` where it is gone.
+    names: Arc<[Option<PermissionName>]>,
+    /// The place of each name, of those that are gone too.
+    places: HashMap<PermissionName, PermissionIndex>,
     operations: Vec<CoveredOperation>,
     matcher: Matcher,
     semicolon: SwitchGuarded,
 }
+
+/// So many places of gone names are kept before a catalogue is worth making anew.
+const MOST_GONE: usize = 1024;
 
 /// Why permissions do not make a catalogue.
 #[derive(Debug, thiserror::Error)]
@@ -48,29 +56,68 @@ pub enum CatalogueError {
 impl Catalogue {
     /// Builds the catalogue. Without permissions there are two, over every path: `api:read` for GET (and HEAD),
     /// `api:write` for the rest. Operations of the same method and path shape are one, which all their permissions cover.
+    ///
+    /// What `before` knew keeps its place: whoever holds places of `before` holds the same permissions here.
     pub fn new(
-        permissions: Vec<Permission>,
+        permissions: Arc<[Permission]>,
         public: &[OperationPattern],
         semicolon: SwitchGuarded,
+        before: Option<&Self>,
     ) -> Result<Self, CatalogueError> {
-        let permissions = if permissions.is_empty() { implicit()? } else { permissions };
-        let mut built = Builder::default();
-        for (index, permission) in (0u32..).zip(&permissions) {
-            built.sizes.push(permission.operations.len());
+        let declared = permissions;
+        let permissions = if declared.is_empty() { implicit()?.into() } else { Arc::clone(&declared) };
+        let (names, places) = placed(&permissions, before);
+        let mut built = Builder { sizes: vec![0; names.len()], ..Builder::default() };
+        for permission in permissions.iter() {
+            let Some(place) = places.get(&permission.name).copied() else { continue };
+            if let Some(size) = built.sizes.get_mut(place.0 as usize) {
+                *size = permission.operations.len();
+            }
             for operation in &permission.operations {
-                built.list(operation, PermissionIndex(index))?;
+                built.list(operation, place)?;
             }
         }
         for pattern in public {
             built.publish(pattern)?;
         }
-        let index = (0u32..).zip(&permissions).map(|(at, p)| (p.name.clone(), PermissionIndex(at))).collect();
-        Ok(Self { permissions, index, operations: built.operations, matcher: built.matcher, semicolon })
+        let Builder { matcher, operations, .. } = built;
+        let public = public.to_vec();
+        Ok(Self { permissions, declared, public, names, places, operations, matcher, semicolon })
+    }
+
+    /// Whether so many names are gone that the places are worth giving anew.
+    pub fn is_sparse(&self) -> bool {
+        self.names.len() > self.permissions.len() * 2 + MOST_GONE
+    }
+
+    /// The permissions it was made from: none where there are the two over every path.
+    pub const fn declared(&self) -> &Arc<[Permission]> {
+        &self.declared
     }
 
     /// The permissions, in the order of the document or file.
-    pub fn permissions(&self) -> &[Permission] {
+    pub const fn permissions(&self) -> &Arc<[Permission]> {
         &self.permissions
+    }
+
+    /// The operations that need no identity.
+    pub fn public(&self) -> &[OperationPattern] {
+        &self.public
+    }
+
+    /// How `;` is read.
+    pub const fn semicolon(&self) -> SwitchGuarded {
+        self.semicolon
+    }
+
+    /// The permissions' names by place; `None` where one is gone.
+    pub const fn names(&self) -> &Arc<[Option<PermissionName>]> {
+        &self.names
+    }
+
+    /// The place of a name that is or was a permission here.
+    pub fn place(&self, name: &str) -> Option<PermissionIndex> {
+        self.places.get(name).copied()
     }
 
     /// Every operation once, in the order of the document or file; those that are public and nothing else come last.
@@ -80,7 +127,7 @@ impl Catalogue {
 
     /// The place of a permission, if there is one of that name.
     pub fn permission(&self, name: &str) -> Option<PermissionIndex> {
-        self.index.get(name).copied()
+        self.place(name).filter(|place| self.names.get(place.0 as usize).is_some_and(Option::is_some))
     }
 
     /// The operation a request runs, and those a lenient upstream could run instead. `path` is raw, judged, relative
@@ -88,6 +135,24 @@ impl Catalogue {
     pub fn lookup<'a>(&'a self, method: &Method, path: &[u8]) -> Lookup<'a> {
         self.matcher.lookup(method, path, &self.operations, self.semicolon)
     }
+}
+
+/// Names by place and places by name: those of `before` keep theirs, new ones follow.
+fn placed(
+    permissions: &[Permission],
+    before: Option<&Catalogue>,
+) -> (Arc<[Option<PermissionName>]>, HashMap<PermissionName, PermissionIndex>) {
+    let mut places = before.map(|before| before.places.clone()).unwrap_or_default();
+    let mut names: Vec<Option<PermissionName>> = vec![None; places.len()];
+    for Permission { name, .. } in permissions {
+        let next = PermissionIndex(u32::try_from(places.len()).unwrap_or(u32::MAX));
+        let PermissionIndex(place) = *places.entry(name.clone()).or_insert(next);
+        names.resize(names.len().max(place as usize + 1), None);
+        if let Some(known) = names.get_mut(place as usize) {
+            *known = Some(name.clone());
+        }
+    }
+    (names.into(), places)
 }
 
 /// A catalogue in the making.

@@ -18,7 +18,7 @@ fn permission(name: &str, operations: &[&str]) -> Permission {
 fn catalogue(operations: &[&str], public: &[&str]) -> Catalogue {
     let permissions = operations.iter().enumerate().map(|(at, op)| permission(&format!("p{at}"), &[op])).collect();
     let public: Vec<_> = public.iter().map(|text| OperationPattern::parse(text).unwrap()).collect();
-    Catalogue::new(permissions, &public, SwitchGuarded::Guarded).unwrap()
+    Catalogue::new(permissions, &public, SwitchGuarded::Guarded, None).unwrap()
 }
 
 fn looked_up(catalogue: &Catalogue, request: &str) -> String {
@@ -113,7 +113,8 @@ fn a_value_that_a_lenient_upstream_reads_as_a_sibling_needs_both() {
 
 #[test]
 fn an_environment_without_a_catalogue_has_two_permissions() {
-    let c = Catalogue::new(vec![], &[OperationPattern::parse("GET /health").unwrap()], SwitchGuarded::Guarded).unwrap();
+    let c = Catalogue::new([].into(), &[OperationPattern::parse("GET /health").unwrap()], SwitchGuarded::Guarded, None)
+        .unwrap();
     assert_eq!(c.permissions().iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["api:read", "api:write"]);
     for (request, expected) in [
         ("GET /anything/at/all", "api:read"),
@@ -144,9 +145,10 @@ fn public_operations_are_marked_where_they_are_listed_too() {
 #[test]
 fn the_narrowest_permission_comes_first() {
     let c = Catalogue::new(
-        vec![permission("wide", &["GET /a", "GET /b"]), permission("narrow", &["GET /a"])],
+        [permission("wide", &["GET /a", "GET /b"]), permission("narrow", &["GET /a"])].into(),
         &[],
         SwitchGuarded::Guarded,
+        None,
     )
     .unwrap();
     let Lookup::Found(found) = c.lookup(&Method::GET, b"/a") else { panic!("not found") };
@@ -246,4 +248,31 @@ fn many_parameters_in_a_segment_cost_no_more_than_its_length() {
     // Backtracking would take hours on this.
     assert_eq!(looked_up(&c, &format!("GET /x/{}", "-".repeat(8000))), "unknown");
     assert_eq!(looked_up(&c, "GET /x/1-2-3-4-5-6.json"), "GET /x/{a}-{b}-{c}-{d}-{e}.json");
+}
+
+#[test]
+fn names_keep_their_places() {
+    let new = |names: &[&str], before: Option<&Catalogue>| {
+        let permissions = names.iter().map(|name| permission(name, &[&format!("GET /{name}")])).collect();
+        Catalogue::new(permissions, &[], SwitchGuarded::Guarded, before).unwrap()
+    };
+    let place = |catalogue: &Catalogue, name: &str| catalogue.permission(name).map(|PermissionIndex(at)| at);
+    let one = new(&["a", "b", "c"], None);
+    let two = new(&["d", "c", "a"], Some(&one));
+    assert_eq!(["a", "b", "c", "d"].map(|name| place(&two, name)), [Some(0), None, Some(2), Some(3)]);
+    assert_eq!(two.place("b"), Some(PermissionIndex(1)));
+    assert_eq!(two.names().iter().flatten().map(PermissionName::as_str).collect::<Vec<_>>(), ["a", "c", "d"]);
+    let covered = |catalogue: &Catalogue, path: &str| match catalogue.lookup(&Method::GET, path.as_bytes()) {
+        Lookup::Found(found) => found.operations()[0].permissions.to_vec(),
+        Lookup::Ambiguous(_) | Lookup::Unknown => vec![],
+    };
+    assert_eq!(covered(&two, "/d"), [PermissionIndex(3)]);
+    assert_eq!(covered(&two, "/b"), []);
+    // Whoever is back finds its place again.
+    let three = new(&["b"], Some(&two));
+    assert_eq!((place(&three, "b"), covered(&three, "/b")), (Some(1), vec![PermissionIndex(1)]));
+    assert!(!three.is_sparse());
+    let many: Vec<String> = (0..1100).map(|at| format!("x{at}")).collect();
+    let many = new(&many.iter().map(String::as_str).collect::<Vec<_>>(), Some(&three));
+    assert!(!many.is_sparse() && new(&["a"], Some(&many)).is_sparse());
 }

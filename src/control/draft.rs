@@ -157,7 +157,7 @@ impl Rules<'_> {
             errors.add("", "grant_exceeds_own", message);
         }
         if let (Caller::Key(_), KeyKind::Legacy { role }) = (self.caller, &key.kind)
-            && !self.environment.roles.iter().any(|known| known.name == *role)
+            && self.environment.role(role).is_none()
         {
             // It opens nothing now. What it opens when a file names it again nobody knows yet.
             let message = format!("the key holds the role `{role}`, which the environment does not have");
@@ -202,7 +202,7 @@ impl Rules<'_> {
             errors.add("/role", "role_required", "a legacy key needs a role");
             return None;
         };
-        if !self.environment.roles.iter().any(|known| known.name == *role) {
+        if self.environment.role(role).is_none() {
             errors.add("/role", "role_unknown", format!("the environment has no role `{}`", quoted(role)));
             return None;
         }
@@ -214,8 +214,7 @@ impl Rules<'_> {
     }
 
     fn of_role(&self, role: &str) -> &[PermissionName] {
-        let found = self.environment.roles.iter().find(|known| known.name == role);
-        found.map_or(&[], |role| role.permissions.as_slice())
+        self.environment.role(role).map_or(&[], |role| role.permissions.as_slice())
     }
 
     /// The permissions of an edited key: at least one.
@@ -257,7 +256,7 @@ impl Rules<'_> {
             errors.add("/role", "field_conflict", "a fine-grained key takes permissions or a preset instead");
         }
         let preset = draft.preset.as_ref().and_then(|name| {
-            let found = self.environment.presets.iter().find(|preset| preset.name == *name);
+            let found = self.environment.presets().find(|preset| preset.name == *name);
             if found.is_none() {
                 errors.add("/preset", "preset_unknown", format!("the environment has no preset `{}`", quoted(name)));
             }

@@ -205,12 +205,7 @@ impl Place<'_> {
 
     /// Asks something of a key, if there is one of that id in this environment.
     fn own_key<R>(&self, id: &str, ask: impl FnOnce(Option<&LiveKey>) -> R) -> R {
-        self.tables.with_key(id, |key| {
-            let is_own = |key: &&LiveKey| {
-                self.tables.environment_at(key.environment).is_some_and(|own| std::ptr::eq(own, self.environment))
-            };
-            ask(key.filter(is_own))
-        })
+        self.tables.with_key(id, |key| ask(key.filter(|key| key.environment == self.environment.policy.index)))
     }
 
     /// Asks something of a token, if the text is a genuine one.

@@ -147,7 +147,7 @@ pub struct PathRules {
 }
 
 /// Where allowed requests go and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// At least one; requests go round them.
     pub urls: Vec<UpstreamUrl>,

@@ -15,8 +15,8 @@ pub struct PermissionIndex(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoleIndex(pub u32);
 
-/// The place of an environment in the table set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The place of an environment in the tables. No other environment is ever given it while the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnvironmentIndex(pub u32);
 
 /// A set of permissions as bits.
@@ -114,6 +114,8 @@ pub struct LiveKey {
     pub holding: Holding,
     /// What it may do to Portcullis itself.
     pub management: ManagementSet,
+    /// It names a permission or a role that its environment has never known.
+    pub is_incomplete: bool,
     /// The number of its last change; an older change never replaces a newer one.
     pub revision: Revision,
 }
@@ -159,10 +161,10 @@ pub struct EnvironmentPolicy {
     pub index: EnvironmentIndex,
     /// The platform's own addresses.
     pub platform: NetworkSet,
-    /// What each role holds.
+    /// What each role holds; nothing where a role is gone.
     pub roles: Box<[PermissionSet]>,
-    /// The permissions' names, by index.
-    pub permissions: Box<[PermissionName]>,
+    /// The permissions' names, by index; `None` where a permission is gone.
+    pub permissions: Arc<[Option<PermissionName>]>,
 }
 
 impl EnvironmentPolicy {
@@ -179,7 +181,7 @@ impl EnvironmentPolicy {
 
     /// The permission's name.
     pub fn permission(&self, PermissionIndex(index): PermissionIndex) -> Option<&PermissionName> {
-        self.permissions.get(index as usize)
+        self.permissions.get(index as usize)?.as_ref()
     }
 
     /// Whether the key and the token's scope, if narrowed, hold the permission.
@@ -194,7 +196,7 @@ impl EnvironmentPolicy {
         (0u32..)
             .zip(self.permissions.iter())
             .filter(|(index, _)| self.key_holds(key, PermissionIndex(*index)))
-            .map(|(_, name)| name)
+            .filter_map(|(_, name)| name.as_ref())
     }
 }
 

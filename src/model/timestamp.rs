@@ -27,6 +27,9 @@ pub enum TimestampError {
 }
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
     /// The first instant there is.
     pub const MIN: Self = Self(-62_167_219_200);
     /// The last instant there is: jiff's, whose local times end with the year 9999 at every offset.

@@ -81,6 +81,18 @@ pub struct KeyFilter {
     pub now: Timestamp,
 }
 
+impl KeyFilter {
+    /// Every key.
+    pub const ALL: Self = Self {
+        status: None,
+        legacy: None,
+        query: None,
+        expires_before: None,
+        unused_since: None,
+        now: Timestamp::EPOCH,
+    };
+}
+
 /// A stretch of a listing, ordered by creation (newest first), then client id.
 #[derive(Clone, Debug)]
 pub struct Page {

@@ -2,10 +2,12 @@
 
 use crate::catalogue::Catalogue;
 use crate::model::{
-    ApiKey, BaseUrl, EnvironmentIndex, EnvironmentPolicy, Holding, KeyKind, LiveAllowlist, LiveKey, ManagementSet,
-    PathRules, PermissionSet, Preset, Role, RoleIndex, Upstream, percent_decode,
+    ApiKey, BaseUrl, Environment, EnvironmentIndex, EnvironmentPolicy, Holding, KeyKind, LiveAllowlist, LiveKey,
+    ManagedBy, ManagementSet, PathRules, PermissionName, PermissionSet, PlatformAddresses, Preset, Role, RoleIndex,
+    Upstream, percent_decode,
 };
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Everything about an environment that does not change with a single key.
 #[derive(Debug)]
@@ -16,12 +18,14 @@ pub struct EnvironmentTable {
     pub base_url: BaseUrl,
     /// What decisions depend on.
     pub policy: EnvironmentPolicy,
-    /// Its operations and permissions.
-    pub catalogue: Catalogue,
+    /// Its operations and permissions; shared by environments that say the same.
+    pub catalogue: Arc<Catalogue>,
     /// Selections to start a key from.
     pub presets: Vec<Preset>,
     /// Sets of permissions for legacy keys.
     pub roles: Vec<Role>,
+    /// The names behind role indices; those of roles that are gone too.
+    pub(super) role_places: Box<[Box<str>]>,
     /// How strictly paths are read.
     pub paths: PathRules,
     /// Where allowed requests go.
@@ -30,8 +34,10 @@ pub struct EnvironmentTable {
     pub token_header: http::HeaderName,
     /// Where the OAuth endpoints live below the base URL, such as `/oauth2`.
     pub oauth_prefix: String,
-    /// The platform's name for its own addresses.
-    pub platform_label: String,
+    /// The platform's own addresses.
+    pub platform: PlatformAddresses,
+    /// Who describes it.
+    pub managed_by: ManagedBy,
 }
 
 /// A path that Portcullis answers itself (step 4).
@@ -70,17 +76,109 @@ impl EnvironmentTable {
         }
     }
 
-    /// The key as the request path sees it. Permissions that the catalogue does not know open nothing.
-    pub(super) fn live_key(&self, index: usize, key: &ApiKey) -> LiveKey {
-        let holding = match &key.kind {
-            KeyKind::FineGrained { permissions } => Holding::Permissions(PermissionSet::new(
-                permissions.iter().filter_map(|name| self.catalogue.permission(name.as_str())),
-            )),
-            KeyKind::Legacy { role } => (0u32..)
-                .zip(&self.roles)
-                .find(|(_, known)| known.name == *role)
-                .map_or(Holding::Nothing, |(at, _)| Holding::Role(RoleIndex(at))),
+    /// Builds the table of `environment`. What `before` (the same environment until now) knew keeps its place.
+    pub(super) fn new(
+        environment: Environment,
+        managed_by: ManagedBy,
+        catalogue: Arc<Catalogue>,
+        index: EnvironmentIndex,
+        before: Option<&Self>,
+    ) -> Self {
+        let Environment { id, base_url, upstream, presets, roles, platform, paths, token_header, oauth_prefix, .. } =
+            environment;
+        let role_places = role_places(&roles, before);
+        let policy = EnvironmentPolicy {
+            id: Arc::new(id),
+            index,
+            platform: platform.network_set(),
+            roles: role_places.iter().map(|name| role_set(&catalogue, &roles, name)).collect(),
+            permissions: Arc::clone(catalogue.names()),
         };
+        Self {
+            label: policy.id.to_string(),
+            base_url,
+            policy,
+            catalogue,
+            presets,
+            roles,
+            role_places,
+            paths,
+            upstream,
+            token_header,
+            oauth_prefix,
+            platform,
+            managed_by,
+        }
+    }
+
+    /// What it was built from, without keys.
+    pub fn to_environment(&self) -> Environment {
+        Environment {
+            id: self.policy.id.as_ref().clone(),
+            base_url: self.base_url.clone(),
+            upstream: self.upstream.clone(),
+            public: self.catalogue.public().to_vec(),
+            permissions: Arc::clone(self.catalogue.declared()),
+            presets: self.presets.clone(),
+            roles: self.roles.clone(),
+            platform: self.platform.clone(),
+            paths: self.paths,
+            token_header: self.token_header.clone(),
+            oauth_prefix: self.oauth_prefix.clone(),
+            keys: Vec::new(),
+        }
+    }
+
+    /// Whether it was built from the same, keys apart.
+    pub(super) fn is(&self, environment: &Environment, managed_by: ManagedBy) -> bool {
+        // Every field by name: one that is added must be thought of here.
+        let Environment {
+            id,
+            base_url,
+            upstream,
+            public,
+            permissions,
+            presets,
+            roles,
+            platform,
+            paths,
+            token_header,
+            oauth_prefix,
+            keys: _,
+        } = environment;
+        self.managed_by == managed_by
+            && *self.policy.id == *id
+            && self.base_url == *base_url
+            && self.upstream == *upstream
+            && same(self.catalogue.declared(), permissions)
+            && self.catalogue.public() == public.as_slice()
+            && self.paths == *paths
+            && self.presets == *presets
+            && self.roles == *roles
+            && self.platform == *platform
+            && self.token_header == *token_header
+            && self.oauth_prefix == *oauth_prefix
+    }
+
+    /// The selections to start a key from: its own, then those that follow from its operations.
+    pub fn presets(&self) -> impl Iterator<Item = &Preset> {
+        self.presets.iter()
+    }
+
+    /// The role of that name, if the environment has it.
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.iter().find(|role| role.name == name)
+    }
+
+    /// Whether a key that names something which `before` did not know may be seen more fully now.
+    pub(super) fn knows_more_than(&self, before: &Self) -> bool {
+        self.catalogue.names().len() > before.catalogue.names().len()
+            || self.role_places.len() > before.role_places.len()
+    }
+
+    /// The key as the request path sees it. What the environment does not know opens nothing.
+    pub(super) fn live_key(&self, key: &ApiKey) -> LiveKey {
+        let (holding, is_incomplete) = self.holding(&key.kind);
         let management = match &key.kind {
             KeyKind::FineGrained { permissions } => ManagementSet::of(permissions),
             KeyKind::Legacy { .. } => ManagementSet::default(),
@@ -91,7 +189,7 @@ impl EnvironmentTable {
         });
         LiveKey {
             client_id: key.client_id.clone(),
-            environment: EnvironmentIndex(u32::try_from(index).unwrap_or(u32::MAX)),
+            environment: self.policy.index,
             secret_digest: key.secret_digest,
             secret_version: key.secret_version,
             expires_at: key.expires_at,
@@ -99,9 +197,47 @@ impl EnvironmentTable {
             allowlist,
             holding,
             management,
+            is_incomplete,
             revision: key.revision,
         }
     }
+
+    /// What a key holds, and whether it names something that was never known here.
+    fn holding(&self, kind: &KeyKind) -> (Holding, bool) {
+        match kind {
+            KeyKind::FineGrained { permissions } => {
+                let place = |name: &PermissionName| self.catalogue.place(name.as_str());
+                let is_incomplete = permissions.iter().any(|name| !name.is_reserved() && place(name).is_none());
+                (Holding::Permissions(PermissionSet::new(permissions.iter().filter_map(place))), is_incomplete)
+            }
+            KeyKind::Legacy { role } => {
+                let place = (0u32..).zip(&self.role_places).find(|(_, known)| ***known == **role);
+                (place.map_or(Holding::Nothing, |(at, _)| Holding::Role(RoleIndex(at))), place.is_none())
+            }
+        }
+    }
+}
+
+/// Shared slices are mostly the very same.
+pub(super) fn same<T: PartialEq>(one: &Arc<[T]>, other: &Arc<[T]>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
+/// Role names by place: those of `before` keep theirs, new ones follow.
+fn role_places(roles: &[Role], before: Option<&EnvironmentTable>) -> Box<[Box<str>]> {
+    let mut places: Vec<Box<str>> = before.map(|before| before.role_places.to_vec()).unwrap_or_default();
+    for role in roles {
+        if !places.iter().any(|known| **known == *role.name) {
+            places.push(role.name.as_str().into());
+        }
+    }
+    places.into_boxed_slice()
+}
+
+/// What the role of that name holds: nothing where it is gone.
+fn role_set(catalogue: &Catalogue, roles: &[Role], name: &str) -> PermissionSet {
+    let permissions = roles.iter().find(|role| role.name == name).map_or(&[][..], |role| &role.permissions);
+    PermissionSet::new(permissions.iter().filter_map(|name| catalogue.permission(name.as_str())))
 }
 
 /// The environments of one host, by base path.
@@ -117,9 +253,10 @@ pub(super) struct Host {
 const WELL_KNOWN: &[u8] = b"/.well-known/oauth-authorization-server";
 
 impl Host {
-    pub(super) fn insert(&mut self, prefix: &str, index: usize) {
+    /// Who had the prefix before is answered.
+    pub(super) fn insert(&mut self, prefix: &str, index: usize) -> Option<usize> {
         self.longest = self.longest.max(prefix.len());
-        self.prefixes.insert(prefix.as_bytes().into(), index);
+        self.prefixes.insert(prefix.as_bytes().into(), index)
     }
 
     /// The longest base path that the raw path starts with, on a segment border.

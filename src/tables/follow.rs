@@ -3,11 +3,14 @@
 //! The node that makes a change applies it before it answers; the feed is for changes that others made, and the safety
 //! net should an answer have been cut off between the store's commit and the tables.
 
-use super::{Snapshot, Tables};
-use crate::model::{Revision, Timestamp};
-use crate::store::{Store, StoreError, Subject};
+use super::{EnvironmentTable, Tables};
+use crate::model::{ApiKey, Revision, Timestamp};
+use crate::store::{KeyFilter, KeyPage, Page, Store, StoreError, Subject};
+use std::sync::Arc;
 
 const BATCH: u32 = 1000;
+/// The keys of so many environments are asked for one environment after the other; of more, all keys at once.
+const FEW_ENVIRONMENTS: usize = 16;
 
 /// Why the tables do not follow.
 #[derive(Debug, thiserror::Error)]
@@ -17,21 +20,43 @@ pub enum FollowError {
     Store(#[from] StoreError),
 }
 
-/// Loads every key of the store into a snapshot; the revision it is at least as new as.
-pub async fn load_keys(snapshot: &Snapshot, store: &dyn Store) -> Result<Revision, FollowError> {
+/// Hands over every key of the store; the revision that this is at least as new as.
+pub(super) async fn load_all_keys(store: &dyn Store, apply: impl Fn(&ApiKey)) -> Result<Revision, FollowError> {
     // Read first: what changes while loading is then seen again by the follower, which does no harm.
     let revision = store.revision().await?;
     let mut after = None;
     loop {
         let keys = store.all_keys(after.as_ref(), BATCH).await?;
-        for key in &keys {
-            snapshot.apply(key);
-        }
+        keys.iter().for_each(&apply);
         match keys.last() {
             Some(last) if keys.len() == BATCH as usize => after = Some(last.client_id.clone()),
             _ => return Ok(revision),
         }
     }
+}
+
+/// Hands over every key of some environments.
+pub(super) async fn load_keys(
+    store: &dyn Store,
+    environments: &[Arc<EnvironmentTable>],
+    apply: impl Fn(&ApiKey),
+) -> Result<(), FollowError> {
+    if environments.len() > FEW_ENVIRONMENTS {
+        // The others' keys are passed over by whoever they are handed to.
+        return load_all_keys(store, apply).await.map(|_| ());
+    }
+    for environment in environments {
+        let mut page = Page { limit: BATCH, after: None };
+        loop {
+            let KeyPage { keys, more } = store.list_keys(&environment.policy.id, &KeyFilter::ALL, &page).await?;
+            keys.iter().for_each(&apply);
+            page.after = keys.last().filter(|_| more).map(|last| last.client_id.clone());
+            if page.after.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Loads the access tokens that were revoked one by one and could still be shown.
@@ -65,6 +90,7 @@ impl Follower {
     /// Applies every change since the last call, in order, and tells what the caller must look after by itself.
     pub async fn catch_up(&mut self, tables: &Tables, store: &dyn Store) -> Result<Followed, FollowError> {
         let mut followed = Followed::default();
+        tables.complete_keys(store).await?;
         loop {
             let changes = store.changes(self.seen, BATCH).await?;
             let Some(last) = changes.last().map(|change| change.revision) else { return Ok(followed) };

@@ -5,25 +5,28 @@
 //! behind a mutex that no reader touches. What it leaves to others: what a change may be (`control`), what a request
 //! may do (`access`).
 
-mod build;
+mod change;
 mod environment;
 mod follow;
 mod order;
 mod proof;
 mod revoked;
+mod world;
 
 use proof::Proof;
+use world::{Declared, World};
 
-pub use build::BuildError;
+pub use change::{BuildError, WorldChanges, WorldPlan, WorldTurn};
 pub use environment::{EnvironmentTable, Reserved, is_well_known};
-pub use follow::{FollowError, Followed, Follower, load_keys, load_revoked};
+pub use follow::{FollowError, Followed, Follower, load_revoked};
 pub use order::{Asker, Judged, Line, Step};
 pub use revoked::{RevokedTokens, RevokedTokensFull};
+pub use world::BaseUrlTaken;
 
 use crate::access::{Denial, Issuer, ManagementCaller, ManagementRequest, judge_management};
 use crate::model::{
-    AccessTokenClaims, ApiKey, ClientId, EnvironmentId, EnvironmentIndex, KeyStatus, LiveKey, Organization, Revision,
-    Timestamp,
+    AccessTokenClaims, ApiKey, ClientId, EnvironmentId, EnvironmentIndex, Holding, Identifier, KeyEnded, KeyStatus,
+    LiveKey, Organization, Revision, Timestamp,
 };
 use crate::token::{SigningKeySet, TokenError};
 use arc_swap::{ArcSwap, Guard};
@@ -31,14 +34,27 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The live tables. One set, injected wherever it is read.
 #[derive(Debug)]
 pub struct Tables {
     current: ArcSwap<Snapshot>,
     revision: AtomicU64,
-    writers: Mutex<()>,
+    writers: Mutex<Writers>,
+    /// Whoever changes the world, one at a time.
+    world_turn: tokio::sync::Mutex<()>,
+    /// The place that the next new environment gets.
+    next_index: AtomicU32,
+}
+
+/// What those who write tell each other.
+#[derive(Debug, Default)]
+struct Writers {
+    /// The world that is about to be swapped in; keys of environments from that place on reach it already.
+    expected: Option<(Arc<World>, EnvironmentIndex)>,
+    /// Environments that know more names than when some of their keys were applied.
+    grown: Vec<EnvironmentIndex>,
 }
 
 /// One consistent set: environments, the keys that work in them, the keys that prove tokens, and the tokens that were
@@ -50,21 +66,21 @@ pub struct Snapshot {
     revoked: Arc<RevokedTokens>,
 }
 
-/// Environments and the keys that work in them.
-#[derive(Debug)]
-struct World {
-    organizations: Vec<Organization>,
-    environments: Vec<Arc<EnvironmentTable>>,
-    by_id: HashMap<EnvironmentId, usize>,
-    hosts: HashMap<Box<str>, environment::Host, ahash::RandomState>,
-    keys: papaya::HashMap<ClientId, Arc<LiveKey>, ahash::RandomState>,
-    declared: HashMap<ClientId, ApiKey>,
-}
-
 impl Tables {
-    /// Tables that show `snapshot`, which holds every change up to `loaded`.
-    pub fn new(snapshot: Snapshot, loaded: Revision) -> Self {
-        Self { current: ArcSwap::from_pointee(snapshot), revision: AtomicU64::new(loaded.0), writers: Mutex::new(()) }
+    /// Tables of a world in which nothing is yet.
+    pub fn new(signing: Arc<SigningKeySet>) -> Self {
+        let snapshot = Snapshot {
+            world: Arc::default(),
+            proof: Arc::new(Proof::new(signing)),
+            revoked: Arc::new(RevokedTokens::default()),
+        };
+        Self {
+            current: ArcSwap::from_pointee(snapshot),
+            revision: AtomicU64::new(0),
+            writers: Mutex::default(),
+            world_turn: tokio::sync::Mutex::default(),
+            next_index: AtomicU32::new(0),
+        }
     }
 
     /// The current snapshot, held for as long as the guard lives. Keep it for one request, not longer.
@@ -85,31 +101,21 @@ impl Tables {
     /// Applies one key as the store has it. An older state never replaces a newer one, so changes may arrive in any
     /// order and more than once. A key of an environment that is not configured opens nothing and is left out.
     pub fn apply(&self, key: &ApiKey) {
-        let _turn = self.writers.lock();
-        self.current.load().apply(key);
+        let writers = self.writers.lock();
+        self.current.load().world.apply(key, EnvironmentIndex(0));
+        if let Some((world, from)) = &writers.expected {
+            world.apply(key, *from);
+        }
         self.revision.fetch_max(key.revision.0, Ordering::AcqRel);
     }
 
     /// Every change up to `revision` is applied, those that tables do not show included.
     pub fn saw(&self, revision: Revision) {
-        let _turn = self.writers.lock();
         self.revision.fetch_max(revision.0, Ordering::AcqRel);
     }
 
-    /// Swaps environments and keys. `snapshot` holds every change up to `loaded`; should a newer one have been applied in
-    /// the meantime it is given back, to be brought up to date and tried again: no change is ever lost. Signing keys,
-    /// proven tokens and revoked tokens stay those of the current snapshot: they do not come from tenant files.
-    pub fn swap(&self, mut snapshot: Snapshot, loaded: Revision) -> Result<(), Box<Snapshot>> {
-        let _turn = self.writers.lock();
-        if self.revision() > loaded {
-            return Err(Box::new(snapshot));
-        }
-        let current = self.current.load();
-        snapshot.proof = Arc::clone(&current.proof);
-        snapshot.revoked = Arc::clone(&current.revoked);
-        self.current.store(Arc::new(snapshot));
-        self.revision.store(loaded.0, Ordering::Release);
-        Ok(())
+    fn next_index(&self) -> EnvironmentIndex {
+        EnvironmentIndex(self.next_index.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Replaces the signing keys. The cache of proven tokens begins empty with them: a key that is taken out takes the
@@ -117,11 +123,9 @@ impl Tables {
     pub fn set_signing(&self, signing: Arc<SigningKeySet>) {
         let _turn = self.writers.lock();
         let current = self.current.load();
-        self.current.store(Arc::new(Snapshot {
-            world: Arc::clone(&current.world),
-            proof: Arc::new(Proof::new(signing)),
-            revoked: Arc::clone(&current.revoked),
-        }));
+        let proof = Arc::new(Proof::new(signing));
+        let (world, revoked) = (Arc::clone(&current.world), Arc::clone(&current.revoked));
+        self.current.store(Arc::new(Snapshot { world, proof, revoked }));
     }
 
     /// The revoked tokens, the same ones for as long as these tables live.
@@ -131,37 +135,20 @@ impl Tables {
 }
 
 impl Snapshot {
-    /// Builds environments and declared keys from tenant files; keys of the store are then applied one by one.
-    pub fn build(organizations: Vec<Organization>, signing: Arc<SigningKeySet>) -> Result<Self, BuildError> {
-        build::build(organizations, signing)
+    /// The same with another world. Signing keys, proven and revoked tokens do not come from tenant files.
+    fn with_world(&self, world: Arc<World>) -> Self {
+        Self { world, proof: Arc::clone(&self.proof), revoked: Arc::clone(&self.revoked) }
     }
 
-    /// Applies one key of the store. A declared key is never replaced: the file wins.
-    pub fn apply(&self, key: &ApiKey) {
-        if self.world.declared.contains_key(&key.client_id) {
-            return;
-        }
-        let Some((index, environment)) = self.environment_entry(&key.environment) else { return };
-        let live = Arc::new(environment.live_key(index, key));
-        let keys = self.world.keys.pin();
-        // INVARIANT: writers take turns, so nothing comes between this look and the insert.
-        if keys.get(&key.client_id).is_none_or(|known| known.revision <= live.revision) {
-            keys.insert(key.client_id.clone(), live);
-        }
-    }
-
-    /// Asks something of a live key, if there is one of that id. The key may change right after.
+    /// Asks something of a live key, if there is one of that id. The key may change right after. A declared key wins
+    /// over the store's of the same id.
     pub fn with_key<R>(&self, id: &str, ask: impl FnOnce(Option<&LiveKey>) -> R) -> R {
-        ask(self.world.keys.pin().get(id).map(Arc::as_ref))
+        self.world.with_key(id, ask)
     }
 
     /// The environment that serves `authority` (the Host as sent) and raw `path`: longest base path on a segment border.
     pub fn route(&self, authority: &str, path: &[u8]) -> Option<&Arc<EnvironmentTable>> {
-        let index = match self.world.hosts.get(authority) {
-            Some(host) => host.route(path)?,
-            None => self.world.hosts.get(environment::fold_authority(authority).as_str())?.route(path)?,
-        };
-        self.world.environments.get(index)
+        self.world.route(authority, path)
     }
 
     /// Whether a reader that decodes and folds case would find the same environment for the path.
@@ -175,37 +162,39 @@ impl Snapshot {
 
     /// The environment of an id.
     pub fn environment(&self, id: &EnvironmentId) -> Option<&Arc<EnvironmentTable>> {
-        self.environment_entry(id).map(|(_, environment)| environment)
-    }
-
-    fn environment_entry(&self, id: &EnvironmentId) -> Option<(usize, &Arc<EnvironmentTable>)> {
-        let index = *self.world.by_id.get(id)?;
-        self.world.environments.get(index).map(|environment| (index, environment))
+        self.world.environment(id)
     }
 
     /// The environment at a live key's place.
-    pub fn environment_at(&self, EnvironmentIndex(index): EnvironmentIndex) -> Option<&EnvironmentTable> {
-        self.world.environments.get(index as usize).map(Arc::as_ref)
+    pub fn environment_at(&self, index: EnvironmentIndex) -> Option<&Arc<EnvironmentTable>> {
+        self.world.environment_at(index)
     }
 
-    /// All environments, in the order of the files.
+    /// All environments: those of files in their order, then those of the store.
     pub fn environments(&self) -> &[Arc<EnvironmentTable>] {
         &self.world.environments
     }
 
-    /// All organizations, in the order of the files.
+    /// The environments of one organization, in the same order.
+    pub fn environments_of(&self, organization: &Identifier) -> impl Iterator<Item = &Arc<EnvironmentTable>> {
+        self.world.environments_of(organization)
+    }
+
+    /// The organizations of files, in their order. Their environments are among [`environments`](Self::environments).
     pub fn organizations(&self) -> &[Organization] {
         &self.world.organizations
     }
 
-    /// The keys declared in files for one environment, in no particular order.
+    /// The keys declared in files for one environment, in the order of the file.
     pub fn declared_keys(&self, environment: &EnvironmentId) -> impl Iterator<Item = &ApiKey> {
-        self.world.declared.values().filter(move |key| key.environment == *environment)
+        let declared = self.environment(environment).map_or(&[][..], |environment| self.world.declared.of(environment));
+        declared.iter().map(|declared| &declared.key)
     }
 
     /// One declared key.
     pub fn declared_key(&self, environment: &EnvironmentId, id: &ClientId) -> Option<&ApiKey> {
-        self.world.declared.get(id).filter(|key| key.environment == *environment)
+        let declared: &Arc<Declared> = self.world.declared.by_id.get(id)?;
+        Some(&declared.key).filter(|key| key.environment == *environment)
     }
 
     /// The claims of a genuine token, and whether they were known already.
@@ -244,18 +233,23 @@ impl Snapshot {
         self.proof.signing()
     }
 
-    /// How many live keys each environment has by kind and status, for metrics: walks all keys.
-    pub fn count_keys(&self, now: Timestamp) -> HashMap<(usize, bool, KeyStatus), u64> {
+    /// How many live keys each environment has by kind (whether they are legacy) and status: walks all keys.
+    pub fn count_keys(&self, now: Timestamp) -> HashMap<(EnvironmentIndex, bool, KeyStatus), u64> {
         let mut counts = HashMap::new();
-        for key in self.world.keys.pin().values() {
-            let legacy = !matches!(key.holding, crate::model::Holding::Permissions(_));
+        let mut count = |key: &LiveKey| {
+            let legacy = !matches!(key.holding, Holding::Permissions(_));
             let status = match key.ended(now) {
-                Some(crate::model::KeyEnded::Revoked) => KeyStatus::Revoked,
-                Some(crate::model::KeyEnded::Expired) => KeyStatus::Expired,
+                Some(KeyEnded::Revoked) => KeyStatus::Revoked,
+                Some(KeyEnded::Expired) => KeyStatus::Expired,
                 None => KeyStatus::Active,
             };
-            *counts.entry((key.environment.0 as usize, legacy, status)).or_insert(0) += 1;
-        }
+            *counts.entry((key.environment, legacy, status)).or_insert(0) += 1;
+        };
+        let declared = &self.world.declared.by_id;
+        declared.values().for_each(|declared| count(&declared.live));
+        let keys = self.world.keys.pin();
+        let shown = keys.values().filter(|key| self.environment_at(key.environment).is_some());
+        shown.filter(|key| !declared.contains_key(&key.client_id)).for_each(|key| count(key));
         counts
     }
 }

@@ -1,5 +1,7 @@
 //! Single changes: order, visibility, and what a file owns.
 
+mod worlds;
+
 use super::*;
 use crate::model::{
     BaseUrl, Environment, Identifier, KeyKind, KeyName, ManagedBy, PathRules, PermissionName, PlatformAddresses,
@@ -38,8 +40,8 @@ fn key(version: u64, revision: u64) -> ApiKey {
     }
 }
 
-fn tables(declared: Vec<ApiKey>) -> Tables {
-    let environment = Environment {
+fn environment(declared: Vec<ApiKey>) -> Environment {
+    Environment {
         id: id(),
         base_url: BaseUrl::parse("http://gate.test/v1").unwrap(),
         upstream: Upstream {
@@ -58,16 +60,22 @@ fn tables(declared: Vec<ApiKey>) -> Tables {
         token_header: http::header::AUTHORIZATION,
         oauth_prefix: "/oauth2".into(),
         keys: declared,
-    };
-    let organization = Organization {
+    }
+}
+
+fn acme(environments: Vec<Environment>) -> Organization {
+    Organization {
         id: Identifier::parse("acme").unwrap(),
         name: "Acme".into(),
         block_legacy_keys: None,
         max_key_lifetime: None,
-        environments: vec![environment],
-    };
+        environments,
+    }
+}
+
+fn tables(declared: Vec<ApiKey>) -> Tables {
     let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
-    Tables::new(Snapshot::build(vec![organization], Arc::new(signing)).unwrap(), Revision(0))
+    Tables::of_files(vec![acme(vec![environment(declared)])], Arc::new(signing)).unwrap()
 }
 
 fn version(tables: &Tables) -> Option<u64> {
@@ -140,21 +148,6 @@ fn proven_tokens_are_known_and_forged_ones_never() {
     assert!(known(&forged).is_err() && known(&forged).is_err());
 }
 
-#[test]
-fn a_swap_never_loses_a_change() {
-    let tables = tables(vec![]);
-    tables.apply(&key(2, 5));
-    let fresh = || {
-        let other = self::tables(vec![]);
-        Arc::into_inner(other.current.into_inner()).unwrap()
-    };
-    let stale = tables.swap(fresh(), Revision(4)).unwrap_err();
-    assert_eq!(version(&tables), Some(2));
-    stale.apply(&key(2, 5));
-    tables.swap(*stale, Revision(5)).unwrap();
-    assert_eq!((version(&tables), tables.revision()), (Some(2), Revision(5)));
-}
-
 fn claims(tables: &Tables, token_id: &str) -> crate::model::AccessTokenClaims {
     crate::model::AccessTokenClaims {
         issuer: "http://gate.test/v1".into(),
@@ -184,19 +177,6 @@ fn signing_keys_are_replaced_alone() {
     assert!(Arc::ptr_eq(&before.environments()[0], &after.environments()[0]));
     tables.apply(&key(3, 6));
     assert_eq!(version(&tables), Some(3));
-}
-
-#[test]
-fn a_swap_keeps_signing_keys_and_revoked_tokens() {
-    let tables = tables(vec![]);
-    let signing = Arc::clone(tables.load().signing());
-    tables.revoked().insert("t".into(), &key(1, 1).client_id, Timestamp::from_unix(100));
-    assert!(tables.load().is_revoked("t"));
-    let other = self::tables(vec![]);
-    tables.swap(Arc::into_inner(other.current.into_inner()).unwrap(), Revision(1)).unwrap();
-    let snapshot = tables.load();
-    assert!(snapshot.is_revoked("t") && !snapshot.is_revoked("u"));
-    assert!(Arc::ptr_eq(snapshot.signing(), &signing));
 }
 
 #[test]

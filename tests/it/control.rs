@@ -29,7 +29,7 @@ use portcullis::model::{
     UpstreamHost, UpstreamTimeouts, UpstreamUrl,
 };
 use portcullis::store::{SqliteStore, Store};
-use portcullis::tables::{Snapshot, Tables};
+use portcullis::tables::Tables;
 use portcullis::token::{Algorithm, SigningKey, SigningKeySet};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -217,6 +217,15 @@ impl Answer {
 }
 
 impl Node {
+    /// Reads other files.
+    fn reload(&self, organizations: Vec<Organization>) {
+        self.runtime.block_on(async {
+            let turn = self.tables.change_world().await;
+            let plan = turn.plan(organizations, vec![]).unwrap();
+            turn.adopt(plan, self.store.as_ref()).await.unwrap();
+        });
+    }
+
     fn start() -> Self {
         Self::with(acme())
     }
@@ -234,8 +243,7 @@ impl Node {
         let made = runtime.block_on(ensure_bootstrap_token(store.as_ref(), folder.path(), NOON)).unwrap().unwrap();
         let token = std::fs::read_to_string(made).unwrap().trim().to_owned();
         let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
-        let tables =
-            Arc::new(Tables::new(Snapshot::build(organizations, std::sync::Arc::new(signing)).unwrap(), Revision(0)));
+        let tables = Arc::new(Tables::of_files(organizations, Arc::new(signing)).unwrap());
         let control = Arc::new(Control::new(ControlParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             tables: Arc::clone(&tables),

@@ -8,8 +8,8 @@ use super::query::{PageParameters, PageQuery, page_query, read_name_cursor, writ
 use super::{ENVIRONMENT, ORGANIZATION, Shared};
 use crate::control::{Asking, Control, ControlProblem, Right};
 use crate::model::{
-    ClientId, CoveredOperation, Environment, EnvironmentId, Identifier, ManagedBy, MemberId, MemberTokenId, Operation,
-    Organization, Permission, PermissionName, Revision, Timestamp,
+    ClientId, CoveredOperation, EnvironmentId, Identifier, ManagedBy, MemberId, MemberTokenId, Operation, Permission,
+    PermissionName, Revision, Timestamp,
 };
 use crate::tables::{EnvironmentTable, Snapshot};
 use axum::extract::{FromRequestParts, Path, RawQuery, State};
@@ -140,10 +140,7 @@ pub(super) async fn environments(
     let id = place.organization()?;
     control.organization(&asked.asking(), &id).await?;
     let snapshot = control.tables.load_full();
-    // One that was made here has none: they come from files.
-    let described = snapshot.organizations().iter().filter(|known| known.id == id);
-    let environments = described.flat_map(|organization| &organization.environments);
-    Ok(list(environments.map(|environment| EnvironmentObject::new(&snapshot, environment))))
+    Ok(list(snapshot.environments_of(&id).map(|environment| EnvironmentObject::new(&snapshot, environment))))
 }
 
 /// Show an environment
@@ -154,11 +151,10 @@ pub(super) async fn environment(
     asked: Asked,
     place: Place,
 ) -> Result<Response, Refusal> {
-    asked.asking().caller.require_in(Right::See, &place.environment()?)?;
+    let id = place.environment()?;
+    asked.asking().caller.require_in(Right::See, &id)?;
     let snapshot = control.tables.load();
-    let organization = find_organization(&snapshot, &place)?;
-    let found = organization.environments.iter().find(|known| known.id.environment.as_str() == place.env);
-    let found = found.ok_or_else(Refusal::not_found)?;
+    let found = snapshot.environment(&id).ok_or_else(Refusal::not_found)?;
     Ok(json(StatusCode::OK, &EnvironmentObject::new(&snapshot, found)))
 }
 
@@ -266,7 +262,7 @@ fn selections(control: &Control, asking: &Asking, place: &Place) -> Result<Selec
     let snapshot = control.tables.load();
     let environment = snapshot.environment(&place.environment()?).ok_or_else(Refusal::not_found)?;
     Ok(Selections {
-        presets: environment.presets.iter().map(|set| named(&set.name, &set.permissions)).collect(),
+        presets: environment.presets().map(|set| named(&set.name, &set.permissions)).collect(),
         roles: environment.roles.iter().map(|set| named(&set.name, &set.permissions)).collect(),
     })
 }
@@ -278,11 +274,6 @@ fn named(name: &str, permissions: &[PermissionName]) -> NamedObject {
 fn one_of(named: Vec<NamedObject>, place: &Place) -> Result<Response, Refusal> {
     let found = named.into_iter().find(|known| known.name == place.name).ok_or_else(Refusal::not_found)?;
     Ok(json(StatusCode::OK, &found))
-}
-
-fn find_organization<'s>(snapshot: &'s Snapshot, place: &Place) -> Result<&'s Organization, Refusal> {
-    let mut all = snapshot.organizations().iter();
-    all.find(|known| known.id.as_str() == place.org).ok_or_else(Refusal::not_found)
 }
 
 /// An environment: a base URL and what keys can do there.
@@ -321,19 +312,19 @@ struct PlatformObject<'a> {
 }
 
 impl<'a> EnvironmentObject<'a> {
-    fn new(snapshot: &Snapshot, environment: &'a Environment) -> Self {
+    fn new(snapshot: &Snapshot, environment: &'a EnvironmentTable) -> Self {
         let base_url = environment.base_url.as_str();
         let endpoint = format!("{base_url}{}", environment.oauth_prefix);
         Self {
-            id: &environment.id.environment,
-            organization: &environment.id.organization,
+            id: &environment.policy.id.environment,
+            organization: &environment.policy.id.organization,
             base_url,
             jwks_url: snapshot.signing().has_public_keys().then(|| format!("{endpoint}/jwks")),
             curl: format!("curl -u CLIENT_ID -d grant_type=client_credentials {endpoint}/token"),
             token_url: format!("{endpoint}/token"),
             issuer: base_url,
             platform_addresses: PlatformObject { label: &environment.platform.label },
-            managed_by: ManagedBy::File,
+            managed_by: environment.managed_by,
         }
     }
 }

@@ -22,7 +22,7 @@ fn environment() -> EnvironmentPolicy {
         index: EnvironmentIndex(0),
         platform: NetworkSet::default(),
         roles: Box::new([]),
-        permissions: ["a", "b", "c"].map(|name| PermissionName::parse(name).unwrap()).into(),
+        permissions: ["a", "b", "c"].map(|name| PermissionName::parse(name).ok()).into(),
     }
 }
 
@@ -37,6 +37,7 @@ fn key(id: &str) -> LiveKey {
         allowlist: LiveAllowlist::Any,
         holding: Holding::Permissions(PermissionSet::new([PermissionIndex(0), PermissionIndex(2)])),
         management: ManagementSet::default(),
+        is_incomplete: false,
         revision: Revision(1),
     }
 }

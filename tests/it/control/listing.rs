@@ -52,9 +52,7 @@ fn a_key_that_a_file_took_over_is_listed_once() {
     let ids: Vec<String> = ["a", "b", "c"].iter().map(|name| node.key(name)).collect();
     let mut organization = acme();
     organization.environments[0].keys = ids.iter().map(|id| declared(id, &format!("file {id}"))).collect();
-    let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
-    let snapshot = Snapshot::build(vec![organization], std::sync::Arc::new(signing)).unwrap();
-    node.tables.swap(snapshot, node.tables.revision()).unwrap();
+    node.reload(vec![organization]);
     for limit in 1..=7 {
         let names = walk(&node, &format!("limit={limit}"));
         assert!(names.len() == 3 && names.iter().all(|name| name.starts_with("file ")), "{limit}: {names:?}");
