@@ -15,7 +15,7 @@ mod sqlite;
 mod usage;
 
 pub use audit::{AuditFilter, AuditPage, AuditStore, Noted};
-pub use keys::{KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, Rotation};
+pub use keys::{Beyond, Holders, KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, RoleHolders, Rotation};
 pub use node::{NodeStore, RevokedToken, StoredSigningKey};
 pub use organizations::{Exceeding, OrganizationChange, OrganizationStore, StoredOrganization};
 pub use people::{

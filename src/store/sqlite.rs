@@ -10,6 +10,7 @@ mod audit;
 mod change;
 mod copy;
 mod fault;
+mod holders;
 mod keys;
 mod node;
 mod open;

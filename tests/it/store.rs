@@ -5,6 +5,7 @@
 //! the file of that implementation.
 
 mod changes;
+mod holders;
 mod keys;
 mod listing;
 mod people;
@@ -35,6 +36,8 @@ macro_rules! conformance {
             changes::a_new_store_is_empty,
             changes::revisions_grow_and_stamp,
             changes::refused_changes_leave_no_trace,
+            holders::living_keys_that_hold_a_permission_are_counted_and_named,
+            holders::what_is_held_beyond_the_known_is_found,
             keys::a_key_comes_back_as_it_was_made,
             keys::a_key_belongs_to_its_environment,
             keys::a_missing_key_is_not_found,

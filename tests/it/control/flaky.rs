@@ -1,15 +1,15 @@
 //! A store that can be told to be slow or away.
 
 use portcullis::model::{
-    Act, ApiKey, ChainHead, ClientId, Email, EnvironmentId, Identifier, MemberId, MemberTokenId, Revision,
-    SecretDigest, Timestamp,
+    Act, ApiKey, ChainHead, ClientId, Email, EnvironmentId, Identifier, MemberId, MemberTokenId, PermissionName,
+    Revision, SecretDigest, Timestamp,
 };
 use portcullis::store::{
-    AuditFilter, AuditPage, AuditStore, Change, Exceeding, Feed, KeyEdit, KeyFilter, KeyPage, KeyStore, KeyUse, Member,
-    MemberEdit, MemberPage, MemberToken, NewInvitation, NewKey, NewMember, NewMemberToken, NewSession, NodeStore,
-    Noted, OpenedSession, OperationUse, OrganizationChange, OrganizationStore, Page, PasswordHash, PeopleStore, Person,
-    RevokedToken, Rotation, Session, SessionStore, SqliteStore, StoreError, StoredOrganization, StoredSigningKey,
-    TokenHolder, UsageStore,
+    AuditFilter, AuditPage, AuditStore, Beyond, Change, Exceeding, Feed, Holders, KeyEdit, KeyFilter, KeyPage,
+    KeyStore, KeyUse, Member, MemberEdit, MemberPage, MemberToken, NewInvitation, NewKey, NewMember, NewMemberToken,
+    NewSession, NodeStore, Noted, OpenedSession, OperationUse, OrganizationChange, OrganizationStore, Page,
+    PasswordHash, PeopleStore, Person, RevokedToken, Rotation, Session, SessionStore, SqliteStore, StoreError,
+    StoredOrganization, StoredSigningKey, TokenHolder, UsageStore,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -97,6 +97,10 @@ flaky! {
         read key_by_id(id: &ClientId) -> Option<ApiKey>;
         read list_keys(environment: &EnvironmentId, filter: &KeyFilter, page: &Page) -> KeyPage;
         read all_keys(after: Option<&ClientId>, limit: u32) -> Vec<ApiKey>;
+        read keys_holding(e: &EnvironmentId, names: &[PermissionName], now: Timestamp, first: u32) -> Vec<Holders>;
+        read keys_beyond(
+            e: &EnvironmentId, names: &[PermissionName], roles: &[&str], now: Timestamp, first: u32
+        ) -> Beyond;
         change edit_key(e: &EnvironmentId, id: &ClientId, edit: &KeyEdit, at: Option<Revision>, act: &Act) -> ApiKey;
         change rotate_key(e: &EnvironmentId, id: &ClientId, new: &Rotation, at: Option<Revision>, act: &Act) -> ApiKey;
         change revoke_key(e: &EnvironmentId, id: &ClientId, at: Option<Revision>, act: &Act) -> ApiKey;
