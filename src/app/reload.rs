@@ -152,7 +152,8 @@ impl Reloader {
         shared.upstreams.learn(&plan.changes().fresh()).await;
         let adopted = turn.adopt(plan, shared.store.as_ref()).await;
         read.again = adopted.is_err();
-        let changes = changes::told(&adopted.map_err(|error| other(error.into()))?, shared.store.as_ref()).await;
+        let changes = adopted.map_err(|error| other(error.into()))?;
+        let changes = changes::told(&changes, shared.store.as_ref(), clock::now()).await;
         let needs_restart = self.started.needs_restart(&node).into_iter().map(str::to_owned).collect();
         Ok(Reloaded { needs_restart, warnings: Vec::new(), changes })
     }

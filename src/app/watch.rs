@@ -39,19 +39,19 @@ pub(super) async fn watch(reloader: Arc<Reloader>) {
     let mut polled = false;
     loop {
         if !polled {
-            let (sources, news) = (reloader.sources().await, Arc::clone(&news));
+            let (sources, hearing) = (reloader.sources().await, Arc::clone(&news));
             let renewed = tokio::task::spawn_blocking(move || {
-                ears.listen_to(&news, &sources.files, &sources.folders);
+                ears.listen_to(&hearing, &sources.files, &sources.folders);
                 ears
             });
             // It ends early with its runtime alone.
             let Ok(renewed) = renewed.await else { return };
             ears = renewed;
+            // What happened before the ears were open, or is still going on, is found afterwards.
+            news.settled().await;
         }
-        // Whatever happened before the ears were open is found here.
         if reloader.reload_if_changed(Cause::Change, polled).await {
             polled = false;
-            news.settled().await;
             continue;
         }
         polled = tokio::select! {

@@ -3,8 +3,9 @@
 
 use super::caller::Asking;
 use super::{Control, ControlProblem};
-use crate::model::{Act, Timestamp};
+use crate::model::{Act, ClientId, KeyName, PermissionName, Timestamp};
 use async_trait::async_trait;
+use std::sync::Arc;
 
 /// A signing key as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,61 @@ pub struct Reloaded {
     pub needs_restart: Vec<String>,
     /// What somebody should know of, though it was no reason to refuse the files.
     pub warnings: Vec<String>,
+    /// Environments that are not as they were.
+    pub changes: Vec<EnvironmentChange>,
+}
+
+/// What became of an environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was not there before.
+    Added,
+    /// It is another than before.
+    Changed,
+    /// It is gone.
+    Removed,
+}
+
+/// An environment that is not as it was. Permissions and operations are told where it was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentChange {
+    /// `org/env`.
+    pub environment: String,
+    /// What became of it.
+    pub change: Change,
+    /// Permissions that no key holds yet.
+    pub permissions_added: Vec<PermissionName>,
+    /// Permissions that are gone, and who held them.
+    pub permissions_removed: Vec<KeysHolding>,
+    /// Operations that were not known before, as `GET /cards/{id}`.
+    pub operations_added: Vec<Arc<str>>,
+    /// Operations that are refused from now on.
+    pub operations_removed: Vec<Arc<str>>,
+}
+
+impl EnvironmentChange {
+    /// A change without its details.
+    pub const fn of(environment: String, change: Change) -> Self {
+        Self {
+            environment,
+            change,
+            permissions_added: Vec::new(),
+            permissions_removed: Vec::new(),
+            operations_added: Vec::new(),
+            operations_removed: Vec::new(),
+        }
+    }
+}
+
+/// A permission, and the living keys that hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysHolding {
+    /// The permission.
+    pub permission: PermissionName,
+    /// How many hold it.
+    pub key_count: u64,
+    /// The first of them.
+    pub keys: Vec<(ClientId, KeyName)>,
 }
 
 /// How the last reload went; until there is one, the start.

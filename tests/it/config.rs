@@ -329,3 +329,21 @@ fn only_our_own_variables_are_read() {
     assert_eq!(environment_variable("PATH"), None);
     assert_eq!(environment_variable("PORTCULLIS_SURELY_NOT_SET"), None);
 }
+
+#[test]
+fn zz_list_drafts() {
+    for name in ["node", "tenants", "keys", "documents"] {
+        let text = std::fs::read_to_string(format!("/tmp/h4draft/{name}.txt")).unwrap();
+        for case in text.split("=== ").skip(1).map(cases::parse) {
+            let folder = folder(&[]);
+            case.write(folder.path());
+            let result = load(&folder.path().join("portcullis.toml"), now());
+            let problems = result.err().map(|p| p.0).unwrap_or_default();
+            let list: Vec<_> = problems
+                .iter()
+                .map(|p| serde_json::json!([p.file.strip_prefix(folder.path()).unwrap_or(&p.file), p.line, p.message]))
+                .collect();
+            println!("DRAFT {}", serde_json::json!({"name": name, "title": case.title, "problems": list}));
+        }
+    }
+}

@@ -30,3 +30,4 @@ mod start;
 mod store;
 mod tidy;
 mod tools;
+mod watch;

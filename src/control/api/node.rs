@@ -6,12 +6,13 @@ use super::auth::Asked;
 use super::bodies::{Nothing, RotateSigningKey};
 use super::body::Body;
 use super::document::{refusals, tag};
-use crate::control::{LastReload, NodeProblem, Reloaded, SigningKeyFacts};
-use crate::model::Timestamp;
+use crate::control::{Change, EnvironmentChange, KeysHolding, LastReload, NodeProblem, Reloaded, SigningKeyFacts};
+use crate::model::{ClientId, PermissionName, Timestamp};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 type SigningKeyPage<'a> = Page<SigningKeyObject<'a>>;
@@ -98,12 +99,88 @@ struct ReloadObject<'a> {
     needs_restart: &'a [String],
     /// What somebody should know of, though the files are in force.
     warnings: &'a [String],
+    /// Environments that are not as they were.
+    changes: Vec<EnvironmentChangeObject<'a>>,
 }
 
 impl<'a> ReloadObject<'a> {
     fn new(reloaded: &'a Reloaded) -> Self {
-        let Reloaded { needs_restart, warnings } = reloaded;
-        Self { reloaded: true, problems: [], needs_restart, warnings }
+        let Reloaded { needs_restart, warnings, changes } = reloaded;
+        let changes = changes.iter().map(EnvironmentChangeObject::new).collect();
+        Self { reloaded: true, problems: [], needs_restart, warnings, changes }
+    }
+}
+
+/// An environment that is not as it was. Permissions and operations are told where it was changed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EnvironmentChange)]
+struct EnvironmentChangeObject<'a> {
+    /// Organization and environment.
+    #[schema(example = "acme/production")]
+    environment: &'a str,
+    change: ChangeName,
+    /// Permissions that are new: no key holds them yet.
+    permissions_added: &'a [PermissionName],
+    /// Permissions that are gone, with the keys that held them.
+    permissions_removed: Vec<KeysHoldingObject<'a>>,
+    /// Operations that were not known before.
+    #[schema(example = json!(["GET /cards/{id}"]))]
+    operations_added: Vec<&'a str>,
+    /// Operations that are refused from now on.
+    operations_removed: Vec<&'a str>,
+}
+
+/// What became of an environment.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = EnvironmentChangeKind)]
+enum ChangeName {
+    Added,
+    Changed,
+    Removed,
+}
+
+/// A permission, and the living keys that hold it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeysHolding)]
+struct KeysHoldingObject<'a> {
+    permission: &'a PermissionName,
+    key_count: u64,
+    /// The first 20 of them.
+    keys: Vec<KeyHoldingObject<'a>>,
+}
+
+/// One of the keys that hold a permission.
+#[derive(Serialize, ToSchema)]
+#[schema(as = KeyHolding)]
+struct KeyHoldingObject<'a> {
+    client_id: &'a ClientId,
+    name: &'a str,
+}
+
+impl<'a> EnvironmentChangeObject<'a> {
+    fn new(changed: &'a EnvironmentChange) -> Self {
+        let texts = |names: &'a [Arc<str>]| names.iter().map(AsRef::as_ref).collect();
+        Self {
+            environment: &changed.environment,
+            change: match changed.change {
+                Change::Added => ChangeName::Added,
+                Change::Changed => ChangeName::Changed,
+                Change::Removed => ChangeName::Removed,
+            },
+            permissions_added: &changed.permissions_added,
+            permissions_removed: changed.permissions_removed.iter().map(KeysHoldingObject::new).collect(),
+            operations_added: texts(&changed.operations_added),
+            operations_removed: texts(&changed.operations_removed),
+        }
+    }
+}
+
+impl<'a> KeysHoldingObject<'a> {
+    fn new(holding: &'a KeysHolding) -> Self {
+        let KeysHolding { permission, key_count, keys } = holding;
+        let keys = keys.iter().map(|(client_id, name)| KeyHoldingObject { client_id, name: name.as_str() });
+        Self { permission, key_count: *key_count, keys: keys.collect() }
     }
 }
 

@@ -48,7 +48,8 @@ impl Case {
     pub(crate) fn judge(&self, problems: &[(String, usize, String)]) -> Result<(), String> {
         let Self { title, expected, .. } = self;
         let mut expected: Vec<_> = expected.iter().collect();
-        let shown: Vec<String> = problems.iter().map(|(file, line, message)| format!("{file}:{line}: {message}")).collect();
+        let shown: Vec<String> =
+            problems.iter().map(|(file, line, message)| format!("{file}:{line}: {message}")).collect();
         for (problem, shown) in problems.iter().zip(&shown) {
             let place = expected.iter().position(|expected| promises(expected, problem));
             let place = place.ok_or_else(|| format!("`{title}`: unexpected {shown}\nstill expected: {expected:?}"))?;
@@ -90,7 +91,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// One case of `tests/data/bad-config/*.txt`.
-fn parse(case: &str) -> Case {
+pub(crate) fn parse(case: &str) -> Case {
     let (title, body) = case.split_once('\n').unwrap();
     let (mut files, mut expected) = (Vec::new(), Vec::new());
     for part in body.split("--- ").skip(1) {
@@ -160,10 +161,25 @@ fn odd_files(path: &str, told_in: &str, what: &str) -> Vec<Case> {
         ("a socket", Content::Socket, 1, "is a socket, not a file"),
         ("a device", Content::Link("/dev/zero"), 1, "is a device, not a file"),
         ("a link to nowhere", Content::Link("nowhere"), 1, "cannot be read: No such file"),
-        ("a link to itself", Content::Link(path.rsplit('/').next().map_or("", leak)), 1, "cannot be read: Too many levels"),
-        ("a file that the system will not read", Content::Link("/proc/self/mem"), 1, "cannot be read: Input/output error"),
+        (
+            "a link to itself",
+            Content::Link(path.rsplit('/').next().map_or("", leak)),
+            1,
+            "cannot be read: Too many levels",
+        ),
+        (
+            "a file that the system will not read",
+            Content::Link("/proc/self/mem"),
+            1,
+            "cannot be read: Input/output error",
+        ),
         ("a file past the limit", Content::Bytes(vec![b'\n'; 33 * 1024 * 1024]), 1, "is larger than"),
-        ("text of another encoding", Content::Bytes(b"# one\n# caf\xe9\n".to_vec()), 2, "is not UTF-8 text from this line"),
+        (
+            "text of another encoding",
+            Content::Bytes(b"# one\n# caf\xe9\n".to_vec()),
+            2,
+            "is not UTF-8 text from this line",
+        ),
         ("text that ends in half a character", Content::Bytes(b"# one\n# caf\xc3".to_vec()), 2, "is not UTF-8 text"),
         ("wide text", Content::Bytes(wide), 1, "is not UTF-8 text"),
         ("compressed data", Content::Bytes(b"\x1f\x8b\x08\x00\xff\xff\n\n".to_vec()), 1, "is not UTF-8 text"),
