@@ -4,8 +4,9 @@
 
 use super::node::{self, Listeners, Node};
 use super::serving;
+use crate::catalogue::AccessClass;
 use crate::control::{Asking, Caller, ControlProblem, FieldErrors, IssuedKey, KeyDraft};
-use crate::model::{Act, Actor, EnvironmentId, Identifier};
+use crate::model::{Act, Actor, EnvironmentId, Identifier, Permission};
 use crate::{clock, config, edge, sample};
 use anyhow::Context;
 use serde_json::json;
@@ -13,6 +14,7 @@ use std::fs;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What `portcullis demo` was asked for.
 #[derive(Clone, Debug)]
@@ -50,15 +52,16 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
     };
     let facts = Addresses::of(&listeners)?;
     let sample = options.upstream.is_none().then(|| edge::bind(SocketAddr::from(([127, 0, 0, 1], 0)))).transpose()?;
-    let path = write_configuration(&folder, options, &facts, sample.as_ref())?;
-    let loaded = config::load_with_sources(&path, clock::now());
+    let (path, preset) = write_configuration(&folder, options, &facts, sample.as_ref())?;
+    let documents = Arc::new(config::Documents::default());
+    let loaded = config::load_with_sources(&path, clock::now(), &documents);
     let config = loaded.config.map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    let node = Node::start(config, Some(listeners), Some((path, loaded.sources)))?;
+    let node = Node::start(config, documents, Some(listeners), Some((path, loaded.sources)))?;
     if let Some(sample) = sample {
         let _entered = node.runtime().enter();
         serving::serve_http(sample, sample::router())?;
     }
-    let key = node.block_on(make_key(&node))?;
+    let key = node.block_on(make_key(&node, &preset))?;
     let mut output = std::io::stdout().lock();
     output.write_all(facts.text(&key, &folder, options).as_bytes())?;
     output.flush()?;
@@ -132,13 +135,13 @@ impl Addresses {
     }
 }
 
-/// The node file and the tenant file, in `folder`; the node file's path.
+/// The node file and the tenant file, in `folder`; the node file's path, and the preset for the demo's key.
 fn write_configuration(
     folder: &Path,
     options: &DemoOptions,
     facts: &Addresses,
     sample: Option<&TcpListener>,
-) -> anyhow::Result<PathBuf> {
+) -> anyhow::Result<(PathBuf, &'static str)> {
     let tenants = folder.join("tenants");
     fs::create_dir_all(&tenants)?;
     let upstream = match (&options.upstream, sample) {
@@ -148,9 +151,10 @@ fn write_configuration(
     };
     let document = match (&options.openapi, &options.upstream) {
         (Some(path), _) => {
-            Some(fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))?)
+            let document = fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+            Some((config::document_name("demo", path, &document), document))
         }
-        (None, None) => Some(sample::OPENAPI.to_owned()),
+        (None, None) => Some(("demo.openapi.json".to_owned(), sample::OPENAPI.as_bytes().to_vec())),
         (None, Some(_)) => None,
     };
     let mut tenant = format!(
@@ -158,13 +162,15 @@ fn write_configuration(
         quoted(&facts.base_url),
         quoted(&upstream),
     );
-    if let Some(document) = &document {
-        fs::write(tenants.join("demo.openapi.json"), document)?;
-        tenant.push_str("openapi = \"demo.openapi.json\"\n");
-        tenant.push_str(&read_only_preset(document)?);
+    let permissions = if let Some((name, document)) = &document {
+        fs::write(tenants.join(name), document)?;
+        tenant.push_str(&format!("openapi = {}\n", quoted(name)));
+        config::Documents::default().import(document, "")?.permissions.to_vec()
     } else {
-        tenant.push_str("[environments.sandbox.presets]\n\"Read only\" = [\"api:read\"]\n");
-    }
+        Vec::new()
+    };
+    let (preset, names) = key_preset(&permissions);
+    tenant.push_str(&format!("[environments.sandbox.presets]\n{} = [{}]\n", quoted(preset), names.join(", ")));
     fs::write(tenants.join("demo.toml"), tenant)?;
     let [edge, control, metrics] = facts.bind;
     let plain = |address: SocketAddr| if address.ip().is_loopback() { "" } else { "plaintext = \"behind_proxy\"\n" };
@@ -176,17 +182,20 @@ fn write_configuration(
     );
     let path = folder.join("portcullis.toml");
     fs::write(&path, node)?;
-    Ok(path)
+    Ok((path, preset))
 }
 
-/// A preset of every permission that only reads.
-fn read_only_preset(document: &str) -> anyhow::Result<String> {
-    let permissions = crate::catalogue::openapi::import(document)?;
-    let reads = permissions.iter().filter(|permission| {
-        permission.operations.iter().all(|operation| operation.pattern.method() == Some(&http::Method::GET))
-    });
-    let names: Vec<String> = reads.map(|permission| quoted(permission.name.as_str())).collect();
-    Ok(format!("[environments.sandbox.presets]\n\"Read only\" = [{}]\n", names.join(", ")))
+/// The preset for the demo's key, and what it selects: whatever only reads, or everything where nothing does.
+fn key_preset(permissions: &[Permission]) -> (&'static str, Vec<String>) {
+    let names = |only_reads: bool| -> Vec<String> {
+        let wanted = permissions.iter().filter(|it| !only_reads || AccessClass::of(it) == AccessClass::Read);
+        wanted.map(|permission| quoted(permission.name.as_str())).collect()
+    };
+    match names(true) {
+        reads if !reads.is_empty() => ("Read only", reads),
+        _ if permissions.is_empty() => ("Read only", vec![quoted("api:read")]),
+        _ => ("Everything", names(false)),
+    }
 }
 
 /// A TOML basic string: JSON strings are a subset of them.
@@ -195,10 +204,10 @@ fn quoted(text: &str) -> String {
 }
 
 /// The demo's key, made by the same function as the control API's.
-async fn make_key(node: &Node) -> anyhow::Result<IssuedKey> {
+async fn make_key(node: &Node, preset: &str) -> anyhow::Result<IssuedKey> {
     let environment =
         EnvironmentId { organization: Identifier::parse("demo")?, environment: Identifier::parse("sandbox")? };
-    let draft = |name| KeyDraft { name: Some(name), preset: Some("Read only".to_owned()), ..KeyDraft::default() };
+    let draft = |name| KeyDraft { name: Some(name), preset: Some(preset.to_owned()), ..KeyDraft::default() };
     let asking = Asking { caller: Caller::Operator, act: Act::of(Actor::Operator, clock::now()) };
     let mut made = Err(ControlProblem::NameTaken);
     // A data folder that is used again holds the keys of the demos before.

@@ -7,6 +7,7 @@ mod actions;
 mod changes;
 mod chores;
 mod demo;
+mod documents;
 mod matching;
 mod node;
 mod offline;
@@ -19,10 +20,11 @@ mod signing;
 mod watch;
 
 pub use demo::{DemoOptions, demo};
+pub use documents::{DocumentReport, report_document};
 pub use matching::{Matched, match_operation};
 pub use offline::{Progress, StoreCopy, backup, make_operator_token, restore};
 
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Config, Documents, Problem, Problems};
 use crate::{clock, tables::Tables, token};
 use anyhow::Context;
 use node::Node;
@@ -52,21 +54,36 @@ pub struct ControlAccess {
 /// Runs a node until it is told to stop. Fails before it listens where the configuration has problems.
 pub fn serve(path: &Path) -> anyhow::Result<()> {
     start_words();
-    let loaded = config::load_with_sources(path, clock::now());
+    let documents = Arc::new(Documents::default());
+    let loaded = config::load_with_sources(path, clock::now(), &documents);
     let config = sound(path, loaded.config)?;
-    Node::start(config, None, Some((path.to_owned(), loaded.sources)))?.run();
+    Node::start(config, documents, None, Some((path.to_owned(), loaded.sources)))?.run();
     Ok(())
 }
 
-/// Every problem of a configuration, one line each (`file:line: message`); none means that a node would start.
-pub fn check(path: &Path) -> anyhow::Result<Vec<String>> {
-    let config = match config::load(path, clock::now()) {
+/// What a check of a configuration found, one line each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// `file:line: message`; none means that a node would start.
+    pub problems: Vec<String>,
+    /// `file:line: note: message`: what the imports of OpenAPI documents have to tell. No problems.
+    pub notes: Vec<String>,
+}
+
+/// Every problem of a configuration, and what is noted about its OpenAPI documents.
+pub fn check(path: &Path) -> anyhow::Result<Checked> {
+    let config = match config::load(path, clock::now(), &Documents::default()) {
         Ok(config) => config,
-        Err(Problems(problems)) => return Ok(problems.iter().map(ToString::to_string).collect()),
+        Err(Problems(problems)) => {
+            let problems = problems.iter().map(ToString::to_string).collect();
+            return Ok(Checked { problems, notes: Vec::new() });
+        }
     };
+    let notes = config.notes.iter().map(Problem::to_note).collect();
     let key = token::SigningKey::generate(token::Algorithm::EdDsa)?;
     let built = Tables::of_files(config.organizations, Arc::new(token::SigningKeySet::new(key, [])));
-    Ok(built.err().map(|error| format!("{}: {error}", config.node.tenants_dir.display())).into_iter().collect())
+    let problems = built.err().map(|error| format!("{}: {error}", config.node.tenants_dir.display()));
+    Ok(Checked { problems: problems.into_iter().collect(), notes })
 }
 
 /// Writes a commented configuration to start from; returns the files it wrote.
@@ -76,7 +93,7 @@ pub fn init(options: &InitOptions) -> anyhow::Result<Vec<PathBuf>> {
 
 /// Where the node of this configuration listens for control, and where it leaves its bootstrap token.
 pub fn control_access(path: &Path) -> anyhow::Result<ControlAccess> {
-    let config = load(path)?;
+    let config = load(path, &Documents::default())?;
     let address = config.node.control.bind.first().context("the configuration names no control listener")?;
     Ok(ControlAccess {
         server: config.node.control.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
@@ -89,8 +106,8 @@ pub fn openapi_document() -> String {
     crate::control::openapi_document()
 }
 
-fn load(path: &Path) -> anyhow::Result<Config> {
-    sound(path, config::load(path, clock::now()))
+fn load(path: &Path, documents: &Documents) -> anyhow::Result<Config> {
+    sound(path, config::load(path, clock::now(), documents))
 }
 
 fn sound(path: &Path, config: Result<Config, Problems>) -> anyhow::Result<Config> {

@@ -8,7 +8,7 @@ use super::serving::serve_http;
 use super::signing::SigningKeys;
 use super::{probes, reload, secrets, watch};
 use crate::clock;
-use crate::config::{AccessLog as AccessLogConfig, Config, NodeConfig, Sources, StoreUrl};
+use crate::config::{AccessLog as AccessLogConfig, Config, Documents, NodeConfig, Sources, StoreUrl};
 use crate::control::{Control, ControlParts, NodeActions, ensure_bootstrap_token};
 use crate::edge::{self, EdgeParts, Upstreams};
 use crate::model::{BaseUrl, NetworkSet, Organization, Timestamp};
@@ -71,6 +71,8 @@ pub(super) struct Shared {
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) probes: Arc<probes::Probes>,
     pub(super) usage: Arc<UsageRecorder>,
+    /// What OpenAPI documents gave, from one reading of them to the next.
+    pub(super) documents: Arc<Documents>,
 }
 
 impl Node {
@@ -78,10 +80,11 @@ impl Node {
     /// `read` is what a reload reads again, and what was read there.
     pub(super) fn start(
         config: Config,
+        documents: Arc<Documents>,
         bound: Option<Listeners>,
         read: Option<(PathBuf, Sources)>,
     ) -> anyhow::Result<Self> {
-        let Config { node, organizations } = config;
+        let Config { node, organizations, notes: _ } = config;
         let now = clock::now();
         secrets::ensure_private_dir(&node.data_dir)?;
         let metrics = Arc::new(Metrics::new(VERSION, node.metrics_per_environment)?);
@@ -104,6 +107,7 @@ impl Node {
             upstreams: Arc::new(Upstreams::default()),
             probes: Arc::new(probes::Probes::new(now)),
             usage: Arc::new(UsageRecorder::default()),
+            documents,
         };
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.

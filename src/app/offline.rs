@@ -1,6 +1,6 @@
 //! What commands do on a node's files, without asking the node: copies of the store, and a lost operator token.
 
-use crate::config::StoreUrl;
+use crate::config::{Documents, StoreUrl};
 use crate::model::{Act, Actor, AuditEntry};
 use crate::store::{self, AuditStore, Noted, SqliteStore};
 use crate::{clock, control};
@@ -58,7 +58,7 @@ pub fn restore(config: &Path, file: &Path, progress: Progress<'_>) -> anyhow::Re
 /// file as well. Nobody needs to be signed in; the right to write the node's data is what it takes. It ends
 /// as the first one does: when an owner signs in.
 pub fn make_operator_token(config: &Path) -> anyhow::Result<Zeroizing<String>> {
-    let node = super::load(config)?.node;
+    let node = super::load(config, &Documents::default())?.node;
     let StoreUrl::Sqlite(file) = &node.store;
     anyhow::ensure!(file.exists(), "the store `{}` is not there: no node has been started yet", file.display());
     runtime()?.block_on(async {
@@ -70,7 +70,7 @@ pub fn make_operator_token(config: &Path) -> anyhow::Result<Zeroizing<String>> {
 }
 
 fn store_file(config: &Path) -> anyhow::Result<PathBuf> {
-    match super::load(config)?.node.store {
+    match super::load(config, &Documents::default())?.node.store {
         StoreUrl::Sqlite(path) => Ok(path),
     }
 }

@@ -141,10 +141,11 @@ impl Reloader {
     async fn attempt(&self, read: &mut Read) -> Result<Reloaded, ReloadError> {
         let other = |error: anyhow::Error| ReloadError::Other(error);
         let path = self.path.clone().ok_or_else(|| other(anyhow::anyhow!("there is no file to read")))?;
-        let loading = tokio::task::spawn_blocking(move || config::load_with_sources(&path, clock::now()));
+        let documents = Arc::clone(&self.shared.documents);
+        let loading = tokio::task::spawn_blocking(move || config::load_with_sources(&path, clock::now(), &documents));
         let loaded = loading.await.map_err(|error| other(error.into()))?;
         *read = Read { sources: loaded.sources, again: false };
-        let Config { node, organizations } = loaded.config.map_err(ReloadError::Files)?;
+        let Config { node, organizations, notes: _ } = loaded.config.map_err(ReloadError::Files)?;
         let shared = &self.shared;
         let turn = shared.tables.change_world().await;
         let plan = turn.plan(organizations, Vec::new()).map_err(|error| other(error.into()))?;

@@ -179,7 +179,8 @@ mod tests {
             std::fs::write(&file, format!("[tokens]\n{tokens}\n")).unwrap();
             std::fs::create_dir(folder.path().join("tenants")).unwrap();
             std::fs::create_dir(folder.path().join("data")).unwrap();
-            let Config { node, .. } = config::load(&file, START).unwrap_or_else(|problems| panic!("{problems}"));
+            let Config { node, .. } = config::load(&file, START, &config::Documents::default())
+                .unwrap_or_else(|problems| panic!("{problems}"));
             let store = SqliteStore::open(&folder.path().join("portcullis.db")).await.unwrap();
             Self { _folder: folder, node, store: Arc::new(store) }
         }

@@ -6,14 +6,16 @@
 
 mod matcher;
 pub mod openapi;
+mod presets;
 mod template;
 
 pub use matcher::{Ambiguity, Found, Lookup};
+pub use presets::AccessClass;
 pub use template::{Template, TemplateError};
 
 use crate::model::{
     CoveredOperation, Method, Operation, OperationPattern, Permission, PermissionIndex, PermissionName,
-    PermissionNameError, SwitchGuarded,
+    PermissionNameError, Preset, SwitchGuarded,
 };
 use matcher::Matcher;
 use std::collections::HashMap;
@@ -128,6 +130,13 @@ impl Catalogue {
     /// The place of a permission, if there is one of that name.
     pub fn permission(&self, name: &str) -> Option<PermissionIndex> {
         self.place(name).filter(|place| self.names.get(place.0 as usize).is_some_and(Option::is_some))
+    }
+
+    /// The presets that follow from the permissions: "Read only", "Read and write", "Everything", without those that
+    /// would select nothing. Made at each call, because they are asked for rarely and would take room in each
+    /// environment.
+    pub fn built_in_presets(&self) -> Vec<Preset> {
+        presets::built_in(&self.permissions)
     }
 
     /// The operation a request runs, and those a lenient upstream could run instead. `path` is raw, judged, relative

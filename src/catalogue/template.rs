@@ -3,7 +3,7 @@
 use crate::model::percent_decode;
 
 /// A parsed path template.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Template {
     pub(super) segments: Vec<Segment>,
     pub(super) rest: bool,
@@ -30,7 +30,7 @@ pub enum TemplateError {
 }
 
 /// One segment of a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Segment {
     /// Decoded text.
     Literal(Box<[u8]>),
@@ -39,7 +39,7 @@ pub(super) enum Segment {
 }
 
 /// A piece of a segment.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Part {
     /// Decoded text.
     Literal(Box<[u8]>),

@@ -3,8 +3,12 @@
 use super::failure::{Exit, Failure};
 use super::options::JsonOption;
 use super::output::{note, print, print_json, visible};
+use crate::app::Checked;
 use serde_json::json;
 use std::path::PathBuf;
+
+/// The most notes that are listed.
+const LISTED: usize = 100;
 
 /// Check a configuration and its tenant files: all problems, each with file and line
 #[derive(clap::Args)]
@@ -19,7 +23,11 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let problems = crate::app::check(&self.config)?;
+        let Checked { problems, notes } = crate::app::check(&self.config)?;
+        notes.iter().take(LISTED).for_each(|line| note(&visible(line)));
+        if let Some(more) = notes.len().checked_sub(LISTED).filter(|more| *more > 0) {
+            note(&format!("and {more} more notes"));
+        }
         if self.json.json {
             print_json(&json!({"problems": problems}))?;
         } else {

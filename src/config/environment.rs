@@ -1,5 +1,6 @@
 //! `[environments.NAME]` of a tenant file.
 
+use super::documents::Imports;
 use super::permissions::{self, Catalogue};
 use super::reader::{At, Reader, Value};
 use super::sheet::Sheet;
@@ -26,11 +27,12 @@ pub(super) fn read(
     sheet: &Sheet,
     organization: &Identifier,
     policies: Policies,
+    imports: &Imports<'_>,
 ) -> Option<(Option<Environment>, EnvironmentPlaces)> {
     let parsed = sheet.accept(name.line, Identifier::parse(name.value));
     let stand_in = parsed.clone().unwrap_or_else(|| organization.clone());
     let id = EnvironmentId { organization: organization.clone(), environment: stand_in };
-    let (environment, places) = value.read(|table| environment(table, id, policies))?;
+    let (environment, places) = value.read(|table| environment(table, id, policies, imports))?;
     Some((parsed.and(environment), places))
 }
 
@@ -38,10 +40,12 @@ fn environment(
     table: &mut Reader<'_>,
     id: EnvironmentId,
     policies: Policies,
+    imports: &Imports<'_>,
 ) -> (Option<Environment>, EnvironmentPlaces) {
+    let sheet = table.sheet();
     let base_url = table.require("base_url").and_then(|value| value.parsed(BaseUrl::parse));
     let upstream = table.require("upstream").and_then(|value| upstream::read(&value));
-    let Catalogue { permissions, known } = permissions::read(table);
+    let Catalogue { permissions, document, known } = permissions::read(table, imports);
     let public = permissions::public(table);
     let presets = permissions::presets(table, &known);
     let roles = permissions::roles(table, &known);
@@ -53,18 +57,20 @@ fn environment(
     table.unavailable("body_limit", &["none"]);
     let (keys, client_ids) = keys::read(table, &id, policies, &known, &roles);
     let places = EnvironmentPlaces { base_url: base_url.clone(), client_ids };
+    let oauth_prefix = oauth_prefix.map_or_else(|| "/oauth2".to_owned(), |prefix| prefix.value);
     let environment = base_url.zip(upstream).map(|(base_url, upstream)| Environment {
         id,
         base_url: base_url.value,
+        report: document.map(|document| imports.report(sheet, &document, &upstream, &oauth_prefix)),
         upstream,
         public,
-        permissions: permissions.into(),
+        permissions,
         presets,
         roles,
         platform,
         paths,
         token_header: token_header.map_or(http::header::AUTHORIZATION, |header| header.value),
-        oauth_prefix: oauth_prefix.map_or_else(|| "/oauth2".to_owned(), |prefix| prefix.value),
+        oauth_prefix,
         keys,
     });
     (environment, places)
@@ -99,7 +105,7 @@ fn path_rules(table: &mut Reader<'_>) -> PathRules {
 }
 
 /// `/oauth2`: plain segments behind a slash each, none at the end.
-fn path_prefix(text: &str) -> Result<String, String> {
+pub(super) fn path_prefix(text: &str) -> Result<String, String> {
     let plain = |segment: &str| {
         !matches!(segment, "" | "." | "..")
             && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))

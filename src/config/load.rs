@@ -1,5 +1,6 @@
 //! From a path to a checked [`Config`]: reads every file, judges each, then what they say together.
 
+use super::documents::{Documents, Imports};
 use super::reader::At;
 use super::sheet::Sheet;
 use super::sources::Reading;
@@ -22,23 +23,26 @@ pub struct Loaded {
 
 /// Reads `portcullis.toml` at `path` and every `*.toml` of its tenants folder, in the order of their names.
 ///
-/// `now` is what the policies on key lifetimes count from, and `created_at` of declared keys.
+/// `now` is what the policies on key lifetimes count from, and `created_at` of declared keys. `documents` keeps what
+/// OpenAPI documents gave from one reading to the next.
 ///
 /// # Errors
 ///
 /// Every problem of every file at once. Nothing is defaulted or left out to get around one.
-pub fn load(path: &Path, now: Timestamp) -> Result<Config, Problems> {
-    load_with_sources(path, now).config
+pub fn load(path: &Path, now: Timestamp, documents: &Documents) -> Result<Config, Problems> {
+    load_with_sources(path, now, documents).config
 }
 
 /// The same as [`load`], and what it was read from: for whoever wants to know when that changes.
-pub fn load_with_sources(path: &Path, now: Timestamp) -> Loaded {
+pub fn load_with_sources(path: &Path, now: Timestamp, documents: &Documents) -> Loaded {
     let reading = Arc::new(Reading::new(now));
-    let config = read(path, now, &reading);
+    let config = read(path, now, documents, &reading);
     Loaded { config, sources: reading.sources() }
 }
 
-fn read(path: &Path, now: Timestamp, reading: &Arc<Reading>) -> Result<Config, Problems> {
+fn read(path: &Path, now: Timestamp, documents: &Documents, reading: &Arc<Reading>) -> Result<Config, Problems> {
+    documents.begin();
+    let imports = Imports::of_files(documents);
     let file = Sheet::open(path, reading);
     let (node, tenants_line) = node::read(&file);
     let sheets: Vec<Sheet> = reading
@@ -51,7 +55,7 @@ fn read(path: &Path, now: Timestamp, reading: &Arc<Reading>) -> Result<Config, P
         .iter()
         .map(|path| Sheet::open(path, reading))
         .collect();
-    let tenants: Vec<Tenant> = sheets.iter().map(|sheet| tenant::read(sheet, now)).collect();
+    let tenants: Vec<Tenant> = sheets.iter().map(|sheet| tenant::read(sheet, now, &imports)).collect();
     check_together(&sheets, &tenants);
     let organizations: Vec<_> = tenants.into_iter().filter_map(|tenant| tenant.organization).collect();
     if organizations.len() < sheets.len() && sheets.iter().all(Sheet::is_sound) {
@@ -59,7 +63,9 @@ fn read(path: &Path, now: Timestamp, reading: &Arc<Reading>) -> Result<Config, P
         file.problem(tenants_line, "a tenant file could not be read");
     }
     let problems: Vec<_> = std::iter::once(file).chain(sheets).flat_map(Sheet::into_problems).collect();
-    if problems.is_empty() { Ok(Config { node, organizations }) } else { Err(Problems::sorted(problems)) }
+    let notes = imports.into_notes();
+    documents.forget_unused();
+    if problems.is_empty() { Ok(Config { node, organizations, notes }) } else { Err(Problems::sorted(problems)) }
 }
 
 /// Ids that are unique across all files: organizations, base URLs, client ids.

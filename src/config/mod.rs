@@ -3,6 +3,7 @@
 //! Two stages: [`toml`] text is read leniently with the place of every value, then parsed into the types below.
 //! Nothing half-valid leaves this room. Environment variables are read here and nowhere else.
 
+mod documents;
 mod environment;
 mod keys;
 mod load;
@@ -19,10 +20,11 @@ mod template;
 mod tenant;
 mod upstream;
 
+pub use documents::{DocumentError, Documents};
 pub use load::{Loaded, load, load_with_sources};
 pub use problems::{Problem, Problems};
 pub use sources::Sources;
-pub use template::{InitError, init};
+pub use template::{InitError, document_name, init};
 
 use crate::model::{Network, Organization};
 use std::net::SocketAddr;
@@ -42,6 +44,8 @@ pub struct Config {
     pub node: NodeConfig,
     /// `tenants/*.toml`, one organization a file.
     pub organizations: Vec<Organization>,
+    /// What the imports of OpenAPI documents have to tell, by the line that names the document. No problems.
+    pub notes: Vec<Problem>,
 }
 
 /// The node's own file. Paths are already resolved against the file's folder.

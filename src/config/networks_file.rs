@@ -12,7 +12,7 @@ const NAMED: usize = 100;
 /// The networks of the file that `value` names. What is wrong with it is a problem of the sheet that names it.
 pub(super) fn read(sheet: &Sheet, value: &Value<'_>) -> Vec<Network> {
     let Some(path) = value.path().map(|path| path.value) else { return Vec::new() };
-    let text = match sheet.read(&path) {
+    let text = match sheet.read_text(&path) {
         Ok(text) => text,
         Err(fault) => {
             let message = format!("`{}`: line {}: {}", path.display(), fault.line, fault.message);

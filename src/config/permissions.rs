@@ -1,9 +1,11 @@
 //! What keys can hold in an environment: permissions, presets and roles, and the checks between them.
 
+use super::documents::{Document, Imports};
+use super::environment::path_prefix;
 use super::reader::{At, Reader, Value, did_you_mean};
 use super::sheet::Sheet;
 use crate::catalogue::Template;
-use crate::catalogue::openapi;
+use crate::catalogue::openapi::Imported;
 use crate::model::{Operation, OperationPattern, Permission, PermissionName, Preset, RESERVED_PREFIX, Role};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,14 +15,22 @@ pub(super) const DEFAULT_PERMISSIONS: [&str; 2] = ["api:read", "api:write"];
 
 /// The permissions of an environment, and what may be named elsewhere.
 pub(super) struct Catalogue {
-    /// In the order of the documents; empty where the environment declares none.
-    pub(super) permissions: Vec<Permission>,
+    /// In the order of the documents; empty where the environment declares none. Shared with other environments of the
+    /// same document where this one adds nothing to it.
+    pub(super) permissions: Arc<[Permission]>,
+    /// What the OpenAPI document gave, and the line that names it.
+    pub(super) document: Option<At<Arc<Imported>>>,
     /// The names that exist.
     pub(super) known: Known,
 }
 
-/// The names that exist; `None` where the catalogue could not be read, so that no name can be called unknown.
-pub(super) struct Known(Option<BTreeSet<String>>);
+/// The names that exist.
+pub(super) struct Known {
+    /// Whether the catalogue could be read: else no name can be called unknown.
+    readable: bool,
+    document: Option<Arc<Imported>>,
+    own: BTreeSet<String>,
+}
 
 impl Known {
     /// Parses a list of permission names that must exist; problems stand at each name.
@@ -50,45 +60,65 @@ impl Known {
                 own => format!("unknown permission `{name}`; those of Portcullis itself are {}", own.join(", ")),
             });
         }
-        let known = self.0.as_ref().filter(|known| !known.contains(name.as_str()))?;
-        let hint = did_you_mean(name.as_str(), known.iter().map(String::as_str));
+        if !self.readable || self.contains(name.as_str()) {
+            return None;
+        }
+        let imported = self.document.iter().flat_map(|document| document.permissions.iter());
+        let names = imported.map(|permission| permission.name.as_str()).chain(self.own.iter().map(String::as_str));
+        let hint = did_you_mean(name.as_str(), names);
         Some(format!("unknown permission `{name}`{hint}"))
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.own.contains(name) || self.document.as_ref().is_some_and(|document| document.knows(name))
     }
 }
 
 /// Reads `openapi` and `permissions`: the second adds to what the first declares.
-pub(super) fn read(table: &mut Reader<'_>) -> Catalogue {
+pub(super) fn read(table: &mut Reader<'_>, imports: &Imports<'_>) -> Catalogue {
     let sheet = table.sheet();
-    let document = table.take("openapi");
-    let imported = document.as_ref().map(|value| import(sheet, value));
-    let readable = !matches!(imported, Some(None));
-    let mut permissions = imported.flatten().unwrap_or_default();
+    let value = table.take("openapi");
+    let prefix = table.take("openapi_prefix");
+    if let Some(prefix) = prefix.as_ref().filter(|_| value.is_none() && !imports.are_given()) {
+        prefix.problem("`openapi_prefix` stands before the paths of `openapi`, which is not there");
+    }
+    let prefix = prefix.and_then(|value| value.parsed(path_prefix)).map(|prefix| prefix.value).unwrap_or_default();
+    let document = imports.document(sheet, value.as_ref(), &prefix);
+    let readable = !matches!(document, Document::Broken);
+    let document = match document {
+        Document::Absent | Document::Broken => None,
+        Document::Read(imported) => Some(imported),
+    };
+    let imported = document.as_ref().map(|document| Arc::clone(&document.value));
+    let shared = imported.as_ref().map_or_else(|| Arc::from([]), |imported| Arc::clone(&imported.permissions));
+    let own = table.entries("permissions");
+    let permissions = if own.is_empty() { shared } else { extended(sheet, &shared, own) };
+    let own = match &imported {
+        _ if permissions.is_empty() => DEFAULT_PERMISSIONS.map(str::to_owned).into(),
+        Some(imported) if Arc::ptr_eq(&imported.permissions, &permissions) => BTreeSet::new(),
+        Some(_) | None => permissions.iter().map(|permission| permission.name.as_str().to_owned()).collect(),
+    };
+    Catalogue { permissions, document, known: Known { readable, document: imported, own } }
+}
+
+/// The document's permissions and the environment's own.
+fn extended(sheet: &Sheet, shared: &[Permission], own: Vec<(At<&str>, Value<'_>)>) -> Arc<[Permission]> {
+    let mut permissions = shared.to_vec();
     let ids = operation_ids(&permissions);
-    for (name, value) in table.entries("permissions") {
+    let mut places: HashMap<PermissionName, usize> =
+        (0..).zip(&permissions).map(|(at, permission)| (permission.name.clone(), at)).collect();
+    for (name, value) in own {
         let operations = operations(sheet, &value, &ids);
         let Some(name) = definable_name(sheet, &name) else { continue };
-        match permissions.iter_mut().find(|permission| permission.name == name) {
+        let at = *places.entry(name.clone()).or_insert(permissions.len());
+        match permissions.get_mut(at) {
             Some(permission) => add_operations(permission, operations),
             None => {
                 permissions.push(Permission { name, group: String::new(), summary: String::new(), operations });
             }
         }
     }
-    let known = if permissions.is_empty() {
-        DEFAULT_PERMISSIONS.map(str::to_owned).into()
-    } else {
-        permissions.iter().map(|permission| permission.name.as_str().to_owned()).collect()
-    };
-    Catalogue { permissions, known: Known(readable.then_some(known)) }
-}
-
-fn import(sheet: &Sheet, value: &Value<'_>) -> Option<Vec<Permission>> {
-    let path = value.path()?.value;
-    let imported = sheet
-        .read(&path)
-        .map_err(|fault| format!("line {}: {}", fault.line, fault.message))
-        .and_then(|text| openapi::import(&text).map_err(|error| error.to_string()));
-    imported.map_err(|error| value.problem(format!("`{}`: {error}", path.display()))).ok()
+    permissions.into()
 }
 
 fn operation_ids(permissions: &[Permission]) -> HashMap<OperationPattern, Arc<str>> {

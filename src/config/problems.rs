@@ -15,6 +15,13 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// `file:line: note: message`: something to know rather than a mistake.
+    pub fn to_note(&self) -> String {
+        format!("{}:{}: note: {}", self.file.display(), self.line, escaped(&self.message))
+    }
+}
+
 impl fmt::Display for Problem {
     /// `file:line: message`, which editors and terminals make clickable.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -40,8 +40,13 @@ impl Sheet {
     }
 
     /// The text of another file that this one names, of at most [`MAX_FILE_BYTES`].
-    pub(super) fn read(&self, file: &Path) -> Result<String, ReadFault> {
+    pub(super) fn read_text(&self, file: &Path) -> Result<String, ReadFault> {
         self.reading.text(file, MAX_FILE_BYTES)
+    }
+
+    /// The bytes of another file that this one names, at most `limit`.
+    pub(super) fn read_bytes(&self, file: &Path, limit: u64) -> Result<Vec<u8>, ReadFault> {
+        self.reading.bytes(file, limit)
     }
 
     /// The file.

@@ -8,6 +8,7 @@ use crate::model::Timestamp;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{File, FileType, Metadata};
 use std::io::Read;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -48,38 +49,36 @@ impl Reading {
         })
     }
 
-    /// A whole file of at most `limit` bytes.
+    /// A whole file of at most `limit` bytes, in MiB.
     pub(super) fn bytes(&self, path: &Path, limit: u64) -> Result<Vec<u8>, ReadFault> {
         let stamp = Stamp::of(path);
-        let read = read(path, limit);
-        let content = match &read {
-            Ok(bytes) => Content::of_bytes(bytes, limit),
-            Err(message) => Content::Unreadable(message.clone()),
-        };
-        self.remember(path, stamp, content);
-        let fault = |message| ReadFault { line: 1, message };
-        let bytes = read.map_err(fault)?;
-        if is_over(&bytes, limit) {
-            return Err(fault(format!("is larger than {} MiB", limit / (1024 * 1024))));
-        }
-        Ok(bytes)
+        let read = read_bytes(path, limit);
+        self.remember(path, Kind::File(limit), stamp, Content::of_file(&read));
+        read
     }
 
     /// The tenant files of a folder, sorted.
     pub(super) fn tenant_files(&self, folder: &Path) -> std::io::Result<Vec<PathBuf>> {
         let stamp = Stamp::of(folder);
         let files = tenant_files(folder);
-        self.remember(folder, stamp, Content::of_folder(&files));
+        self.remember(folder, Kind::Folder, stamp, Content::of_folder(&files));
         files
     }
 
-    fn remember(&self, path: &Path, stamp: Option<Stamp>, content: Content) {
+    fn remember(&self, path: &Path, kind: Kind, stamp: Option<Stamp>, content: Content) {
         let stamp = stamp.filter(|stamp| stamp.is_settled(self.now));
-        // A file that two others name is read twice. Where the two readings differ neither counts: it is read again.
-        let mut found = self.found.lock();
-        let same = found.get(path).is_none_or(|before| before.content == content);
-        let content = if same { content } else { Content::Unreadable("changed while it was read".to_owned()) };
-        found.insert(path.to_owned(), Source { content, stamp: stamp.filter(|_| same) });
+        let source = Source { kind, content, stamp };
+        match self.found.lock().entry(path.to_owned()) {
+            Entry::Vacant(place) => {
+                place.insert(source);
+            }
+            // Two name it, and it changed between the two: what was read last time is no state of it.
+            Entry::Occupied(mut place) if place.get().content != source.content => {
+                let content = Content::Unreadable("changed while it was read".to_owned());
+                place.insert(Source { content, stamp: None, ..source });
+            }
+            Entry::Occupied(_) => {}
+        }
     }
 
     /// What was found.
@@ -107,16 +106,14 @@ impl Sources {
 
     /// Those of them that are folders: a file that is new in one of them is news.
     pub fn folders(&self) -> impl Iterator<Item = &Path> {
-        self.files
-            .iter()
-            .filter(|(_, source)| matches!(source.content, Content::Folder(_)))
-            .map(|(path, _)| path.as_path())
+        self.files.iter().filter(|(_, source)| source.kind == Kind::Folder).map(|(path, _)| path.as_path())
     }
 }
 
 /// One file or folder as it was read.
 #[derive(Clone, Debug)]
 struct Source {
+    kind: Kind,
     content: Content,
     /// With this stamp it says the same; `None` while only reading can tell.
     stamp: Option<Stamp>,
@@ -128,7 +125,11 @@ impl Source {
         if stamp.is_some() && stamp == self.stamp {
             return false;
         }
-        if self.content.again(path) != self.content {
+        let content = match self.kind {
+            Kind::File(limit) => Content::of_file(&read_bytes(path, limit)),
+            Kind::Folder => Content::of_folder(&tenant_files(path)),
+        };
+        if content != self.content {
             return true;
         }
         self.stamp = stamp.filter(|stamp| stamp.is_settled(now));
@@ -136,20 +137,30 @@ impl Source {
     }
 }
 
+/// What was wanted of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A file's bytes, so many at most.
+    File(u64),
+    /// A folder's tenant files.
+    Folder,
+}
+
 /// What a path gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Content {
-    /// The digest of a file's bytes, as far as they were read, and how far that was at most.
-    File([u8; 32], u64),
-    /// The digest of a folder's tenant files.
-    Folder([u8; 32]),
+    /// The digest of what was there.
+    Read([u8; 32]),
     /// Why it gave nothing.
     Unreadable(String),
 }
 
 impl Content {
-    fn of_bytes(bytes: &[u8], limit: u64) -> Self {
-        Self::File(Sha256::digest(bytes).into(), limit)
+    fn of_file(read: &Result<Vec<u8>, ReadFault>) -> Self {
+        match read {
+            Ok(bytes) => Self::Read(Sha256::digest(bytes).into()),
+            Err(fault) => Self::Unreadable(fault.message.clone()),
+        }
     }
 
     fn of_folder(files: &std::io::Result<Vec<PathBuf>>) -> Self {
@@ -160,24 +171,9 @@ impl Content {
                     digest.update(name.as_os_str().as_encoded_bytes());
                     digest.update([0]);
                 }
-                Self::Folder(digest.finalize().into())
+                Self::Read(digest.finalize().into())
             }
             Err(error) => Self::Unreadable(error.to_string()),
-        }
-    }
-
-    /// The same path read once more. Whatever gave nothing before may be a file or a folder by now.
-    fn again(&self, path: &Path) -> Self {
-        let limit = match self {
-            Self::File(_, limit) => *limit,
-            Self::Folder(_) => return Self::of_folder(&tenant_files(path)),
-            // One byte tells whether it can be read.
-            Self::Unreadable(_) if path.is_dir() => return Self::of_folder(&tenant_files(path)),
-            Self::Unreadable(_) => 0,
-        };
-        match read(path, limit) {
-            Ok(bytes) => Self::of_bytes(&bytes, limit),
-            Err(message) => Self::Unreadable(message),
         }
     }
 }
@@ -210,16 +206,23 @@ impl Stamp {
     }
 }
 
-/// The bytes of a regular file: at most one more than `limit`, by which a larger one is known. What is no file is
-/// not opened: a named pipe would wait for a writer, and a device may never end.
-fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    regular(&std::fs::metadata(path).map_err(unreadable)?)?;
+/// The bytes of a regular file of at most `limit` bytes, in MiB. One that says it is larger is not read at all, and what
+/// is no file is not opened: a named pipe would wait for a writer, and a device may never end.
+pub(super) fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, ReadFault> {
+    let fault = |message| ReadFault { line: 1, message };
+    let unreadable = |error: std::io::Error| fault(format!("cannot be read: {error}"));
+    let too_large = || fault(format!("is larger than {} MiB", limit >> 20));
+    regular(&std::fs::metadata(path).map_err(unreadable)?).map_err(fault)?;
     let file = File::open(path).map_err(unreadable)?;
-    regular(&file.metadata().map_err(unreadable)?)?;
-    let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
+    let metadata = file.metadata().map_err(unreadable)?;
+    regular(&metadata).map_err(fault)?;
+    if metadata.len() > limit {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    // Its length may be another one by now.
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) { Err(too_large()) } else { Ok(bytes) }
 }
 
 fn regular(metadata: &Metadata) -> Result<(), String> {
@@ -237,10 +240,6 @@ fn name_of(kind: FileType) -> &'static str {
     } else {
         "a device"
     }
-}
-
-fn is_over(bytes: &[u8], limit: u64) -> bool {
-    u64::try_from(bytes.len()).is_ok_and(|length| length > limit)
 }
 
 /// The tenant files, sorted. Hidden files are an editor's, not a tenant's.

@@ -1,5 +1,6 @@
 //! `tenants/*.toml`: one organization a file.
 
+use super::documents::Imports;
 use super::environment::{self, EnvironmentPlaces};
 use super::reader::{At, Reader, read_document};
 use super::sheet::Sheet;
@@ -28,7 +29,7 @@ pub(super) struct Policies {
 }
 
 /// Reads one tenant file. Where a value is wrong the problem is in the sheet.
-pub(super) fn read(sheet: &Sheet, now: Timestamp) -> Tenant {
+pub(super) fn read(sheet: &Sheet, now: Timestamp, imports: &Imports<'_>) -> Tenant {
     read_document(sheet, |file| {
         let (id, name, policies) = file.section("organization", |table| organization(table, now));
         let id_line = id.as_ref().map_or(1, |id| id.line);
@@ -39,7 +40,8 @@ pub(super) fn read(sheet: &Sheet, now: Timestamp) -> Tenant {
         let mut environments = Vec::new();
         for (name, value) in file.entries("environments") {
             let Some(organization) = &stand_in else { continue };
-            if let Some((environment, place)) = environment::read(&name, &value, sheet, organization, policies) {
+            if let Some((environment, place)) = environment::read(&name, &value, sheet, organization, policies, imports)
+            {
                 places.push(place);
                 environments.extend(environment);
             }

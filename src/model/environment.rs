@@ -1,6 +1,8 @@
 //! Organizations and their environments, as tenant files describe them.
 
-use super::{ApiKey, Identifier, Network, NetworkSet, OperationPattern, Permission, PermissionName, quoted};
+use super::{
+    ApiKey, Identifier, ImportReport, Network, NetworkSet, OperationPattern, Permission, PermissionName, quoted,
+};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +51,8 @@ pub struct Environment {
     pub public: Vec<OperationPattern>,
     /// What keys can hold; shared by environments that say the same. Empty: `api:read` and `api:write` over every path.
     pub permissions: Arc<[Permission]>,
+    /// What the import of its OpenAPI document had to tell; `None` where it has no document.
+    pub report: Option<Arc<ImportReport>>,
     /// Named selections of permissions to start a key from.
     pub presets: Vec<Preset>,
     /// Named sets of permissions for legacy keys.

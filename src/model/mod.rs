@@ -8,6 +8,7 @@ mod audit;
 mod claims;
 mod environment;
 mod hex;
+mod import;
 mod json;
 mod live;
 mod management;
@@ -30,6 +31,7 @@ pub use environment::{
     UpstreamUrl,
 };
 pub use hex::hex;
+pub use import::{ImportNote, ImportReport, NoteKind};
 pub use json::{MAX_JSON_VALUES, UnreadJson, strict_json};
 pub use live::{
     CoveredOperation, EnvironmentIndex, EnvironmentPolicy, Holding, KeyEnded, LiveAllowlist, LiveKey, PermissionIndex,

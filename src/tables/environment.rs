@@ -2,9 +2,9 @@
 
 use crate::catalogue::Catalogue;
 use crate::model::{
-    ApiKey, BaseUrl, Environment, EnvironmentIndex, EnvironmentPolicy, Holding, KeyKind, LiveAllowlist, LiveKey,
-    ManagedBy, ManagementSet, PathRules, PermissionName, PermissionSet, PlatformAddresses, Preset, Role, RoleIndex,
-    Upstream, percent_decode,
+    ApiKey, BaseUrl, Environment, EnvironmentIndex, EnvironmentPolicy, Holding, ImportReport, KeyKind, LiveAllowlist,
+    LiveKey, ManagedBy, ManagementSet, PathRules, PermissionName, PermissionSet, PlatformAddresses, Preset, Role,
+    RoleIndex, Upstream, percent_decode,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub struct EnvironmentTable {
     pub oauth_prefix: String,
     /// The platform's own addresses.
     pub platform: PlatformAddresses,
+    /// What its OpenAPI document gave, and oddities.
+    pub report: Option<Arc<ImportReport>>,
     /// Who describes it.
     pub managed_by: ManagedBy,
 }
@@ -84,8 +86,8 @@ impl EnvironmentTable {
         index: EnvironmentIndex,
         before: Option<&Self>,
     ) -> Self {
-        let Environment { id, base_url, upstream, presets, roles, platform, paths, token_header, oauth_prefix, .. } =
-            environment;
+        let Environment { id, base_url, upstream, presets, roles, platform, paths, token_header, .. } = environment;
+        let Environment { oauth_prefix, report, .. } = environment;
         let role_places = role_places(&roles, before);
         let policy = EnvironmentPolicy {
             id: Arc::new(id),
@@ -107,6 +109,7 @@ impl EnvironmentTable {
             token_header,
             oauth_prefix,
             platform,
+            report,
             managed_by,
         }
     }
@@ -125,6 +128,7 @@ impl EnvironmentTable {
             paths: self.paths,
             token_header: self.token_header.clone(),
             oauth_prefix: self.oauth_prefix.clone(),
+            report: self.report.clone(),
             keys: Vec::new(),
         }
     }
@@ -144,6 +148,7 @@ impl EnvironmentTable {
             paths,
             token_header,
             oauth_prefix,
+            report,
             keys: _,
         } = environment;
         self.managed_by == managed_by
@@ -158,6 +163,7 @@ impl EnvironmentTable {
             && self.platform == *platform
             && self.token_header == *token_header
             && self.oauth_prefix == *oauth_prefix
+            && self.report == *report
     }
 
     /// The selections to start a key from: its own, then those that follow from its operations.

@@ -53,6 +53,7 @@ fn environment(declared: Vec<ApiKey>) -> Environment {
         },
         public: vec![],
         permissions: [].into(),
+        report: None,
         presets: vec![],
         roles: vec![],
         platform: PlatformAddresses::default(),

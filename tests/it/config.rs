@@ -3,7 +3,8 @@
 pub(crate) mod cases;
 
 use portcullis::config::{
-    AccessLog, HeadLimits, InitError, Problem, Problems, StoreUrl, TokenAlgorithm, environment_variable, init, load,
+    AccessLog, Config, Documents, HeadLimits, InitError, Problem, Problems, StoreUrl, TokenAlgorithm,
+    environment_variable, init,
 };
 use portcullis::model::{
     KeyKind, ManagedBy, SwitchGuarded, SwitchOpaque, Timestamp, UpstreamAuthorization, UpstreamHost,
@@ -31,7 +32,11 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
-fn load_files(files: &[(&str, &str)]) -> Result<portcullis::config::Config, Problems> {
+fn load(path: &Path, now: Timestamp) -> Result<Config, Problems> {
+    portcullis::config::load(path, now, &Documents::default())
+}
+
+fn load_files(files: &[(&str, &str)]) -> Result<Config, Problems> {
     load(&folder(files).path().join("portcullis.toml"), now())
 }
 
@@ -313,7 +318,7 @@ fn init_overwrites_nothing_and_writes_nothing_by_halves() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     assert!(matches!(init(dir, "not a url", None), Err(InitError::Upstream(_))));
-    assert!(matches!(init(dir, "http://x", Some(&dir.join("gone"))), Err(InitError::Unreadable { .. })));
+    assert!(matches!(init(dir, "http://x", Some(&dir.join("gone"))), Err(InitError::OpenApi { .. })));
     let yaml = dir.join("spec.yaml");
     std::fs::write(&yaml, "openapi: 3.1.0\n").unwrap();
     assert!(matches!(init(dir, "http://x", Some(&yaml)), Err(InitError::OpenApi { .. })));
@@ -328,6 +333,104 @@ fn init_overwrites_nothing_and_writes_nothing_by_halves() {
 fn only_our_own_variables_are_read() {
     assert_eq!(environment_variable("PATH"), None);
     assert_eq!(environment_variable("PORTCULLIS_SURELY_NOT_SET"), None);
+}
+
+#[test]
+fn every_setting_that_waits_for_a_restart_is_named() {
+    let started = load_files(&[]).unwrap().node;
+    let named = |text: &str| {
+        // The same folder, or every path would be another one.
+        let file = started.data_dir.parent().unwrap().join("portcullis.toml");
+        std::fs::create_dir_all(file.parent().unwrap().join("tenants")).unwrap();
+        std::fs::write(&file, text).unwrap();
+        let read = load(&file, now());
+        std::fs::remove_dir_all(file.parent().unwrap()).unwrap();
+        started.needs_restart(&read.unwrap_or_else(|problems| panic!("{problems}")).node)
+    };
+    assert!(named("").is_empty() && named("[tenants]\ndir = \".\"").is_empty(), "tenants are read anew");
+    assert_eq!(named("[node]\ndata_dir = \"d\""), ["node.data_dir", "store.url", "secrets.key_file"]);
+    let changed = [
+        ("node", "data_dir", "'d'"),
+        ("listeners.edge", "bind", "'127.0.0.1:1'"),
+        ("listeners.control", "bind", "'127.0.0.1:1'"),
+        ("listeners.control", "public_url", "'https://keys.example.com'"),
+        ("listeners.metrics", "bind", "'127.0.0.1:1'"),
+        ("store", "url", "'sqlite:x.db'"),
+        ("secrets", "key_file", "'x.key'"),
+        ("tenants", "watch", "false"),
+        ("edge", "workers", "3"),
+        ("edge", "trusted_proxies", "['10.0.0.0/8']"),
+        ("edge.limits", "header_bytes", "'1KiB'"),
+        ("edge.limits", "header_fields", "7"),
+        ("edge.limits", "target_bytes", "'64B'"),
+        ("edge.limits", "header_timeout", "'1s'"),
+        ("tokens", "lifetime", "'1m'"),
+        ("tokens", "algorithm", "'HS256'"),
+        ("tokens", "key_rotation", "'off'"),
+        ("log", "access", "'off'"),
+        ("metrics", "per_environment", "false"),
+    ];
+    for (section, key, value) in changed {
+        let name = format!("{section}.{key}");
+        assert!(named(&format!("[{section}]\n{key} = {value}")).contains(&name.as_str()), "{name}");
+    }
+    // Consent to plain text is no setting of the running node, and the folder of tenants is read anew.
+    let others = ["tenants.dir", "listeners.edge.plaintext", "listeners.control.plaintext"];
+    for name in settings_of_the_reference() {
+        let known = changed.iter().any(|(section, key, _)| name == format!("{section}.{key}"));
+        assert!(known || others.contains(&name.as_str()), "`{name}`: does it wait for a restart?");
+    }
+}
+
+/// Every setting of `conf/portcullis.toml`, those in comments too.
+fn settings_of_the_reference() -> Vec<String> {
+    let text = std::fs::read_to_string(repository().join("conf/portcullis.toml")).unwrap();
+    let (mut section, mut names) = ("", Vec::new());
+    for line in text.lines() {
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        match line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((name, _)) => section = name,
+            None => match line.split_once(" = ") {
+                Some((key, _)) if !key.contains(' ') => names.push(format!("{section}.{key}")),
+                Some(_) | None => {}
+            },
+        }
+    }
+    names
+}
+
+/// What Amazon publishes: 11,411 networks.
+pub(crate) fn many_networks() -> Option<String> {
+    let file = repository().join("../shared/data/networks/cidr_aws.txt");
+    let text = std::fs::read_to_string(&file).ok();
+    if text.is_none() {
+        eprintln!("skipped: `{}` is not there", file.display());
+    }
+    text
+}
+
+#[test]
+fn eleven_thousand_networks_are_read_quickly_from_a_file_and_from_a_list() {
+    let Some(text) = many_networks() else { return };
+    let count = text.lines().filter(|line| !line.trim().is_empty()).count();
+    let upstream = "upstream = \"http://127.0.0.1:9000\"\n";
+    let inline: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let named = format!(
+        "{ENVIRONMENT}{upstream}platform_addresses = {{ networks_file = \"aws.txt\", networks = [\"192.0.2.0/24\"] }}\n"
+    );
+    let listed = format!("{ENVIRONMENT}{upstream}platform_addresses = {{ networks = {inline:?} }}\n");
+    for (tenant, count) in [(named, count + 1), (listed, count)] {
+        let folder = folder(&[("tenants/acme.toml", &tenant), ("tenants/aws.txt", &text)]);
+        let began = std::time::Instant::now();
+        let config = load(&folder.path().join("portcullis.toml"), now()).unwrap();
+        let read = began.elapsed();
+        let platform = &config.organizations[0].environments[0].platform;
+        assert_eq!((platform.networks.len(), platform.label.as_str()), (count, "acme"));
+        let set = platform.network_set();
+        eprintln!("{count} networks: read in {read:?}, flattened in {:?}", began.elapsed() - read);
+        assert!(set.contains("3.5.140.1".parse().unwrap()) && !set.contains("203.0.113.1".parse().unwrap()));
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    }
 }
 
 #[test]

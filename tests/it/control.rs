@@ -114,6 +114,7 @@ fn environment() -> Environment {
             permission("files:read", "* /files/{path...}"),
         ]
         .into(),
+        report: None,
         presets: vec![Preset { name: "Read only".into(), permissions: names(&["cards:read", "files:read"]) }],
         roles: vec![Role { name: "events".into(), permissions: names(&["cards:read"]) }],
         platform: PlatformAddresses { label: "Acme".into(), networks: vec![Network::parse("10.0.0.0/8").unwrap()] },

@@ -23,6 +23,7 @@ mod openapi;
 mod process;
 mod prometheus;
 mod readme;
+mod reloads;
 mod restart;
 mod rules;
 mod schemathesis;

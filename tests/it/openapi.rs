@@ -1,6 +1,6 @@
 //! OpenAPI documents: small ones that are odd on purpose, and real ones.
 
-use portcullis::catalogue::openapi::{ImportError, import};
+use portcullis::catalogue::openapi::{self, ImportError};
 use portcullis::model::Permission;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -8,6 +8,10 @@ use std::path::PathBuf;
 /// Imports a document of these paths.
 fn paths(paths: &str) -> Result<Vec<Permission>, ImportError> {
     import(&format!(r#"{{"openapi":"3.1.0","paths":{paths}}}"#))
+}
+
+fn import(document: &str) -> Result<Vec<Permission>, ImportError> {
+    openapi::import(document.as_bytes(), "").map(|imported| imported.permissions.to_vec())
 }
 
 /// `name = operation, operation` for every permission.
