@@ -6,7 +6,8 @@ use super::reload::Reloader;
 use super::revocations::Revocations;
 use super::serving::serve_http;
 use super::signing::SigningKeys;
-use super::{probes, reload, secrets, watch};
+use super::watch::Watch;
+use super::{probes, reload, secrets};
 use crate::clock;
 use crate::config::{AccessLog as AccessLogConfig, Config, Documents, NodeConfig, Sources, StoreUrl};
 use crate::control::{Control, ControlParts, NodeActions, ensure_bootstrap_token};
@@ -129,11 +130,12 @@ impl Node {
             let _entered = runtime.enter();
             edge::NodeSignals::watch()?
         };
+        if node.tenants_watch {
+            let paths = runtime.block_on(reloader.paths());
+            runtime.spawn(Watch::open(Arc::clone(&reloader), &paths).run());
+        }
         announce(&listeners);
         start_background(&runtime, &chores, follower, listeners.control, listeners.metrics)?;
-        if node.tenants_watch {
-            runtime.spawn(watch::watch(Arc::clone(&reloader)));
-        }
         let on_hangup = reload::on_hangup(runtime.handle(), reloader);
         let edge = EdgeParts {
             tables: Arc::clone(&shared.tables),

@@ -65,7 +65,14 @@ impl ReloadError {
     /// What is wrong, one thing a line.
     pub(super) fn lines(&self) -> Vec<String> {
         match self {
-            Self::Files(problems) => problems.0.iter().map(ToString::to_string).collect(),
+            Self::Files(Problems(problems)) => {
+                let mut lines: Vec<String> = problems.iter().take(Problems::LISTED).map(ToString::to_string).collect();
+                if let Some(next) = problems.get(Problems::LISTED) {
+                    let more = problems.len() - Problems::LISTED;
+                    lines.push(format!("{}:{}: here and below, {more} more", next.file.display(), next.line));
+                }
+                lines
+            }
             Self::Other(error) => vec![format!("{error:#}")],
         }
     }
@@ -107,8 +114,8 @@ impl Reloader {
         changed
     }
 
-    /// What was read last.
-    pub(super) async fn sources(&self) -> Paths {
+    /// From where something was read last.
+    pub(super) async fn paths(&self) -> Paths {
         let read = self.read.lock().await;
         let owned = |path: &std::path::Path| path.to_owned();
         Paths { files: read.sources.paths().map(owned).collect(), folders: read.sources.folders().map(owned).collect() }

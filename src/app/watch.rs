@@ -10,7 +10,7 @@
 
 mod trail;
 
-use super::reload::{Cause, Reloader};
+use super::reload::{Cause, Paths, Reloader};
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::Mutex;
@@ -32,36 +32,51 @@ const BURST: Duration = Duration::from_secs(2);
 /// So long at most where a file is known to be open and written to: it is not whole yet.
 const WRITING: Duration = Duration::from_secs(10);
 
-/// Reloads whenever the files change, for as long as the runtime lives.
-pub(super) async fn watch(reloader: Arc<Reloader>) {
-    let news = Arc::new(News::default());
-    let mut ears = Ears::open(&news);
-    let mut polled = false;
-    loop {
-        if !polled {
-            let (sources, hearing) = (reloader.sources().await, Arc::clone(&news));
-            let renewed = tokio::task::spawn_blocking(move || {
-                ears.listen_to(&hearing, &sources.files, &sources.folders);
-                ears
-            });
-            // It ends early with its runtime alone.
-            let Ok(renewed) = renewed.await else { return };
-            ears = renewed;
-            // What happened before the ears were open, or is still going on, is found afterwards.
-            news.settled().await;
-        }
-        if reloader.reload_if_changed(Cause::Change, polled).await {
-            polled = false;
-            continue;
-        }
-        polled = tokio::select! {
-            () = news.wake.notified() => {
+/// Somebody who listens, from before the node says that it is there.
+pub(super) struct Watch {
+    reloader: Arc<Reloader>,
+    news: Arc<News>,
+    ears: Ears,
+}
+
+impl Watch {
+    /// Starts to listen to the files that were read at the start.
+    pub(super) fn open(reloader: Arc<Reloader>, paths: &Paths) -> Self {
+        let news = Arc::new(News::default());
+        let mut ears = Ears::open(&news);
+        ears.listen_to(&news, paths);
+        Self { reloader, news, ears }
+    }
+
+    /// Reloads whenever the files change, for as long as the runtime lives.
+    pub(super) async fn run(self) {
+        let Self { reloader, news, mut ears } = self;
+        let mut polled = false;
+        loop {
+            if !polled {
+                // What happened before the ears were open, or is still going on, is found once it is over.
                 news.settled().await;
-                false
             }
-            () = reloader.attempted() => false,
-            () = tokio::time::sleep(POLL) => true,
-        };
+            if reloader.reload_if_changed(Cause::Change, polled).await {
+                polled = false;
+            } else {
+                polled = tokio::select! {
+                    () = news.wake.notified() => false,
+                    () = reloader.attempted() => false,
+                    () = tokio::time::sleep(POLL) => true,
+                };
+            }
+            if !polled {
+                let (paths, news) = (reloader.paths().await, Arc::clone(&news));
+                let renewed = tokio::task::spawn_blocking(move || {
+                    ears.listen_to(&news, &paths);
+                    ears
+                });
+                // It ends early with its runtime alone.
+                let Ok(renewed) = renewed.await else { return };
+                ears = renewed;
+            }
+        }
     }
 }
 
@@ -165,10 +180,10 @@ impl Ears {
     }
 
     /// Watches what these paths depend on, and nothing else.
-    fn listen_to(&mut self, news: &News, files: &[PathBuf], folders: &[PathBuf]) {
+    fn listen_to(&mut self, news: &News, paths: &Paths) {
         let mut trail = Trail::default();
-        files.iter().for_each(|path| trail.add(path));
-        folders.iter().for_each(|path| trail.add_folder(path));
+        paths.files.iter().for_each(|path| trail.add(path));
+        paths.folders.iter().for_each(|path| trail.add_folder(path));
         let wanted = trail.folders_to_watch();
         // Before anything is watched, or its first events would be taken for a stranger's.
         news.heard.lock().trail = trail;

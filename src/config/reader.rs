@@ -5,7 +5,7 @@
 
 use super::quantity::{duration, duration_text, size, size_text};
 use super::sheet::Sheet;
-use crate::model::Timestamp;
+use crate::model::{Timestamp, quoted};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
             if !self.known.contains(&given) {
                 let hint = did_you_mean(given, self.known.iter().copied());
                 let line = self.sheet.line(name.span().start);
-                self.sheet.problem(line, format!("unknown key `{given}` in {}{hint}", self.title()));
+                self.sheet.problem(line, format!("unknown key `{}` in {}{hint}", quoted(given), self.title()));
             }
         }
     }
@@ -200,7 +200,7 @@ impl<'a> Value<'a> {
         if found.is_none() {
             let names: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
             let hint = did_you_mean(text, words.iter().map(|(word, _)| *word));
-            self.problem(format!("`{}` is `{text}`, but it takes {}{hint}", self.name, names.join(" or ")));
+            self.problem(format!("`{}` is `{}`, but it takes {}{hint}", self.name, quoted(text), names.join(" or ")));
         }
         found
     }

@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// The largest file that is read, in bytes.
 pub(super) const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
+/// So many characters of what is wrong are told.
+const LONGEST_MESSAGE: usize = 1000;
+
 /// A file under judgement. Problems gather in it, so that readers of its parts need nothing but a shared reference.
 pub(super) struct Sheet {
     file: PathBuf,
@@ -93,7 +96,13 @@ impl Sheet {
 
     /// Something is wrong in another file that this one names.
     pub(super) fn problem_in(&self, file: &Path, line: usize, message: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem { file: file.to_owned(), line, message: message.into() });
+        let mut message = message.into();
+        // A name or value may be as long as its file.
+        if let Some((end, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
+            message.truncate(end);
+            message.push('…');
+        }
+        self.problems.borrow_mut().push(Problem { file: file.to_owned(), line, message });
     }
 
     fn push(&self, line: usize, message: String) {

@@ -2,7 +2,7 @@
 
 use crate::config::cases::{self, Case};
 use crate::config::many_networks;
-use crate::harness::{BASE_PATH, Connection, Gateway, HOST, Key, eventually, reader};
+use crate::harness::{BASE_PATH, Connection, Gateway, HOST, Key, eventually};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -177,7 +177,7 @@ fn resident(gateway: &Gateway) -> u64 {
 fn nobody_notices_reloads_under_load_hammer() {
     const RELOADS: u32 = 60;
     let gateway = Gateway::builder().node("[log]\naccess = \"off\"").start();
-    let token = gateway.reader_token();
+    let (edge, token) = (gateway.edge(), gateway.reader_token());
     let (done, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     let request = format!("GET {BASE_PATH}/cards HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\n");
     // Whatever is not a whole 200 ends its thread with a panic.
@@ -189,7 +189,7 @@ fn nobody_notices_reloads_under_load_hammer() {
     let grown = std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                let mut connection = gateway.connect();
+                let mut connection = Connection::open(edge);
                 while !done.load(Ordering::Relaxed) {
                     ask(&mut connection, "");
                 }
@@ -197,7 +197,7 @@ fn nobody_notices_reloads_under_load_hammer() {
         }
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                ask(&mut gateway.connect(), "Connection: close\r\n");
+                ask(&mut Connection::open(edge), "Connection: close\r\n");
             }
         });
         let grown = reload_often(&gateway, RELOADS);
