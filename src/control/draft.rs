@@ -256,7 +256,7 @@ impl Rules<'_> {
             errors.add("/role", "field_conflict", "a fine-grained key takes permissions or a preset instead");
         }
         let preset = draft.preset.as_ref().and_then(|name| {
-            let found = self.environment.presets().find(|preset| preset.name == *name);
+            let found = self.environment.preset(name);
             if found.is_none() {
                 errors.add("/preset", "preset_unknown", format!("the environment has no preset `{}`", quoted(name)));
             }
@@ -264,7 +264,7 @@ impl Rules<'_> {
         });
         let permissions = match (&draft.permissions, preset) {
             (Some(names), _) => self.permissions("/permissions", names, errors),
-            (None, Some(preset)) => self.known(&preset.permissions, errors),
+            (None, Some(preset)) => self.known(preset.permissions, errors),
             (None, None) if draft.preset.is_some() => return None,
             (None, None) => vec![],
         };
@@ -294,8 +294,8 @@ impl Rules<'_> {
         kept
     }
 
-    fn known(&self, names: &[PermissionName], errors: &mut FieldErrors) -> Vec<PermissionName> {
-        for name in names {
+    fn known(&self, names: Vec<PermissionName>, errors: &mut FieldErrors) -> Vec<PermissionName> {
+        for name in &names {
             if !self.knows(name) {
                 let message = format!("the preset names `{name}`, which the environment does not have");
                 errors.add("/preset", "permission_unknown", message);
@@ -303,7 +303,7 @@ impl Rules<'_> {
                 errors.add("/preset", "grant_exceeds_own", self.beyond(name));
             }
         }
-        names.to_vec()
+        names
     }
 
     /// What could be named instead, where that is short.

@@ -183,17 +183,15 @@ impl SecretDigest {
 
     /// Parses `sha256:` and 64 hexadecimal digits of either case.
     pub fn parse(text: &str) -> Result<Self, DigestError> {
-        let hex = text.strip_prefix("sha256:").ok_or(DigestError)?;
-        if hex.len() != 64 || !hex.is_ascii() {
+        let hex = text.strip_prefix("sha256:").ok_or(DigestError)?.as_bytes();
+        let mut digest = [0; 32];
+        if hex.len() != 2 * digest.len() {
             return Err(DigestError);
         }
-        let mut digest = [0; 32];
-        for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| DigestError)?;
-            if !pair.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return Err(DigestError);
-            }
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| DigestError)?;
+        for (byte, pair) in digest.iter_mut().zip(hex.as_chunks::<2>().0) {
+            let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+            *byte = u8::try_from(high.zip(low).map(|(high, low)| high * 16 + low).ok_or(DigestError)?)
+                .map_err(|_| DigestError)?;
         }
         Ok(Self(digest))
     }

@@ -20,8 +20,8 @@ pub struct EnvironmentTable {
     pub policy: EnvironmentPolicy,
     /// Its operations and permissions; shared by environments that say the same.
     pub catalogue: Arc<Catalogue>,
-    /// Selections to start a key from.
-    pub presets: Vec<Preset>,
+    /// Selections to start a key from that were declared.
+    pub(super) presets: Vec<Preset>,
     /// Sets of permissions for legacy keys.
     pub roles: Vec<Role>,
     /// The names behind role indices; those of roles that are gone too.
@@ -36,7 +36,7 @@ pub struct EnvironmentTable {
     pub oauth_prefix: String,
     /// The platform's own addresses.
     pub platform: PlatformAddresses,
-    /// What its OpenAPI document gave, and oddities.
+    /// What the import of its OpenAPI document had to tell.
     pub report: Option<Arc<ImportReport>>,
     /// Who describes it.
     pub managed_by: ManagedBy,
@@ -86,8 +86,9 @@ impl EnvironmentTable {
         index: EnvironmentIndex,
         before: Option<&Self>,
     ) -> Self {
-        let Environment { id, base_url, upstream, presets, roles, platform, paths, token_header, .. } = environment;
-        let Environment { oauth_prefix, report, .. } = environment;
+        let Environment { id, base_url, upstream, presets, roles, platform, paths, .. } = environment;
+        let (report, token_header, oauth_prefix) =
+            (environment.report, environment.token_header, environment.oauth_prefix);
         let role_places = role_places(&roles, before);
         let policy = EnvironmentPolicy {
             id: Arc::new(id),
@@ -122,13 +123,13 @@ impl EnvironmentTable {
             upstream: self.upstream.clone(),
             public: self.catalogue.public().to_vec(),
             permissions: Arc::clone(self.catalogue.declared()),
+            report: self.report.clone(),
             presets: self.presets.clone(),
             roles: self.roles.clone(),
             platform: self.platform.clone(),
             paths: self.paths,
             token_header: self.token_header.clone(),
             oauth_prefix: self.oauth_prefix.clone(),
-            report: self.report.clone(),
             keys: Vec::new(),
         }
     }
@@ -142,13 +143,13 @@ impl EnvironmentTable {
             upstream,
             public,
             permissions,
+            report,
             presets,
             roles,
             platform,
             paths,
             token_header,
             oauth_prefix,
-            report,
             keys: _,
         } = environment;
         self.managed_by == managed_by
@@ -156,6 +157,7 @@ impl EnvironmentTable {
             && self.base_url == *base_url
             && self.upstream == *upstream
             && same(self.catalogue.declared(), permissions)
+            && self.report == *report
             && self.catalogue.public() == public.as_slice()
             && self.paths == *paths
             && self.presets == *presets
@@ -163,12 +165,26 @@ impl EnvironmentTable {
             && self.platform == *platform
             && self.token_header == *token_header
             && self.oauth_prefix == *oauth_prefix
-            && self.report == *report
     }
 
-    /// The selections to start a key from: its own, then those that follow from its operations.
-    pub fn presets(&self) -> impl Iterator<Item = &Preset> {
-        self.presets.iter()
+    /// The selections to start a key from: those that follow from its permissions, or an own one of that name in their
+    /// place; then its other own ones.
+    pub fn presets(&self) -> Vec<Preset> {
+        let mut presets = self.catalogue.built_in_presets();
+        for own in &self.presets {
+            match presets.iter_mut().find(|known| known.name == own.name) {
+                Some(known) => own.clone_into(known),
+                None => presets.push(own.clone()),
+            }
+        }
+        presets
+    }
+
+    /// The selection of that name, if there is one.
+    pub fn preset(&self, name: &str) -> Option<Preset> {
+        let named = |preset: &Preset| preset.name == name;
+        let own = self.presets.iter().find(|preset| named(preset)).cloned();
+        own.or_else(|| self.catalogue.built_in_presets().into_iter().find(named))
     }
 
     /// The role of that name, if the environment has it.

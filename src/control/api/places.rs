@@ -262,7 +262,7 @@ fn selections(control: &Control, asking: &Asking, place: &Place) -> Result<Selec
     let snapshot = control.tables.load();
     let environment = snapshot.environment(&place.environment()?).ok_or_else(Refusal::not_found)?;
     Ok(Selections {
-        presets: environment.presets().map(|set| named(&set.name, &set.permissions)).collect(),
+        presets: environment.presets().iter().map(|set| named(&set.name, &set.permissions)).collect(),
         roles: environment.roles.iter().map(|set| named(&set.name, &set.permissions)).collect(),
     })
 }

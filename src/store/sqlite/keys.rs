@@ -43,7 +43,11 @@ const ROTATE: &str = keys_sql!(
 const REVOKE: &str =
     keys_sql!("UPDATE api_keys SET revoked_at = ?2, revision = ?3 WHERE client_id = ?1 RETURNING ", "");
 const BY_ID: &str = keys_sql!("SELECT ", " FROM api_keys WHERE client_id = ?1");
-const ALL: &str = keys_sql!("SELECT ", " FROM api_keys WHERE client_id > ?1 ORDER BY client_id LIMIT ?2");
+/// Many keys as one text.
+const ALL: &str = keys_sql!(
+    "SELECT json_group_array(",
+    ") FROM (SELECT * FROM api_keys WHERE client_id > ?1 ORDER BY client_id LIMIT ?2)"
+);
 /// A listing over an index; `$only` repeats the condition of a partial one. It is named, since SQLite would choose by
 /// guesses at how the keys are spread.
 /// Names are searched with `instr`: what a person looks for needs no escaping there and has no length limit. Client ids
@@ -340,8 +344,8 @@ async fn of_environment(
 /// A batch of all keys.
 async fn all(reader: &mut SqliteConnection, after: Option<&ClientId>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
     let after = after.map_or("", ClientId::as_str);
-    let rows = sqlx::query(ALL).bind(after).bind(limit).fetch_all(reader).await.map_err(fault)?;
-    rows.iter().map(row::api_key).collect()
+    let text: String = sqlx::query_scalar(ALL).bind(after).bind(limit).fetch_one(reader).await.map_err(fault)?;
+    row::api_keys(&text)
 }
 
 /// A page of an environment's keys; one row more than asked for says whether there is another page.
@@ -458,6 +462,6 @@ mod tests {
             assert_eq!(plan(&store, statement).await, format!("SEARCH api_keys USING INDEX {index} {walk}"));
         }
         let all = plan(&store, ALL).await;
-        assert!(all.starts_with("SEARCH") && !all.contains("TEMP B-TREE"), "{all}");
+        assert!(all.contains("SEARCH api_keys USING INDEX") && !all.contains("TEMP B-TREE"), "{all}");
     }
 }

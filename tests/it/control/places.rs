@@ -53,8 +53,12 @@ fn permissions_presets_and_roles() {
     );
     assert_eq!(permissions["data"][2]["operations"][0]["method"], "*");
     let preset = json!({"name": "Read only", "permissions": ["cards:read", "files:read"]});
-    assert_eq!(get("/presets"), json!({"data": [preset], "next_cursor": null}));
+    let all = json!(["cards:read", "cards:write", "files:read"]);
+    // What the file declares stands where the one that follows from the permissions would.
+    let more = ["Read and write", "Everything"].map(|name| json!({"name": name, "permissions": all}));
+    assert_eq!(get("/presets"), json!({"data": [preset, more[0], more[1]], "next_cursor": null}));
     assert_eq!(get("/presets/Read%20only"), preset);
+    assert_eq!(get("/presets/Everything"), more[1]);
     let role = json!({"name": "events", "permissions": ["cards:read"]});
     assert_eq!(get("/roles"), json!({"data": [role], "next_cursor": null}));
     assert_eq!(get("/roles/events"), role);
