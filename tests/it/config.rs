@@ -105,7 +105,7 @@ fn the_commented_settings_of_the_reference_load_too() {
             Some(_) => None,
             None => Some(line),
         })
-        .filter(|line| !line.starts_with("ca_file"))
+        .filter(|line| !line.starts_with("ca_file") && !line.starts_with("networks_file"))
         .map(|line| format!("{line}\n"))
         .collect();
     let uncommented =
