@@ -19,7 +19,7 @@ use crate::telemetry::{AccessLog, Metrics, UsageRecorder};
 use anyhow::Context;
 use aws_lc_rs::rand;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -94,13 +94,7 @@ impl Node {
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &signing, now))?;
-        let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
-        if let Some(file) = token_file {
-            tracing::info!(
-                "the operator's bootstrap token is in {}; it makes the first owner: portcullis members add EMAIL --role owner",
-                file.display()
-            );
-        }
+        runtime.block_on(tell_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
         let shared = Shared {
             store,
             tables,
@@ -114,9 +108,7 @@ impl Node {
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
         let control_url = control_url(&node, &listeners)?;
-        let (path, sources) = read.unzip();
-        let reloader = Reloader::new(shared.clone(), path, node.clone(), sources.unwrap_or_default());
-        let reloader = Arc::new(reloader);
+        let reloader = start_reloader(&runtime, &shared, &node, read);
         let drain = Arc::new(Notify::new());
         let actions = Actions {
             shared: shared.clone(),
@@ -130,10 +122,6 @@ impl Node {
             let _entered = runtime.enter();
             edge::NodeSignals::watch()?
         };
-        if node.tenants_watch {
-            let paths = runtime.block_on(reloader.paths());
-            runtime.spawn(Watch::open(Arc::clone(&reloader), &paths).run());
-        }
         announce(&listeners);
         start_background(&runtime, &chores, follower, listeners.control, listeners.metrics)?;
         let on_hangup = reload::on_hangup(runtime.handle(), reloader);
@@ -200,6 +188,33 @@ impl Shared {
             clock: clock::now,
         }))
     }
+}
+
+/// Makes the bootstrap token where one is needed, and says where it is.
+async fn tell_bootstrap_token(store: &dyn Store, data_dir: &Path, now: Timestamp) -> anyhow::Result<()> {
+    if let Some(file) = ensure_bootstrap_token(store, data_dir, now).await? {
+        tracing::info!(
+            "the operator's bootstrap token is in {}; it makes the first owner: portcullis members add EMAIL --role owner",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
+/// Whoever reads the files again; with `[tenants] watch` it hears of changes from now on.
+fn start_reloader(
+    runtime: &Runtime,
+    shared: &Shared,
+    node: &NodeConfig,
+    read: Option<(PathBuf, Sources)>,
+) -> Arc<Reloader> {
+    let (path, sources) = read.unzip();
+    let reloader = Arc::new(Reloader::new(shared.clone(), path, node.clone(), sources.unwrap_or_default()));
+    if node.tenants_watch {
+        let paths = runtime.block_on(reloader.paths());
+        runtime.spawn(Watch::open(Arc::clone(&reloader), &paths).run());
+    }
+    reloader
 }
 
 /// What callers call the control API: what the file says, else its first address.
