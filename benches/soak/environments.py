@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """`make soak`: ten thousand environments on one node beside one environment on another, on the machine this runs on.
 
-Each node has the same number of keys an environment. Both are loaded in turn, A B A B, with tokens of many keys, and the
-CPU of the node a request is compared: the bar of the project is 10 %. Prints as well how long the start and reloads took
+Both nodes have the same number of keys, and as many of them are in use. Both are loaded in turn, A B A B, and the CPU of
+the node a request is compared: the bar of the project is 10 %. Prints as well how long the start and reloads took
 (one that finds nothing new, one that finds a changed environment) and what the node holds in memory.
 
 Exit status: 0 with the figures, the bar met or missed; 1 when something did not work; 2 for a bad argument.
@@ -94,12 +94,13 @@ class Side:
     def __init__(self, folder: Path, binary: Path, environments: int, arguments: argparse.Namespace, upstream: int):
         self.folder = folder
         self.environments = environments
+        self.keys = arguments.keys * arguments.environments // environments
         self.samples: list[float] = []
         write_tenants(folder, environments, upstream)
         with Node(binary, folder, patience=600) as node:
             path = "/v1/organizations/o0/environments/e0/keys"
             first = node.ask("POST", path, {"name": "first", "permissions": PERMISSIONS})[1]
-        fill(folder / "data" / "portcullis.db", environments, arguments.keys)
+        fill(folder / "data" / "portcullis.db", environments, self.keys)
         self.secret = first["client_secret"]
         self.node = Node(binary, folder, patience=600)
         self.began = f"{environments} environments: start {self.node.start_took:.2f} s, {self.node.resident_mib()} MiB"
@@ -113,14 +114,15 @@ class Side:
         file = self.folder / "tenants" / "o0.toml"
         file.write_text(file.read_text().replace('"POST /cards"', '["POST /cards", "PUT /cards"]', 1))
 
-    def requests(self, count: int, keys: int) -> list[dict]:
-        """Requests with a token each, spread over environments and keys."""
+    def requests(self, count: int) -> list[dict]:
+        """Requests with a token of another key each, spread over environments."""
         chosen = []
         for at in range(count):
             environment = at * self.environments // count
             organization, name = place(environment)
             base = f"/{organization}/{name}"
-            form = f"grant_type=client_credentials&client_id={client_id(environment, at % keys)}&client_secret={self.secret}"
+            key = client_id(environment, at % self.keys)
+            form = f"grant_type=client_credentials&client_id={key}&client_secret={self.secret}"
             headers = {"Host": HOST, "Content-Type": "application/x-www-form-urlencoded"}
             status, body = send(self.node.ports["edge"], "POST", f"{base}/oauth2/token", headers, form)
             if status != 200:
@@ -179,7 +181,7 @@ def compare(sides: list[Side], arguments: argparse.Namespace):
     scripts = []
     for side in sides:
         began = time.monotonic()
-        scripts.append(side.write_script(side.requests(arguments.tokens, arguments.keys)))
+        scripts.append(side.write_script(side.requests(arguments.tokens)))
         say(f"{arguments.tokens} tokens in {time.monotonic() - began:.0f} s")
     for round_ in range(arguments.rounds + 1):
         for side, script in zip(sides, scripts, strict=True):
@@ -197,7 +199,7 @@ def compare(sides: list[Side], arguments: argparse.Namespace):
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--environments", type=int, default=10_000, help="of the larger node (default 10000)")
-    parser.add_argument("--keys", type=int, default=100, help="keys an environment (default 100)")
+    parser.add_argument("--keys", type=int, default=100, help="keys an environment of the larger node (default 100)")
     parser.add_argument("--tokens", type=int, default=10_000, help="tokens that are used in turn (default 10000)")
     parser.add_argument("--rounds", type=int, default=5, help="(default 5)")
     parser.add_argument("--seconds", type=int, default=3, help="of load a slice (default 3)")

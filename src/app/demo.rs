@@ -61,7 +61,7 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
         let _entered = node.runtime().enter();
         serving::serve_http(sample, sample::router())?;
     }
-    let key = node.block_on(make_key(&node, &preset))?;
+    let key = node.block_on(make_key(&node, preset))?;
     let mut output = std::io::stdout().lock();
     output.write_all(facts.text(&key, &folder, options).as_bytes())?;
     output.flush()?;
@@ -151,7 +151,7 @@ fn write_configuration(
     };
     let document = match (&options.openapi, &options.upstream) {
         (Some(path), _) => {
-            let document = fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+            let document = config::read_document(path).with_context(|| format!("`{}`", path.display()))?;
             Some((config::document_name("demo", path, &document), document))
         }
         (None, None) => Some(("demo.openapi.json".to_owned(), sample::OPENAPI.as_bytes().to_vec())),

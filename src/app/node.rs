@@ -19,7 +19,7 @@ use crate::telemetry::{AccessLog, Metrics, UsageRecorder};
 use anyhow::Context;
 use aws_lc_rs::rand;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -94,7 +94,7 @@ impl Node {
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &signing, now))?;
-        runtime.block_on(tell_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
+        tell_of_token(runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?);
         let shared = Shared {
             store,
             tables,
@@ -190,17 +190,6 @@ impl Shared {
     }
 }
 
-/// Makes the bootstrap token where one is needed, and says where it is.
-async fn tell_bootstrap_token(store: &dyn Store, data_dir: &Path, now: Timestamp) -> anyhow::Result<()> {
-    if let Some(file) = ensure_bootstrap_token(store, data_dir, now).await? {
-        tracing::info!(
-            "the operator's bootstrap token is in {}; it makes the first owner: portcullis members add EMAIL --role owner",
-            file.display()
-        );
-    }
-    Ok(())
-}
-
 /// Whoever reads the files again; with `[tenants] watch` it hears of changes from now on.
 fn start_reloader(
     runtime: &Runtime,
@@ -276,6 +265,15 @@ fn request_id_seed() -> anyhow::Result<(u64, u64)> {
     rand::fill(&mut bytes).ok().context("the system gave no random bytes")?;
     let seed = u128::from_ne_bytes(bytes);
     Ok(((seed >> 64) as u64, seed as u64))
+}
+
+fn tell_of_token(file: Option<PathBuf>) {
+    if let Some(file) = file {
+        tracing::info!(
+            "the operator's bootstrap token is in {}; it makes the first owner: portcullis members add EMAIL --role owner",
+            file.display()
+        );
+    }
 }
 
 /// One line that tells people and programs where the node listens.

@@ -20,7 +20,7 @@ mod template;
 mod tenant;
 mod upstream;
 
-pub use documents::{DocumentError, Documents};
+pub use documents::{DocumentError, Documents, read_document};
 pub use load::{Loaded, load, load_with_sources};
 pub use problems::{Problem, Problems};
 pub use sources::Sources;

@@ -72,6 +72,24 @@ impl NoteKind {
     }
 }
 
+impl NoteKind {
+    /// What all of a kind have in common, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::HeadRidesOnGet => "the permission of GET opens HEAD too",
+            Self::IdMade => "the permission has another name than the `operationId`",
+            Self::MemberIgnored => "no member of a path that OpenAPI knows",
+            Self::Merged => "the same request as another operation",
+            Self::OverrideServers => "servers of its own, which change nothing",
+            Self::PathCut => "matched without what follows `#` or `?`",
+            Self::PathTidied => "matched as requests can write it",
+            Self::ReferenceIgnored => "not read, because what refers to it has the method itself",
+            Self::ReservedPath => "answered by Portcullis itself",
+            Self::ServerBasePath => "requests do not go to the server's path",
+        }
+    }
+}
+
 impl Serialize for NoteKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
@@ -85,10 +103,10 @@ impl fmt::Display for NoteKind {
 }
 
 impl ImportNote {
-    /// How many notes of one kind are spelt out in a summary.
-    pub const SPELT_OUT: usize = 3;
+    /// How many notes of one kind are named in a summary.
+    pub const NAMED: usize = 3;
 
-    /// One line for each kind of note there is: the first few of it, and how many more there are.
+    /// One line for each kind of note there is: a single one in full, of several the places of the first few.
     pub fn summary(notes: &[Self]) -> Vec<String> {
         let mut kinds: Vec<NoteKind> = notes.iter().map(|note| note.kind).collect();
         kinds.sort();
@@ -98,13 +116,16 @@ impl ImportNote {
 }
 
 fn summary_of(notes: &[ImportNote], kind: NoteKind) -> String {
-    let of_kind: Vec<&str> = notes.iter().filter(|note| note.kind == kind).map(|note| note.message.as_str()).collect();
-    let spelt = of_kind.iter().take(ImportNote::SPELT_OUT).copied().collect::<Vec<_>>().join("; ");
-    match (of_kind.len(), of_kind.len().saturating_sub(ImportNote::SPELT_OUT)) {
-        (1, _) => format!("{kind}: {spelt}"),
-        (all, 0) => format!("{all} {kind}: {spelt}"),
-        (all, more) => format!("{all} {kind}: {spelt}; and {more} more"),
+    let of_kind: Vec<&ImportNote> = notes.iter().filter(|note| note.kind == kind).collect();
+    if let [one] = of_kind.as_slice() {
+        return format!("{kind}: {}", one.message);
     }
+    let named: Vec<String> = of_kind.iter().take(ImportNote::NAMED).map(|note| format!("`{}`", note.place)).collect();
+    let more = match of_kind.len().saturating_sub(ImportNote::NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{} {kind} ({}): {}{more}", of_kind.len(), kind.meaning(), named.join(", "))
 }
 
 #[cfg(test)]
@@ -113,10 +134,12 @@ mod tests {
 
     #[test]
     fn a_summary_names_the_first_three_of_a_kind() {
-        let note = |kind, message: &str| ImportNote { kind, place: String::new(), message: message.to_owned() };
-        let mut notes = vec![note(NoteKind::PathCut, "p"), note(NoteKind::Merged, "a"), note(NoteKind::Merged, "b")];
-        assert_eq!(ImportNote::summary(&notes), ["2 merged: a; b", "path_cut: p"]);
-        notes.extend(["c", "d"].map(|message| note(NoteKind::Merged, message)));
-        assert_eq!(ImportNote::summary(&notes), ["4 merged: a; b; c; and 1 more", "path_cut: p"]);
+        let note = |kind, place: &str| ImportNote { kind, place: place.to_owned(), message: format!("about {place}") };
+        let mut notes = vec![note(NoteKind::PathCut, "/p"), note(NoteKind::Merged, "/a"), note(NoteKind::Merged, "/b")];
+        let merged = "merged (the same request as another operation)";
+        assert_eq!(ImportNote::summary(&notes), [&format!("2 {merged}: `/a`, `/b`"), "path_cut: about /p"]);
+        notes.extend(["/c", "/d"].map(|place| note(NoteKind::Merged, place)));
+        let expected = [&format!("4 {merged}: `/a`, `/b`, `/c` and 1 more"), "path_cut: about /p"];
+        assert_eq!(ImportNote::summary(&notes), expected);
     }
 }

@@ -1,6 +1,7 @@
 //! The command line against a stub control API: exit codes, tables, JSON, and secrets that stay where they belong.
 
 mod audit;
+mod documents;
 mod keys;
 mod members;
 mod node;

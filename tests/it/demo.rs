@@ -135,6 +135,22 @@ fn a_demo_in_front_of_an_api_of_ones_own_reads_and_does_not_write() {
 }
 
 #[test]
+fn a_demo_takes_the_document_of_ones_own_api_in_yaml() {
+    let api = Api::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("things.yml");
+    // Nothing in it only reads, so that the key may do everything.
+    std::fs::write(&file, "swagger: \"2.0\"\npaths:\n  /things:\n    post: {operationId: makeThing}\n").unwrap();
+    let demo = Demo::start(&["--upstream", &api.url(), "--openapi", file.to_str().unwrap()]);
+    let token = format!("Bearer {}", demo.token());
+    let authorization = [("Authorization", token.as_str())];
+    let (mut edge, base) = demo.reach("base_url");
+    edge.send("POST", &format!("{base}/things"), &authorization, b"").unwrap().expect(200);
+    edge.send("GET", &format!("{base}/things"), &authorization, b"").unwrap().refused(403, "operation_unknown");
+    assert_eq!(api.seen(), ["POST /things"]);
+}
+
+#[test]
 fn a_demo_ends_with_0_when_told_to() {
     let mut demo = Demo::start(&[]);
     demo.process.signal("INT");

@@ -55,14 +55,19 @@ pub(super) struct Described {
 pub(super) fn read(source: &Source<'_>) -> Result<Document, ImportError> {
     let root = source.sift()?;
     if !matches!(root, Kept::Object(_)) {
-        return Err(shape("/", &root, "an OpenAPI document, which is an object"));
+        return Err(shape("", &root, "an object that says what it is by `openapi` or `swagger`"));
     }
     check_version(source, &root)?;
     check_unique(&root, "")?;
     let mut notes = Vec::new();
     let servers = server::of_document(&root)?;
     let paths = paths(source, &root, &servers, &mut notes)?;
-    let info = |name| root.member("info").and_then(|info| info.member(name)).and_then(words).unwrap_or_default();
+    let info = |name| match root.member("info").and_then(|info| info.member(name)) {
+        // YAML takes `version: 1.0` for a number.
+        Some(Kept::Number(number)) => number.clone(),
+        Some(other) => words(other).unwrap_or_default(),
+        None => String::new(),
+    };
     Ok(Document { title: info("title"), version: info("version"), servers, paths, notes })
 }
 
@@ -77,40 +82,31 @@ pub(super) fn words(kept: &Kept) -> Option<String> {
 }
 
 fn check_version(source: &Source<'_>, root: &Kept) -> Result<(), ImportError> {
-    let version = |words: String| Err(ImportError::Version(words));
-    let (name, usual) = match (root.member("openapi"), root.member("swagger"), root.member("swaggerVersion")) {
-        (Some(_), _, _) => ("openapi", "3.1.0"),
-        (None, Some(_), _) => ("swagger", "2.0"),
-        (None, None, Some(Kept::Text(old))) => return version(format!("`/swaggerVersion`: Swagger `{}`", quoted(old))),
-        (None, None, _) => {
-            return version("the document has no `openapi` (or `swagger`) that says its version".to_owned());
+    let not_read = |words: String| Err(ImportError::Version(words));
+    let (name, given) = match (root.member("openapi"), root.member("swagger"), root.member("swaggerVersion")) {
+        (Some(given), _, _) => ("openapi", given),
+        (None, Some(given), _) => ("swagger", given),
+        (None, None, Some(given)) => ("swaggerVersion", given),
+        (None, None, None) => {
+            return not_read("what has neither `openapi` nor `swagger`, to say its version, is not read".to_owned());
         }
     };
-    match root.member(name) {
-        Some(Kept::Text(given)) => {
+    let usual = if name == "openapi" { "3.1.0" } else { "2.0" };
+    let should = match given {
+        Kept::Text(given) => {
             let mut parts = given.split('.');
-            let known = match (parts.next(), parts.next()) {
-                (Some("3"), Some("0" | "1")) => name == "openapi",
-                (Some("2"), Some("0")) => name == "swagger",
-                _ => false,
+            return match (name, parts.next(), parts.next()) {
+                ("openapi", Some("3"), Some("0" | "1")) | ("swagger", Some("2"), Some("0")) => Ok(()),
+                _ => not_read(format!("`/{name}`: version `{}` is not read", quoted(given))),
             };
-            if known { Ok(()) } else { version(format!("`/{name}`: version `{}`", quoted(given))) }
         }
-        Some(Kept::Number(number)) => {
-            // YAML takes `3.1` for a number, and a document that was converted from it may hold one.
-            let text = if name == "openapi" && number.matches('.').count() == 1 {
-                format!("{number}.0")
-            } else {
-                number.clone()
-            };
-            let member = source.member(name, &text);
-            version(format!("`/{name}` is the number {number}, not text: write `{member}`"))
-        }
-        Some(other) => {
-            version(format!("`/{name}` is {}, not text: write `{}`", other.kind(), source.member(name, usual)))
-        }
-        None => version("the document has no version".to_owned()),
-    }
+        // YAML takes `3.1` for a number, and a document that was converted from it may hold one.
+        Kept::Number(number) if name == "openapi" && number.matches('.').count() == 1 => format!("{number}.0"),
+        Kept::Number(number) => number.clone(),
+        Kept::Bool(_) | Kept::List(_) | Kept::Null | Kept::Object(_) | Kept::Passed => usual.to_owned(),
+    };
+    let member = source.member(name, &should);
+    Err(ImportError::Unversioned { place: format!("/{name}"), found: given.kind(), member })
 }
 
 /// No member may come twice where it is read: one of the two would vanish.

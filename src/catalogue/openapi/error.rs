@@ -74,7 +74,7 @@ pub enum ImportError {
         reason: String,
     },
     /// Something has another shape than OpenAPI gives it.
-    #[error("`{place}` is {found}, not {expected}")]
+    #[error("{} is {found}, not {expected}", named(.place))]
     Shape {
         /// Where it stands.
         place: String,
@@ -98,7 +98,22 @@ pub enum ImportError {
     /// Larger than [`MAX_DOCUMENT_BYTES`](super::MAX_DOCUMENT_BYTES).
     #[error("is larger than 32 MiB")]
     TooLarge,
+    /// The version is no text.
+    #[error("`{place}` is {found}, not text: write `{member}`")]
+    Unversioned {
+        /// Where it stands.
+        place: String,
+        /// What stands there.
+        found: String,
+        /// The member as it should be written.
+        member: String,
+    },
     /// Another version, or none.
-    #[error("{0}; OpenAPI 3.0 and 3.1 and Swagger 2.0 are read")]
+    #[error("{0}; OpenAPI 3.0 and 3.1 and Swagger 2.0 are")]
     Version(String),
+}
+
+/// A place as messages name it; the empty pointer is the document itself.
+fn named(place: &str) -> String {
+    if place.is_empty() { "the document".to_owned() } else { format!("`{place}`") }
 }

@@ -18,7 +18,7 @@ mod syntax;
 
 pub use error::ImportError;
 
-use crate::model::{ImportNote, ImportReport, NoteKind, Permission, PermissionName};
+use crate::model::{ImportNote, ImportReport, Method, NoteKind, OperationPattern, Permission, PermissionName};
 use server::Server;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl Imported {
         });
         let reserved = reserved.map(|operation| ImportNote {
             kind: NoteKind::ReservedPath,
-            place: "/paths".to_owned(),
+            place: self.place(&operation.pattern),
             message: format!(
                 "`{}` lies below `{oauth_prefix}`, which Portcullis answers itself: say another `oauth_prefix` if callers \
                  need the API's own",
@@ -65,6 +65,13 @@ impl Imported {
             ),
         });
         server.into_iter().chain(reserved).collect()
+    }
+
+    /// Where an operation stands, as far as its pattern tells.
+    fn place(&self, pattern: &OperationPattern) -> String {
+        let path = pattern.path().strip_prefix(&self.prefix).unwrap_or_default();
+        let method = pattern.method().map_or("", Method::as_str).to_ascii_lowercase();
+        pointer::below(&pointer::below("/paths", path), &method)
     }
 }
 

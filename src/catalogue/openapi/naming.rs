@@ -75,7 +75,7 @@ fn own_name(found: &Found, taken: &mut HashSet<String>, notes: &mut Vec<ImportNo
         Some(id) => {
             Some(format!("the `operationId` `{}` of `{}` gives the permission `{name}`", quoted(id), found.shown))
         }
-        None => Some(format!("`{}` has no `operationId`: permission `{name}`", found.shown)),
+        None => Some(format!("`{}` has no `operationId` of its own: permission `{name}`", found.shown)),
     };
     notes.extend(message.map(|message| ImportNote { kind: NoteKind::IdMade, place: found.place.clone(), message }));
     Some(name)

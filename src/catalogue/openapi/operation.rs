@@ -35,7 +35,7 @@ pub(super) fn all(items: Vec<PathItem>, prefix: &str, notes: &mut Vec<ImportNote
         of_path(item, prefix, &mut found, notes)?;
     }
     merge(&mut found)?;
-    check_ids(&mut found, notes)?;
+    check_ids(&mut found)?;
     Ok(found)
 }
 
@@ -123,15 +123,13 @@ fn join(found: &mut [Found], at: usize, kind: NoteKind, whole: usize) -> Result<
 
 /// No two operations that are told apart may have one `operationId`. Where the very same one is reached twice, through
 /// references, the second goes without.
-fn check_ids(found: &mut [Found], notes: &mut Vec<ImportNote>) -> Result<(), ImportError> {
+fn check_ids(found: &mut [Found]) -> Result<(), ImportError> {
     let mut ids: HashMap<String, String> = HashMap::new();
     for operation in found.iter_mut().filter(|operation| operation.part_of.is_none()) {
         let Some(id) = operation.operation_id.clone() else { continue };
         match ids.get(&id) {
             None => drop(ids.insert(id, operation.place.clone())),
             Some(first) if *first == operation.place => {
-                let message = format!("`{}` shares its `operationId` `{}` by a `$ref`", operation.shown, quoted(&id));
-                notes.push(ImportNote { kind: NoteKind::IdMade, place: operation.place.clone(), message });
                 operation.operation_id = None;
             }
             Some(first) => {

@@ -18,6 +18,9 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn run(&self, is_json: bool) -> Result<(), Failure> {
+        if !self.openapi.exists() {
+            return Err(Failure::new(Exit::NotFound, format!("`{}` is not there", self.openapi.display())));
+        }
         let found =
             report_document(&self.openapi).map_err(|error| Failure::new(Exit::Invalid, format!("{error:#}")))?;
         if is_json {
