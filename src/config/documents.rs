@@ -3,7 +3,8 @@
 
 use super::Problem;
 use super::reader::{At, Value};
-use super::sheet::{ReadFault, Sheet, read_bytes};
+use super::sheet::Sheet;
+use super::sources::{ReadFault, read_bytes};
 use crate::catalogue::openapi::{self, ImportError, Imported, MAX_DOCUMENT_BYTES};
 use crate::model::{ImportNote, ImportReport, Upstream};
 use sha2::{Digest, Sha256};
@@ -209,7 +210,7 @@ impl<'d> Imports<'d> {
         }
         let Some(value) = value else { return Document::Absent };
         let Some(At { value: path, line }) = value.path() else { return Document::Broken };
-        match self.of_file(&path, prefix) {
+        match self.of_file(sheet, &path, prefix) {
             Ok(value) => Document::Read(At { value, line }),
             Err(error) => {
                 value.problem(format!("`{}`: {error}", path.display()));
@@ -219,10 +220,14 @@ impl<'d> Imports<'d> {
     }
 
     /// Each file is read once, however many environments name it.
-    fn of_file(&self, path: &Path, prefix: &str) -> Result<Arc<Imported>, DocumentError> {
+    fn of_file(&self, sheet: &Sheet, path: &Path, prefix: &str) -> Result<Arc<Imported>, DocumentError> {
+        let import = || {
+            let read = sheet.read_bytes(path, MAX_DOCUMENT_BYTES);
+            let bytes = read.map_err(|ReadFault { message, .. }| DocumentError::Unreadable(message))?;
+            self.documents.import(&bytes, prefix).map_err(DocumentError::Import)
+        };
         let mut files = self.files.borrow_mut();
-        let entry = files.entry((path.to_owned(), prefix.to_owned()));
-        entry.or_insert_with(|| self.documents.import_file(path, prefix)).clone()
+        files.entry((path.to_owned(), prefix.to_owned())).or_insert_with(import).clone()
     }
 
     /// The report of an environment: the document's own, and what is odd about the two together. What the document

@@ -111,6 +111,37 @@ pub struct KeyPage {
     pub more: bool,
 }
 
+/// The living keys of an environment that hold one permission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holders {
+    /// What they hold.
+    pub permission: PermissionName,
+    /// How many there are.
+    pub count: u64,
+    /// The first of them, newest first, then by client id.
+    pub keys: Vec<(ClientId, KeyName)>,
+}
+
+/// The living legacy keys of an environment that hold one role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleHolders {
+    /// What they hold.
+    pub role: String,
+    /// How many there are.
+    pub count: u64,
+    /// The first of them, newest first, then by client id.
+    pub keys: Vec<(ClientId, KeyName)>,
+}
+
+/// What living keys hold beyond what is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// Permissions, by name.
+    pub permissions: Vec<Holders>,
+    /// Roles, by name.
+    pub roles: Vec<RoleHolders>,
+}
+
 /// API keys. Every change can also fail with `AlreadyDone` or `IdempotencyKeyReused`, looked for first.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
@@ -133,6 +164,27 @@ pub trait KeyStore: Send + Sync {
 
     /// Every key of every environment, ordered by client id, in batches: at most `limit` after `after`.
     async fn all_keys(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<ApiKey>, StoreError>;
+
+    /// Which living keys (neither revoked nor expired at `now`) of an environment hold these permissions: how many, and
+    /// the `first` of them. Permissions that no living key holds are left out; the others come by name.
+    async fn keys_holding(
+        &self,
+        environment: &EnvironmentId,
+        permissions: &[PermissionName],
+        now: Timestamp,
+        first: u32,
+    ) -> Result<Vec<Holders>, StoreError>;
+
+    /// What living keys of an environment hold beyond these permissions and roles; names of our own
+    /// (`portcullis:...`) are always known. Otherwise as [`KeyStore::keys_holding`].
+    async fn keys_beyond(
+        &self,
+        environment: &EnvironmentId,
+        permissions: &[PermissionName],
+        roles: &[&str],
+        now: Timestamp,
+        first: u32,
+    ) -> Result<Beyond, StoreError>;
 
     /// Edits a key in place. Errors, in this order: `KeyNotFound`, `Revoked`, `RevisionMismatch` where `expected` is
     /// given, `NameTaken`.

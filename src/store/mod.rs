@@ -17,7 +17,7 @@ mod usage;
 
 pub use audit::{AuditFilter, AuditPage, AuditStore, Noted};
 pub use environments::{DocumentChange, DocumentText, EnvironmentStore, EnvironmentWrite, Judged, StoredEnvironment};
-pub use keys::{KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, Rotation};
+pub use keys::{Beyond, Holders, KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, RoleHolders, Rotation};
 pub use node::{NodeStore, RevokedToken, StoredSigningKey};
 pub use organizations::{Exceeding, OrganizationChange, OrganizationStore, StoredOrganization};
 pub use people::{

@@ -11,6 +11,7 @@ mod change;
 mod copy;
 mod environments;
 mod fault;
+mod holders;
 mod keys;
 mod node;
 mod open;

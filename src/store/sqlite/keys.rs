@@ -2,13 +2,16 @@
 
 use super::SqliteStore;
 use super::fault::fault;
+use super::holders;
 use super::organizations::check_policies;
 use super::row::{self, check_revision, keys_sql};
 use crate::model::{
     Act, Allowlist, ApiKey, AuditEntry, AuditTarget, ClientId, EnvironmentId, KeyKind, KeyStatus, Network,
     PermissionName, Revision, Timestamp, folded,
 };
-use crate::store::{KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, Rotation, StoreError, Subject};
+use crate::store::{
+    Beyond, Holders, KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, Rotation, StoreError, Subject,
+};
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
@@ -108,6 +111,29 @@ impl KeyStore for SqliteStore {
     async fn all_keys(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
         let mut reader = self.reader().await?;
         all(&mut reader, after, limit).await
+    }
+
+    async fn keys_holding(
+        &self,
+        environment: &EnvironmentId,
+        permissions: &[PermissionName],
+        now: Timestamp,
+        first: u32,
+    ) -> Result<Vec<Holders>, StoreError> {
+        let mut reader = self.reader().await?;
+        holders::holding(&mut reader, environment, permissions, now, first).await
+    }
+
+    async fn keys_beyond(
+        &self,
+        environment: &EnvironmentId,
+        permissions: &[PermissionName],
+        roles: &[&str],
+        now: Timestamp,
+        first: u32,
+    ) -> Result<Beyond, StoreError> {
+        let mut reader = self.reader().await?;
+        holders::beyond(&mut reader, environment, (permissions, roles), now, first).await
     }
 
     async fn edit_key(
@@ -404,7 +430,7 @@ fn grant_column(names: &[PermissionName]) -> Result<Option<String>, StoreError> 
     if names.is_empty() { Ok(None) } else { json(names).map(Some) }
 }
 
-fn json<T: serde::Serialize>(values: &[T]) -> Result<String, StoreError> {
+pub(super) fn json<T: serde::Serialize>(values: &[T]) -> Result<String, StoreError> {
     serde_json::to_string(values).map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 

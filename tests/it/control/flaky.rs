@@ -1,15 +1,16 @@
 //! A store that can be told to be slow or away.
 
 use portcullis::model::{
-    Act, ApiKey, AuditEntry, ChainHead, ClientId, Email, EnvironmentId, Identifier, MemberId, MemberTokenId, Revision,
-    SecretDigest, Timestamp,
+    Act, ApiKey, AuditEntry, ChainHead, ClientId, Email, EnvironmentId, Identifier, MemberId, MemberTokenId,
+    PermissionName, Revision, SecretDigest, Timestamp,
 };
 use portcullis::store::{
-    AuditFilter, AuditPage, AuditStore, Change, DocumentText, EnvironmentStore, EnvironmentWrite, Exceeding, Feed,
-    Judged, KeyEdit, KeyFilter, KeyPage, KeyStore, KeyUse, Member, MemberEdit, MemberPage, MemberToken, NewInvitation,
-    NewKey, NewMember, NewMemberToken, NewSession, NodeStore, Noted, OpenedSession, OperationUse, OrganizationChange,
-    OrganizationStore, Page, PasswordHash, PeopleStore, Person, RevokedToken, Rotation, Session, SessionStore,
-    SqliteStore, StoreError, StoredEnvironment, StoredOrganization, StoredSigningKey, TokenHolder, UsageStore,
+    AuditFilter, AuditPage, AuditStore, Beyond, Change, DocumentText, EnvironmentStore, EnvironmentWrite, Exceeding,
+    Feed, Holders, Judged, KeyEdit, KeyFilter, KeyPage, KeyStore, KeyUse, Member, MemberEdit, MemberPage, MemberToken,
+    NewInvitation, NewKey, NewMember, NewMemberToken, NewSession, NodeStore, Noted, OpenedSession, OperationUse,
+    OrganizationChange, OrganizationStore, Page, PasswordHash, PeopleStore, Person, RevokedToken, Rotation, Session,
+    SessionStore, SqliteStore, StoreError, StoredEnvironment, StoredOrganization, StoredSigningKey, TokenHolder,
+    UsageStore,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -106,6 +107,10 @@ flaky! {
         read key_by_id(id: &ClientId) -> Option<ApiKey>;
         read list_keys(environment: &EnvironmentId, filter: &KeyFilter, page: &Page) -> KeyPage;
         read all_keys(after: Option<&ClientId>, limit: u32) -> Vec<ApiKey>;
+        read keys_holding(e: &EnvironmentId, names: &[PermissionName], now: Timestamp, first: u32) -> Vec<Holders>;
+        read keys_beyond(
+            e: &EnvironmentId, names: &[PermissionName], roles: &[&str], now: Timestamp, first: u32
+        ) -> Beyond;
         change edit_key(e: &EnvironmentId, id: &ClientId, edit: &KeyEdit, at: Option<Revision>, act: &Act) -> ApiKey;
         change rotate_key(e: &EnvironmentId, id: &ClientId, new: &Rotation, at: Option<Revision>, act: &Act) -> ApiKey;
         change revoke_key(e: &EnvironmentId, id: &ClientId, at: Option<Revision>, act: &Act) -> ApiKey;
