@@ -150,7 +150,7 @@ fn write_configuration(
     };
     let document = match (&options.openapi, &options.upstream) {
         (Some(path), _) => {
-            let document = fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+            let document = config::read_document(path).with_context(|| format!("`{}`", path.display()))?;
             Some((config::document_name("demo", path, &document), document))
         }
         (None, None) => Some(("demo.openapi.json".to_owned(), sample::OPENAPI.as_bytes().to_vec())),

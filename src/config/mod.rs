@@ -20,7 +20,7 @@ mod tenant;
 mod upstream;
 
 pub use definition::{DefinitionProblem, EnvironmentDefinition};
-pub use documents::{DocumentError, Documents, GivenDocument};
+pub use documents::{DocumentError, Documents, GivenDocument, read_document};
 pub use load::load;
 pub use problems::{Problem, Problems};
 pub use template::{InitError, document_name, init};

@@ -121,7 +121,7 @@ impl fmt::Display for OperationPattern {
 }
 
 /// One operation: what the upstream sees named in `Portcullis-Operation`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
     /// The OpenAPI `operationId`, or `METHOD /path` where there is none.
     pub id: Arc<str>,
@@ -130,7 +130,7 @@ pub struct Operation {
 }
 
 /// A named set of operations that a key can hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Permission {
     /// The name; also its OAuth scope token.
     pub name: PermissionName,
