@@ -9,7 +9,7 @@
 
 use anyhow::Context;
 use std::cell::RefCell;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -38,8 +38,13 @@ async fn main() -> anyhow::Result<()> {
     let usage = "usage: soak_load ADDRESS RATE";
     let address: SocketAddr = arguments.next().context(usage)?.parse()?;
     let rate: u32 = arguments.next().context(usage)?.parse()?;
-    let mut stdin = BufReader::new(tokio::io::stdin()).lines();
-    let head = stdin.next_line().await?.context("no request on stdin")?.replace("\\r\\n", "\r\n");
+    let mut head = String::new();
+    std::io::stdin().read_line(&mut head)?;
+    let head = head.trim_end().replace("\\r\\n", "\r\n");
+    std::thread::spawn(|| {
+        std::io::stdin().lines().for_each(drop);
+        std::process::exit(0);
+    });
     let second = Rc::new(RefCell::new(Second::default()));
     let tasks = tokio::task::LocalSet::new();
     for number in 0..CALLERS {
@@ -47,29 +52,18 @@ async fn main() -> anyhow::Result<()> {
         let pause = Duration::from_secs(1) * CALLERS / rate;
         tasks.spawn_local(caller.call(pause * number / CALLERS, pause));
     }
-    tasks.run_until(report(&second, &mut stdin)).await
+    tasks.run_until(report(&second)).await
 }
 
-/// A line each second, until stdin ends.
-async fn report(
-    second: &RefCell<Second>,
-    stdin: &mut tokio::io::Lines<BufReader<tokio::io::Stdin>>,
-) -> anyhow::Result<()> {
-    let mut stdout = tokio::io::stdout();
+/// A line each second.
+async fn report(second: &RefCell<Second>) -> anyhow::Result<()> {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     ticks.tick().await;
     loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            line = stdin.next_line() => match line? {
-                Some(_) => continue,
-                None => return Ok(()),
-            },
-        }
+        ticks.tick().await;
         let Second { failed, broken, micros } = second.take();
         let line = serde_json::json!({"failed": failed, "broken": broken, "micros": micros});
-        stdout.write_all(format!("{line}\n").as_bytes()).await?;
-        stdout.flush().await?;
+        writeln!(std::io::stdout(), "{line}")?;
     }
 }
 
