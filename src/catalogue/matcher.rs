@@ -2,11 +2,16 @@
 //!
 //! A second, lenient walk finds the operations that an upstream which folds case, takes off extensions, path
 //! parameters (`;x`) or a trailing slash could run instead. It runs only where a parameter had literal siblings.
+//!
+//! A lookup takes no memory and its cost depends on the path, not on how many operations or siblings there are. Only a
+//! document whose templates overlap on purpose could make backtracking walk much of the tree; [`MOST_STEPS`] ends that.
 
-use super::template::{Part, Segment, Template};
-use crate::model::{CoveredOperation, Method, SwitchGuarded, percent_decode};
-use std::borrow::Cow;
-use std::cmp::Ordering;
+use super::literals::Literals;
+use super::pattern::{Pattern, Patterns};
+use super::reading::{decoded, folded};
+use super::template::{Segment, Template};
+use crate::model::{CoveredOperation, Method, SwitchGuarded};
+use std::collections::HashMap;
 
 /// What a lookup found.
 #[derive(Debug)]
@@ -30,6 +35,10 @@ pub enum Ambiguity {
 
 /// The most operations that one path may stand for.
 const MOST: usize = 4;
+
+/// The most steps of a lookup: nodes that are visited and patterns that are tried, both walks together. A document that
+/// was not made to overlap needs a few dozen. Beyond it the path counts as ambiguous, which refuses it.
+const MOST_STEPS: u32 = 16_384;
 
 /// The operation a path names first, then those that a lenient upstream could run instead.
 #[derive(Clone, Copy, Debug)]
@@ -64,26 +73,89 @@ impl<'a> Found<'a> {
     }
 }
 
-/// A tree of path segments.
+/// A tree of path segments in the making.
 #[derive(Debug)]
-pub(super) struct Matcher {
-    nodes: Vec<Node>,
+pub(super) struct Growing {
+    nodes: Vec<Ends>,
+    children: HashMap<(u32, Segment), u32>,
 }
 
-impl Default for Matcher {
+impl Default for Growing {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()] }
+        Self { nodes: vec![Ends::default()], children: HashMap::new() }
     }
 }
 
+impl Growing {
+    /// Adds an operation; the number of the one that has the same shape and method already, or `at`.
+    pub(super) fn insert(&mut self, template: Template, method: Option<&Method>, at: usize, listed: bool) -> usize {
+        let mut node = 0;
+        for segment in template.segments {
+            let new = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+            node = *self.children.entry((node, segment)).or_insert(new);
+            if node == new {
+                self.nodes.push(Ends::default());
+            }
+        }
+        let Some(ends) = self.nodes.get_mut(node as usize) else { return at };
+        let methods = if template.rest { &mut ends.rest } else { &mut ends.end };
+        let methods = methods.get_or_insert_default();
+        methods.listed |= listed;
+        methods.insert(method, at)
+    }
+
+    /// The finished tree.
+    pub(super) fn finish(self) -> Matcher {
+        let mut steps: Vec<_> = self.children.into_iter().collect();
+        steps.sort_unstable_by_key(|(_, child)| *child);
+        let mut literals = Vec::new();
+        let mut patterns: HashMap<u32, Vec<(Pattern, u32)>> = HashMap::new();
+        let mut nodes: Vec<Node> = self.nodes.into_iter().map(Node::new).collect();
+        for ((parent, segment), child) in steps {
+            match segment {
+                Segment::Literal(text) => {
+                    if let Some(node) = nodes.get_mut(parent as usize) {
+                        node.has_literals = true;
+                    }
+                    literals.push((parent, text, child));
+                }
+                Segment::Pattern(pattern) => patterns.entry(parent).or_default().push((pattern, child)),
+            }
+        }
+        for (parent, patterns) in patterns {
+            if let Some(node) = nodes.get_mut(parent as usize) {
+                node.patterns = Patterns::new(patterns);
+            }
+        }
+        Matcher { nodes: nodes.into(), literals: Literals::new(literals) }
+    }
+}
+
+/// What a path that ends at a node, or anywhere below it, stands for.
 #[derive(Debug, Default)]
-struct Node {
-    /// Sorted by text.
-    literals: Vec<(Box<[u8]>, usize)>,
-    /// Most exact first.
-    patterns: Vec<(Box<[Part]>, usize)>,
-    rest: Option<Methods>,
+struct Ends {
     end: Option<Methods>,
+    rest: Option<Methods>,
+}
+
+/// A tree of path segments.
+#[derive(Debug)]
+pub(super) struct Matcher {
+    nodes: Box<[Node]>,
+    literals: Literals,
+}
+
+#[derive(Debug)]
+struct Node {
+    has_literals: bool,
+    patterns: Patterns,
+    ends: Ends,
+}
+
+impl Node {
+    fn new(ends: Ends) -> Self {
+        Self { has_literals: false, patterns: Patterns::default(), ends }
+    }
 }
 
 /// The operations of one path, by method.
@@ -120,45 +192,7 @@ impl Methods {
 }
 
 impl Matcher {
-    /// Adds an operation; the number of the one that has the same shape and method already, or `at`.
-    pub(super) fn insert(&mut self, template: &Template, method: Option<&Method>, at: usize, listed: bool) -> usize {
-        let mut node = 0;
-        for segment in &template.segments {
-            node = self.child(node, segment);
-        }
-        let Some(node) = self.nodes.get_mut(node) else { return at };
-        let methods = if template.rest { &mut node.rest } else { &mut node.end };
-        let methods = methods.get_or_insert_default();
-        methods.listed |= listed;
-        methods.insert(method, at)
-    }
-
-    fn child(&mut self, parent: usize, segment: &Segment) -> usize {
-        let new = self.nodes.len();
-        let Some(node) = self.nodes.get_mut(parent) else { return parent };
-        let found = match segment {
-            Segment::Literal(text) => match node.literals.binary_search_by(|(known, _)| known.cmp(text)) {
-                Ok(at) => node.literals.get(at).map(|(_, child)| *child),
-                Err(at) => {
-                    node.literals.insert(at, (text.clone(), new));
-                    None
-                }
-            },
-            Segment::Pattern(parts) => match node.patterns.binary_search_by(|(known, _)| exactness(known, parts)) {
-                Ok(at) => node.patterns.get(at).map(|(_, child)| *child),
-                Err(at) => {
-                    node.patterns.insert(at, (parts.clone(), new));
-                    None
-                }
-            },
-        };
-        found.unwrap_or_else(|| {
-            self.nodes.push(Node::default());
-            new
-        })
-    }
-
-    /// `path` starts with `/`, or is empty (the base URL itself, which is `/`).
+    /// `path` starts with `/`, or is empty (the base URL itself, which is decided, and forwarded, as `/`).
     pub(super) fn lookup<'a>(
         &self,
         method: &Method,
@@ -166,101 +200,189 @@ impl Matcher {
         operations: &'a [CoveredOperation],
         semicolon: SwitchGuarded,
     ) -> Lookup<'a> {
-        let mut siblings = false;
-        // The base URL itself is decided, and forwarded, as `/`.
-        let start = Some(path.strip_prefix(b"/").unwrap_or(path));
-        let methods = self.strict(0, start, method, &mut siblings);
-        let operation = methods.and_then(|methods| methods.select(method)).and_then(|at| operations.get(at));
-        let Some(operation) = operation else { return Lookup::Unknown };
-        let mut search = Lenient { method, operations, semicolon, found: Found::new(operation) };
-        if siblings && let Err(ambiguity) = self.lenient(0, start, false, &mut search) {
-            return Lookup::Ambiguous(ambiguity);
-        }
-        Lookup::Found(search.found)
+        decoded(path.strip_prefix(b"/").unwrap_or(path), |path| {
+            let mut strict = Strict { matcher: self, method, siblings: false, steps: MOST_STEPS };
+            let methods = strict.walk(0, Some(path));
+            if strict.steps == 0 {
+                return Lookup::Ambiguous(Ambiguity::Siblings);
+            }
+            let operation = methods.and_then(|methods| methods.select(method)).and_then(|at| operations.get(at));
+            let Some(operation) = operation else { return Lookup::Unknown };
+            let found = Found::new(operation);
+            if !strict.siblings {
+                return Lookup::Found(found);
+            }
+            let mut lenient = Lenient { matcher: self, method, operations, semicolon, found, steps: strict.steps };
+            match folded(path, |folded| lenient.walk(0, Some(Read { path, folded }), false)) {
+                Ok(()) => Lookup::Found(lenient.found),
+                Err(ambiguity) => Lookup::Ambiguous(ambiguity),
+            }
+        })
     }
 
-    /// The most exact template that has this path: path first, then method. `path` is what stands after a `/`;
-    /// `None` is the end. Paths known only as public operations count for their own methods alone.
-    fn strict(&self, node: usize, path: Option<&[u8]>, method: &Method, siblings: &mut bool) -> Option<&Methods> {
-        let node = self.nodes.get(node)?;
-        let known = |methods: &&Methods| methods.listed || methods.select(method).is_some();
-        let Some(path) = path else { return node.end.as_ref().filter(known) };
-        let (segment, rest) = split(path);
-        let decoded = decoded(segment);
-        let literal = node.literals.binary_search_by(|(known, _)| known.as_ref().cmp(&decoded)).ok();
-        if let Some((_, child)) = literal.and_then(|at| node.literals.get(at))
-            && let Some(methods) = self.strict(*child, rest, method, siblings)
-        {
-            return Some(methods);
-        }
-        for (parts, child) in &node.patterns {
-            if matches(parts, &decoded)
-                && let Some(methods) = self.strict(*child, rest, method, siblings)
-            {
-                *siblings |= !node.literals.is_empty() || node.patterns.len() > 1;
-                return Some(methods);
-            }
-        }
-        *siblings |= node.rest.is_some() && (!node.literals.is_empty() || !node.patterns.is_empty());
-        node.rest.as_ref().filter(known)
-    }
-
-    /// Collects the operations of every route on which at least one literal matches only leniently.
-    fn lenient(
-        &self,
-        node: usize,
-        path: Option<&[u8]>,
-        used: bool,
-        search: &mut Lenient<'_, '_>,
-    ) -> Result<(), Ambiguity> {
-        let Some(node) = self.nodes.get(node) else { return Ok(()) };
-        // A trailing slash that a lenient upstream takes off counts as the end.
-        if used && path.is_none_or(<[u8]>::is_empty) {
-            search.add(node.end.as_ref())?;
-        }
-        let Some(path) = path else { return Ok(()) };
-        if used {
-            search.add(node.rest.as_ref())?;
-        }
-        let (segment, rest) = split(path);
-        let decoded = decoded(segment);
-        for (literal, child) in &node.literals {
-            if literal.as_ref() == decoded.as_ref() {
-                // The trailing slash after it may be taken off.
-                self.lenient(*child, rest, used || rest.is_some_and(<[u8]>::is_empty), search)?;
-            } else if is_read_as(&decoded, literal, search.semicolon)? {
-                self.lenient(*child, rest, true, search)?;
-            }
-        }
-        for (parts, child) in &node.patterns {
-            if matches(parts, &decoded) {
-                self.lenient(*child, rest, used, search)?;
-            } else if could_match(parts, &decoded, search.semicolon)? {
-                self.lenient(*child, rest, true, search)?;
-            }
-        }
-        Ok(())
+    fn node(&self, at: u32) -> Option<&Node> {
+        self.nodes.get(at as usize)
     }
 }
 
-/// What the lenient walk carries.
+/// The walk that finds the operation.
+struct Strict<'m> {
+    matcher: &'m Matcher,
+    method: &'m Method,
+    /// A parameter of the route that was found has siblings.
+    siblings: bool,
+    /// What is left of [`MOST_STEPS`]; 0 once there was not enough.
+    steps: u32,
+}
+
+impl<'m> Strict<'m> {
+    /// The most exact template that has this path: path first, then method. `path` is what stands after a `/`;
+    /// `None` is the end. Paths known only as public operations count for their own methods alone.
+    fn walk(&mut self, at: u32, path: Option<&[u8]>) -> Option<&'m Methods> {
+        let node = self.matcher.node(at)?;
+        self.step(1)?;
+        let Some(path) = path else { return self.known(node.ends.end.as_ref()) };
+        let (segment, rest) = split(path);
+        if node.has_literals
+            && let Some(literal) = self.matcher.literals.exact(at, segment)
+            && let Some(methods) = self.walk(literal.child, rest)
+        {
+            return Some(methods);
+        }
+        for pattern in node.patterns.candidates(segment) {
+            self.step(pattern.cost(segment))?;
+            if pattern.matches(segment)
+                && let Some(methods) = self.walk(pattern.child, rest)
+            {
+                self.siblings |= node.has_literals || node.patterns.len() > 1;
+                return Some(methods);
+            }
+        }
+        let methods = self.known(node.ends.rest.as_ref())?;
+        self.siblings |= node.has_literals || !node.patterns.is_empty();
+        Some(methods)
+    }
+
+    fn known(&self, methods: Option<&'m Methods>) -> Option<&'m Methods> {
+        methods.filter(|methods| self.steps > 0 && (methods.listed || methods.select(self.method).is_some()))
+    }
+
+    fn step(&mut self, cost: u32) -> Option<()> {
+        self.steps = self.steps.saturating_sub(cost);
+        (self.steps > 0).then_some(())
+    }
+}
+
+/// What stands after a `/`, as it is and without case.
+#[derive(Clone, Copy)]
+struct Read<'p> {
+    path: &'p [u8],
+    folded: &'p [u8],
+}
+
+/// The walk that collects the operations of every route on which at least one literal matches only leniently.
 struct Lenient<'m, 'a> {
+    matcher: &'m Matcher,
     method: &'m Method,
     operations: &'a [CoveredOperation],
     semicolon: SwitchGuarded,
     found: Found<'a>,
+    steps: u32,
 }
 
 impl Lenient<'_, '_> {
+    /// `used`: something on the way here matched only leniently.
+    fn walk(&mut self, at: u32, read: Option<Read<'_>>, used: bool) -> Result<(), Ambiguity> {
+        let matcher = self.matcher;
+        let Some(node) = matcher.node(at) else { return Ok(()) };
+        self.step(1)?;
+        // A trailing slash that a lenient upstream takes off counts as the end.
+        if used && read.is_none_or(|read| read.path.is_empty()) {
+            self.add(node.ends.end.as_ref())?;
+        }
+        let Some(read) = read else { return Ok(()) };
+        if used {
+            self.add(node.ends.rest.as_ref())?;
+        }
+        let ((segment, rest), (folded, folded_rest)) = (split(read.path), split(read.folded));
+        let rest = rest.zip(folded_rest).map(|(path, folded)| Read { path, folded });
+        let bare = bare(segment, self.semicolon);
+        if node.has_literals {
+            self.literals(at, segment, bare, rest, used)?;
+        }
+        let cut = bare.len() != segment.len();
+        for pattern in node.patterns.candidates(segment) {
+            self.step(pattern.cost(segment))?;
+            if pattern.matches(segment) {
+                self.walk(pattern.child, rest, used)?;
+            } else if !cut && pattern.could_match(folded) {
+                self.walk(pattern.child, rest, true)?;
+            }
+        }
+        if cut {
+            self.check_semicolon(node, segment, folded.get(..bare.len()).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Every literal that is the segment, or that it could be read as: case folded, an extension or path parameters
+    /// taken off.
+    fn literals(
+        &mut self,
+        at: u32,
+        segment: &[u8],
+        bare: &[u8],
+        rest: Option<Read<'_>>,
+        used: bool,
+    ) -> Result<(), Ambiguity> {
+        let matcher = self.matcher;
+        let cut = bare.len() != segment.len();
+        if cut && let Some(literal) = matcher.literals.exact(at, segment) {
+            self.walk(literal.child, rest, used || is_slash(rest))?;
+        }
+        let stem = stem(bare);
+        let stems = (stem.len() != bare.len()).then(|| matcher.literals.alike(at, stem));
+        for literal in matcher.literals.alike(at, bare).chain(stems.into_iter().flatten()) {
+            if cut {
+                return Err(Ambiguity::Semicolon);
+            }
+            // The trailing slash after it may be taken off.
+            let used = used || !literal.is(segment) || is_slash(rest);
+            self.walk(literal.child, rest, used)?;
+        }
+        Ok(())
+    }
+
+    /// Whether what stands before the `;` could be read as a pattern that the whole is not.
+    fn check_semicolon(&mut self, node: &Node, segment: &[u8], bare: &[u8]) -> Result<(), Ambiguity> {
+        for pattern in node.patterns.candidates(bare) {
+            self.step(pattern.cost(bare))?;
+            if !pattern.matches(segment) && pattern.could_match(bare) {
+                return Err(Ambiguity::Semicolon);
+            }
+        }
+        Ok(())
+    }
+
     fn add(&mut self, methods: Option<&Methods>) -> Result<(), Ambiguity> {
         let operation = methods.and_then(|methods| methods.select(self.method)).and_then(|at| self.operations.get(at));
         match operation {
             Some(operation) if !self.found.add(operation) => Err(Ambiguity::Siblings),
-            _ => Ok(()),
+            Some(_) | None => Ok(()),
         }
+    }
+
+    fn step(&mut self, cost: u32) -> Result<(), Ambiguity> {
+        self.steps = self.steps.saturating_sub(cost);
+        if self.steps > 0 { Ok(()) } else { Err(Ambiguity::Siblings) }
     }
 }
 
+fn is_slash(rest: Option<Read<'_>>) -> bool {
+    rest.is_some_and(|rest| rest.path.is_empty())
+}
+
+/// The first segment, and what stands after the `/` behind it.
 fn split(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(b'/', path) {
         Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..)),
@@ -268,78 +390,15 @@ fn split(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-fn decoded(segment: &[u8]) -> Cow<'_, [u8]> {
-    if segment.contains(&b'%') { Cow::Owned(percent_decode(segment)) } else { Cow::Borrowed(segment) }
-}
-
-/// Whether a lenient upstream could read the value as the literal: case folded, an extension or path parameters
-/// taken off.
-fn is_read_as(value: &[u8], literal: &[u8], semicolon: SwitchGuarded) -> Result<bool, Ambiguity> {
-    let bare = match memchr::memchr(b';', value) {
+/// The value without path parameters.
+fn bare(value: &[u8], semicolon: SwitchGuarded) -> &[u8] {
+    match memchr::memchr(b';', value) {
         Some(at) if semicolon != SwitchGuarded::Opaque => value.get(..at).unwrap_or_default(),
-        _ => value,
-    };
-    let stem = memchr::memrchr(b'.', bare).filter(|at| *at > 0).and_then(|at| bare.get(..at)).unwrap_or(bare);
-    let same = bare.eq_ignore_ascii_case(literal) || stem.eq_ignore_ascii_case(literal);
-    if same && bare.len() != value.len() {
-        return Err(Ambiguity::Semicolon);
-    }
-    Ok(same)
-}
-
-/// Whether a lenient upstream could read the value as the pattern: case folded, path parameters taken off.
-fn could_match(parts: &[Part], value: &[u8], semicolon: SwitchGuarded) -> Result<bool, Ambiguity> {
-    if !parts.iter().any(|part| matches!(part, Part::Literal(_))) {
-        return Ok(false);
-    }
-    let bare = match memchr::memchr(b';', value) {
-        Some(at) if semicolon != SwitchGuarded::Opaque => value.get(..at).unwrap_or_default(),
-        _ => value,
-    };
-    let folded: Vec<Part> = parts
-        .iter()
-        .map(|part| match part {
-            Part::Literal(text) => Part::Literal(text.to_ascii_lowercase().into()),
-            Part::Parameter => Part::Parameter,
-        })
-        .collect();
-    let same = matches(&folded, &bare.to_ascii_lowercase());
-    if same && bare.len() != value.len() {
-        return Err(Ambiguity::Semicolon);
-    }
-    Ok(same)
-}
-
-/// Whether the segment is the parts in turn, each parameter with a non-empty value. The leftmost place of each inner
-/// literal and the end for the last one are enough: no backtracking, so the cost stays linear.
-fn matches(parts: &[Part], segment: &[u8]) -> bool {
-    let (mut parts, mut segment) = (parts, segment);
-    if let [Part::Literal(text), rest @ ..] = parts {
-        let Some(tail) = segment.strip_prefix(text.as_ref()) else { return false };
-        (parts, segment) = (rest, tail);
-    }
-    loop {
-        match parts {
-            [] => return segment.is_empty(),
-            [Part::Parameter] => return !segment.is_empty(),
-            [Part::Parameter, Part::Literal(text)] => {
-                return segment.len() > text.len() && segment.ends_with(text);
-            }
-            [Part::Parameter, Part::Literal(text), rest @ ..] => {
-                let inner = segment.get(1..).unwrap_or_default();
-                let Some(at) = memchr::memmem::find(inner, text) else { return false };
-                (parts, segment) = (rest, inner.get(at + text.len()..).unwrap_or_default());
-            }
-            // Neighbouring parts of one kind do not come out of a template.
-            [Part::Literal(_) | Part::Parameter, ..] => return false,
-        }
+        Some(_) | None => value,
     }
 }
 
-/// More literal text first; then any fixed order, so that equal shapes are found again.
-fn exactness(a: &[Part], b: &[Part]) -> Ordering {
-    let literal = |parts: &[Part]| -> usize {
-        parts.iter().map(|part| if let Part::Literal(text) = part { text.len() } else { 0 }).sum()
-    };
-    literal(b).cmp(&literal(a)).then_with(|| b.len().cmp(&a.len())).then_with(|| a.cmp(b))
+/// The value without an extension.
+fn stem(value: &[u8]) -> &[u8] {
+    memchr::memrchr(b'.', value).filter(|at| *at > 0).and_then(|at| value.get(..at)).unwrap_or(value)
 }

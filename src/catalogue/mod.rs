@@ -4,9 +4,13 @@
 //! GET. What it leaves to others: whether a key holds a permission (`access`), and where the permissions come from
 //! (`config`, and [`openapi`] for documents).
 
+pub mod diff;
+mod literals;
 mod matcher;
 pub mod openapi;
+mod pattern;
 mod presets;
+mod reading;
 mod template;
 
 pub use matcher::{Ambiguity, Found, Lookup};
@@ -17,7 +21,7 @@ use crate::model::{
     CoveredOperation, Method, Operation, OperationPattern, Permission, PermissionIndex, PermissionName,
     PermissionNameError, Preset, SwitchGuarded,
 };
-use matcher::Matcher;
+use matcher::{Growing, Matcher};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -84,7 +88,7 @@ impl Catalogue {
         }
         let Builder { matcher, operations, .. } = built;
         let public = public.to_vec();
-        Ok(Self { permissions, declared, public, names, places, operations, matcher, semicolon })
+        Ok(Self { permissions, declared, public, names, places, operations, matcher: matcher.finish(), semicolon })
     }
 
     /// Whether so many names are gone that the places are worth giving anew.
@@ -167,7 +171,7 @@ fn placed(
 /// A catalogue in the making.
 #[derive(Default)]
 struct Builder {
-    matcher: Matcher,
+    matcher: Growing,
     operations: Vec<CoveredOperation>,
     /// How many operations each permission opens.
     sizes: Vec<usize>,
@@ -206,7 +210,7 @@ impl Builder {
     fn insert(&mut self, pattern: &OperationPattern, listed: bool) -> Result<usize, CatalogueError> {
         let template = Template::parse(pattern.path())
             .map_err(|source| CatalogueError::Template { operation: pattern.clone(), source })?;
-        Ok(self.matcher.insert(&template, pattern.method(), self.operations.len(), listed))
+        Ok(self.matcher.insert(template, pattern.method(), self.operations.len(), listed))
     }
 }
 

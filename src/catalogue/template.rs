@@ -1,6 +1,11 @@
 //! Path templates: `/cards/{id}`, `/Calls/{Sid}.json`, `/files/{path...}`.
 
+use super::pattern::Pattern;
+use super::reading::ENCODED_SLASH;
 use crate::model::percent_decode;
+
+/// The most segments of a template; more than any path that people write, and few enough to walk in a recursion.
+const MOST_SEGMENTS: usize = 128;
 
 /// A parsed path template.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,14 +23,17 @@ pub enum TemplateError {
     /// `{}`.
     #[error("a path parameter needs a name")]
     EmptyName,
+    /// More segments than a template may have.
+    #[error("a path template has at most {MOST_SEGMENTS} segments")]
+    TooLong,
     /// `{a}{b}`: nothing tells where one ends and the next begins.
     #[error("two path parameters touch; nothing tells them apart")]
     Touching,
     /// `{path...}` anywhere but as the whole last segment.
     #[error("`{{name...}}` stands for the rest of the path and must be the whole last segment")]
     RestNotLast,
-    /// A template that does not start with `/`, or holds `//`, a dot segment, `?`, `#` or `%2f`.
-    #[error("a path template starts with `/` and holds no empty or dot segment, query, fragment or encoded slash")]
+    /// A template that does not start with `/`, or holds `//`, a dot segment, `?`, `#`, `%2f` or `%00`.
+    #[error("a path template starts with `/` and holds no empty or dot segment, query, fragment, encoded slash or NUL")]
     Unsound,
 }
 
@@ -34,17 +42,8 @@ pub enum TemplateError {
 pub(super) enum Segment {
     /// Decoded text.
     Literal(Box<[u8]>),
-    /// Literals and parameters in turn.
-    Pattern(Box<[Part]>),
-}
-
-/// A piece of a segment.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Part {
-    /// Decoded text.
-    Literal(Box<[u8]>),
-    /// A non-empty value.
-    Parameter,
+    /// Text and parameters.
+    Pattern(Pattern),
 }
 
 impl Template {
@@ -64,6 +63,9 @@ impl Template {
             if (piece.is_empty() && !last) || piece == "." || piece == ".." {
                 return Err(TemplateError::Unsound);
             }
+            if segments.len() == MOST_SEGMENTS {
+                return Err(TemplateError::TooLong);
+            }
             segments.push(parse_segment(piece)?);
         }
         Ok(Self { segments, rest: false })
@@ -78,42 +80,42 @@ fn is_rest(piece: &str) -> bool {
 }
 
 fn parse_segment(piece: &str) -> Result<Segment, TemplateError> {
-    let mut parts = Vec::new();
-    let mut rest = piece;
+    let (mut texts, mut rest) = (Vec::new(), piece);
     while let Some(open) = rest.find('{') {
-        let (literal, tail) = rest.split_at(open);
-        push_literal(&mut parts, literal)?;
-        let close = tail.find('}').ok_or(TemplateError::Braces)?;
-        let name = tail.get(1..close).unwrap_or_default();
-        if name.contains('{') {
-            return Err(TemplateError::Braces);
-        }
-        if name.is_empty() {
-            return Err(TemplateError::EmptyName);
-        }
-        if name.ends_with("...") {
-            return Err(TemplateError::RestNotLast);
-        }
-        if parts.last() == Some(&Part::Parameter) {
+        let (text, tail) = rest.split_at(open);
+        if text.is_empty() && !texts.is_empty() {
             return Err(TemplateError::Touching);
         }
-        parts.push(Part::Parameter);
+        texts.push(literal(text)?);
+        let close = tail.find('}').ok_or(TemplateError::Braces)?;
+        check_name(tail.get(1..close).unwrap_or_default())?;
         rest = tail.get(close + 1..).unwrap_or_default();
     }
-    push_literal(&mut parts, rest)?;
-    Ok(match parts.as_slice() {
-        [] => Segment::Literal(Box::new([])),
-        [Part::Literal(text)] => Segment::Literal(text.clone()),
-        _ => Segment::Pattern(parts.into_boxed_slice()),
+    let last = literal(rest)?;
+    let mut texts = texts.into_iter();
+    Ok(match texts.next() {
+        None => Segment::Literal(last),
+        Some(prefix) => Segment::Pattern(Pattern { prefix, inner: texts.collect(), suffix: last }),
     })
 }
 
-fn push_literal(parts: &mut Vec<Part>, text: &str) -> Result<(), TemplateError> {
+fn check_name(name: &str) -> Result<(), TemplateError> {
+    if name.contains('{') {
+        return Err(TemplateError::Braces);
+    }
+    if name.is_empty() {
+        return Err(TemplateError::EmptyName);
+    }
+    if name.ends_with("...") {
+        return Err(TemplateError::RestNotLast);
+    }
+    Ok(())
+}
+
+fn literal(text: &str) -> Result<Box<[u8]>, TemplateError> {
     if text.contains('}') {
         return Err(TemplateError::Braces);
     }
-    if !text.is_empty() {
-        parts.push(Part::Literal(percent_decode(text.as_bytes()).into_boxed_slice()));
-    }
-    Ok(())
+    let text = percent_decode(text.as_bytes());
+    if text.contains(&ENCODED_SLASH) { Err(TemplateError::Unsound) } else { Ok(text.into()) }
 }

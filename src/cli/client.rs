@@ -71,7 +71,16 @@ impl Client {
 
     /// `PUT path` with a body of that media type.
     pub(super) fn put_text(&self, path: &str, media_type: &str, text: &str) -> Result<Value, Failure> {
-        let mut request = self.agent.put(self.url(path)).header(header::CONTENT_TYPE, media_type);
+        self.send_text(self.agent.put(self.url(path)), media_type, text)
+    }
+
+    /// `POST path` with a body that is no JSON of ours.
+    pub(super) fn post_text(&self, path: &str, media_type: &str, text: &str) -> Result<Value, Failure> {
+        self.send_text(self.agent.post(self.url(path)), media_type, text)
+    }
+
+    fn send_text(&self, request: RequestBuilder<WithBody>, media_type: &str, text: &str) -> Result<Value, Failure> {
+        let mut request = request.header(header::CONTENT_TYPE, media_type);
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }

@@ -11,6 +11,7 @@ mod authenticate;
 pub mod bootstrap;
 mod caller;
 mod draft;
+mod drift;
 mod environments;
 mod explain;
 mod field;
@@ -30,6 +31,7 @@ pub use authenticate::Unproven;
 pub use bootstrap::{BootstrapError, ensure_bootstrap_token, make_operator_token};
 pub use caller::{Asking, Caller, KeyCaller, MemberCaller, Right};
 pub use draft::{AllowlistDraft, EditDraft, KeyDraft, RotationDraft};
+pub use drift::ComparedCatalogue;
 pub use environments::{CatalogueDraft, EnvironmentFacts, NamedKind, NamedPlace};
 pub use explain::{Check, ExplainDraft, ExplainedStep, ExplainedVerdict, Explanation};
 pub use field::{FieldError, FieldErrors};
@@ -50,6 +52,7 @@ use crate::oauth::SignInThrottle;
 use crate::store::Store;
 use crate::tables::Tables;
 use audit::LongReads;
+use drift::Comparisons;
 use environments::Adopted;
 use parking_lot::Mutex;
 use passwords::Passwords;
@@ -98,6 +101,7 @@ pub struct Control {
     last_operator: Arc<Mutex<Option<SecretDigest>>>,
     refusals: Refusals,
     long_reads: LongReads,
+    comparisons: Comparisons,
     passwords: Passwords,
     sign_ins: Mutex<SignInThrottle>,
 }
@@ -122,6 +126,7 @@ impl Control {
             last_operator: Arc::default(),
             refusals: Refusals::default(),
             long_reads: LongReads::default(),
+            comparisons: Comparisons::default(),
             passwords: Passwords::default(),
             sign_ins: Mutex::new(SignInThrottle::new(seed())),
         }

@@ -10,6 +10,9 @@ pub struct ImportReport {
     pub title: String,
     /// Its `info.version`, on one line; empty where it says none.
     pub version: String,
+    /// What was put before each of its paths: empty, or such as `/2.0`.
+    #[serde(skip)]
+    pub prefix: String,
     /// Operations that it declares.
     pub operations: usize,
     /// Permissions that came of them.

@@ -6,6 +6,7 @@ mod audit;
 mod bootstrap;
 mod changes;
 mod contract;
+mod drift;
 mod environments;
 mod explain;
 mod fields;

@@ -95,6 +95,7 @@ pub fn import(document: &[u8], prefix: &str) -> Result<Imported, ImportError> {
     let report = ImportReport {
         title: document.title,
         version: document.version,
+        prefix: prefix.to_owned(),
         operations,
         permissions: permissions.len(),
         notes,

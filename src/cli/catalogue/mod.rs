@@ -1,5 +1,6 @@
 //! `portcullis catalogue`: the operations that an environment knows, and the permissions that open them.
 
+mod diff;
 mod list;
 mod matching;
 mod report;
@@ -11,7 +12,7 @@ use super::listing::Listing;
 use super::options::{ClientOptions, ScopeOptions};
 use clap::Subcommand;
 
-/// List an environment's operations, find the one that a request runs, set them, or tell what a document gives
+/// List an environment's operations, find the one that a request runs, set them, or tell what a document gives or changes
 #[derive(clap::Args)]
 pub(super) struct Catalogue {
     #[command(flatten)]
@@ -26,6 +27,7 @@ pub(super) struct Catalogue {
 
 #[derive(Subcommand)]
 enum Command {
+    Diff(diff::Diff),
     List(list::List),
     Match(matching::Match),
     Report(report::Report),
@@ -36,6 +38,7 @@ impl Catalogue {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let json = self.options.is_json();
         match &self.command {
+            Command::Diff(command) => command.run(&Client::new(&self.options)?, &self.scope, json),
             Command::List(command) => command.run(&self.listing()?, json),
             Command::Match(command) => command.run(self.listing()?, json),
             Command::Report(command) => command.run(json),

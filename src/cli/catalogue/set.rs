@@ -29,7 +29,7 @@ impl Set {
 }
 
 /// YAML and JSON go by their names; what has none goes by how it begins.
-fn media_type(path: &Path, document: &str) -> &'static str {
+pub(super) fn media_type(path: &Path, document: &str) -> &'static str {
     let is_named_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     if is_named_json || document.trim_start().starts_with('{') {
         "application/vnd.oai.openapi+json"

@@ -283,7 +283,7 @@ impl<'a> ReplacedCatalogue<'a> {
 
 impl<'a> ReportObject<'a> {
     pub(super) fn new(report: &'a ImportReport) -> Self {
-        let ImportReport { title, version, operations, permissions, notes } = report;
+        let ImportReport { title, version, operations, permissions, notes, prefix: _ } = report;
         let notes =
             notes.iter().map(|ImportNote { kind, place, message }| NoteObject { kind: kind.as_str(), place, message });
         Self { title, version, operations: *operations, permissions: *permissions, notes: notes.collect() }

@@ -14,6 +14,7 @@ mod bodies;
 mod body;
 mod code;
 mod document;
+mod drift;
 mod environments;
 mod explain;
 mod keys;
@@ -129,12 +130,15 @@ fn guarded() -> OpenApiRouter<Shared> {
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
         .routes(routes!(keys::usage))
+        .routes(routes!(drift::drift))
         .routes(routes!(explain::explain))
 }
 
 /// The routes that ask for a token, where OpenAPI documents are sent to.
 fn taking_documents() -> OpenApiRouter<Shared> {
-    OpenApiRouter::default().routes(routes!(places::catalogue, environments::put_catalogue))
+    OpenApiRouter::default()
+        .routes(routes!(places::catalogue, environments::put_catalogue))
+        .routes(routes!(drift::compare))
 }
 
 /// The routes that make a token: who asks comes out of the body.

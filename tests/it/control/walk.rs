@@ -33,6 +33,7 @@ enum Need {
 
 const NEEDS: &[(&str, Need)] = &[
     ("add_member", Need::Manage),
+    ("compare_catalogue", Need::SeeKeys),
     ("create_key", Need::ChangeKeys),
     ("delete_environment", Need::OperatorHere),
     ("delete_preset", Need::Manage),
@@ -69,6 +70,7 @@ const NEEDS: &[(&str, Need)] = &[
     ("rotate_key", Need::ChangeKeys),
     ("rotate_signing_key", Need::Operator),
     ("show_document", Need::Nothing),
+    ("show_drift", Need::SeeKeys),
     ("show_environment", Need::SeeKeys),
     ("show_key", Need::SeeKeys),
     ("show_member", Need::Manage),

@@ -69,6 +69,11 @@ impl CatalogueBody {
         }
     }
 
+    /// The bytes of a document; whether they are one is the import's to say.
+    pub(in crate::control::api) fn into_document(self) -> Vec<u8> {
+        self.bytes.into()
+    }
+
     /// The members of a JSON object that is no document. What is not JSON is left to the import, which says where.
     fn written(&self) -> Option<Map<String, Value>> {
         let mark: Mark = self.is_json.then(|| serde_json::from_slice(&self.bytes).ok()).flatten()?;

@@ -1,0 +1,86 @@
+//! A path as the matcher reads it: decoded once, and once more without case, without touching the heap unless it is
+//! unusually long.
+
+use crate::model::hex_pair;
+
+/// Stands for an encoded slash, which is part of a value and never a separator. No template holds it.
+pub(super) const ENCODED_SLASH: u8 = 0;
+
+/// Paths up to this many bytes are decoded and folded on the stack.
+const LONG: usize = 1024;
+/// Most paths are no longer than this.
+const SHORT: usize = 128;
+
+/// Hands over the path with each `%XX` decoded once.
+pub(super) fn decoded<R>(path: &[u8], read: impl FnOnce(&[u8]) -> R) -> R {
+    if memchr::memchr(b'%', path).is_none() {
+        return read(path);
+    }
+    scratch(path, |copy| {
+        let len = decode(copy);
+        read(copy.get(..len).unwrap_or_default())
+    })
+}
+
+/// Hands over the path in lower case.
+pub(super) fn folded<R>(path: &[u8], read: impl FnOnce(&[u8]) -> R) -> R {
+    scratch(path, |copy| {
+        copy.make_ascii_lowercase();
+        read(copy)
+    })
+}
+
+/// Hands over a copy.
+fn scratch<R>(path: &[u8], with: impl FnOnce(&mut [u8]) -> R) -> R {
+    if path.len() <= SHORT {
+        with(copied(path, &mut [0; SHORT]))
+    } else if path.len() <= LONG {
+        with(copied(path, &mut [0; LONG]))
+    } else {
+        with(&mut path.to_vec())
+    }
+}
+
+fn copied<'b>(path: &[u8], buffer: &'b mut [u8]) -> &'b mut [u8] {
+    let copy = buffer.get_mut(..path.len()).unwrap_or_default();
+    copy.copy_from_slice(path);
+    copy
+}
+
+/// Decodes in place; how long the path is then.
+fn decode(path: &mut [u8]) -> usize {
+    let (mut from, mut to) = (0, 0);
+    while let Some(byte) = path.get(from).copied() {
+        let pair = path.get(from + 1..).filter(|_| byte == b'%').and_then(hex_pair);
+        let (byte, width) = match pair {
+            Some(b'/') => (ENCODED_SLASH, 3),
+            Some(byte) => (byte, 3),
+            None => (byte, 1),
+        };
+        if let Some(place) = path.get_mut(to) {
+            *place = byte;
+        }
+        (from, to) = (from + width, to + 1);
+    }
+    to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::percent_decode;
+
+    #[test]
+    fn paths_of_any_length_are_decoded_as_everywhere() {
+        for len in [0, 1, SHORT - 3, SHORT, SHORT + 1, LONG, LONG + 1, 9000] {
+            for tail in ["", "%41", "%2fb", "%", "%zz", "%4", "%25%34%31"] {
+                let path = format!("{}{tail}", "x".repeat(len));
+                let expected: Vec<u8> = percent_decode(path.as_bytes());
+                let expected = String::from_utf8(expected).unwrap().replace('/', "\0");
+                assert_eq!(decoded(path.as_bytes(), |read| read.to_vec()), expected.as_bytes(), "{tail}");
+            }
+        }
+        assert_eq!(decoded(b"a/b%2F", |read| read.to_vec()), b"a/b\0");
+        assert_eq!(folded("/Äb%2F".as_bytes(), |read| read.to_vec()), "/Äb%2f".as_bytes());
+    }
+}
