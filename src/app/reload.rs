@@ -4,7 +4,7 @@
 
 use super::changes;
 use super::node::Shared;
-use super::stored::{Stored, stored_environments};
+use super::stored::{Stored, StoredError, stored_environments};
 use crate::config::{Config, NodeConfig, Problems, Sources};
 use crate::control::Reloaded;
 use crate::{clock, config};
@@ -60,6 +60,9 @@ pub(super) enum ReloadError {
     /// There is nothing to read, or something else went wrong.
     #[error("{0:#}")]
     Other(anyhow::Error),
+    /// The store's environments do not go with the files. One line each.
+    #[error("{}", .0.join("\n"))]
+    Stored(Vec<String>),
 }
 
 impl ReloadError {
@@ -75,6 +78,7 @@ impl ReloadError {
                 lines
             }
             Self::Other(error) => vec![format!("{error:#}")],
+            Self::Stored(lines) => lines.clone(),
         }
     }
 }
@@ -157,7 +161,11 @@ impl Reloader {
         let shared = &self.shared;
         let turn = shared.tables.change_world().await;
         let stored = stored_environments(shared.store.as_ref(), &shared.documents, &organizations).await;
-        let Stored { environments, warnings } = stored.map_err(|error| other(error.into()))?;
+        read.again = matches!(stored, Err(StoredError::Store(_)));
+        let Stored { environments, warnings } = stored.map_err(|error| match error {
+            StoredError::Problems(lines) => ReloadError::Stored(lines),
+            StoredError::Store(error) => other(error.into()),
+        })?;
         let plan = turn.plan(organizations, environments).map_err(|error| other(error.into()))?;
         // Before the swap: the first request to a new upstream must find its address.
         shared.upstreams.learn(&plan.changes().fresh()).await;
