@@ -1,9 +1,9 @@
 //! What the control plane can tell the node to do.
 
 use super::node::Shared;
-use super::reload::{ReloadError, Reloader};
+use super::reload::{Cause, Reloader};
 use super::signing::SigningKeys;
-use crate::control::{ControlProblem, NodeActions, NodeProblem};
+use crate::control::{ControlProblem, LastReload, NodeActions, NodeProblem, Reloaded};
 use crate::model::Act;
 use crate::tables::EnvironmentTable;
 use async_trait::async_trait;
@@ -20,11 +20,12 @@ pub(super) struct Actions {
 
 #[async_trait]
 impl NodeActions for Actions {
-    async fn reload(&self) -> Result<(), NodeProblem> {
-        self.reloader.reload().await.map_err(|error| match error {
-            ReloadError::Files(problems) => NodeProblem::Files(problems.0.iter().map(ToString::to_string).collect()),
-            ReloadError::Other(error) => NodeProblem::Files(vec![format!("{error:#}")]),
-        })
+    async fn reload(&self) -> Result<Reloaded, NodeProblem> {
+        self.reloader.reload(Cause::Asked).await.map_err(|error| NodeProblem::Files(error.lines()))
+    }
+
+    fn last_reload(&self) -> LastReload {
+        self.shared.probes.last_reload()
     }
 
     fn drain(&self) {

@@ -54,8 +54,9 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
     let sample = options.upstream.is_none().then(|| edge::bind(SocketAddr::from(([127, 0, 0, 1], 0)))).transpose()?;
     let (path, preset) = write_configuration(&folder, options, &facts, sample.as_ref())?;
     let documents = Arc::new(config::Documents::default());
-    let loaded = config::load(&path, clock::now(), &documents).map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    let node = Node::start(loaded, documents, Some(listeners), Some(path))?;
+    let loaded = config::load_with_sources(&path, clock::now(), &documents);
+    let config = loaded.config.map_err(|problems| anyhow::anyhow!("{problems}"))?;
+    let node = Node::start(config, documents, Some(listeners), Some((path, loaded.sources)))?;
     if let Some(sample) = sample {
         let _entered = node.runtime().enter();
         serving::serve_http(sample, sample::router())?;
@@ -150,7 +151,7 @@ fn write_configuration(
     };
     let document = match (&options.openapi, &options.upstream) {
         (Some(path), _) => {
-            let document = fs::read(path).with_context(|| format!("`{}` cannot be read", path.display()))?;
+            let document = config::read_document(path).with_context(|| format!("`{}`", path.display()))?;
             Some((config::document_name("demo", path, &document), document))
         }
         (None, None) => Some(("demo.openapi.json".to_owned(), sample::OPENAPI.as_bytes().to_vec())),

@@ -4,6 +4,7 @@
 //! pingora's, started last and with loaded tables in hand.
 
 mod actions;
+mod changes;
 mod chores;
 mod demo;
 mod documents;
@@ -17,6 +18,7 @@ mod secrets;
 mod serving;
 mod signing;
 mod stored;
+mod watch;
 
 pub use demo::{DemoOptions, demo};
 pub use documents::{DocumentReport, report_document};
@@ -54,8 +56,9 @@ pub struct ControlAccess {
 pub fn serve(path: &Path) -> anyhow::Result<()> {
     start_words();
     let documents = Arc::new(Documents::default());
-    let config = load(path, &documents)?;
-    Node::start(config, documents, None, Some(path.to_owned()))?.run();
+    let loaded = config::load_with_sources(path, clock::now(), &documents);
+    let config = sound(path, loaded.config)?;
+    Node::start(config, documents, None, Some((path.to_owned(), loaded.sources)))?.run();
     Ok(())
 }
 
@@ -105,7 +108,11 @@ pub fn openapi_document() -> String {
 }
 
 fn load(path: &Path, documents: &Documents) -> anyhow::Result<Config> {
-    config::load(path, clock::now(), documents).map_err(|problems| {
+    sound(path, config::load(path, clock::now(), documents))
+}
+
+fn sound(path: &Path, config: Result<Config, Problems>) -> anyhow::Result<Config> {
+    config.map_err(|problems| {
         anyhow::anyhow!(
             "the configuration has problems\n{problems}\n`portcullis check --config {}` lists them as well",
             path.display()

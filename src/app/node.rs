@@ -7,9 +7,10 @@ use super::revocations::Revocations;
 use super::serving::serve_http;
 use super::signing::SigningKeys;
 use super::stored::{Stored, stored_environments};
+use super::watch::Watch;
 use super::{probes, reload, secrets};
 use crate::clock;
-use crate::config::{AccessLog as AccessLogConfig, Config, Documents, NodeConfig, StoreUrl};
+use crate::config::{AccessLog as AccessLogConfig, Config, Documents, NodeConfig, Sources, StoreUrl};
 use crate::control::{Control, ControlParts, NodeActions, ensure_bootstrap_token};
 use crate::edge::{self, EdgeParts, Upstreams};
 use crate::model::{BaseUrl, NetworkSet, Organization, Timestamp};
@@ -77,13 +78,13 @@ pub(super) struct Shared {
 }
 
 impl Node {
-    /// Opens the store, loads the tables, binds the listeners where they are not yet, and starts the control side. `path`
-    /// is what a reload reads again.
+    /// Opens the store, loads the tables, binds the listeners where they are not yet, and starts the control side.
+    /// `read` is what a reload reads again, and what was read there.
     pub(super) fn start(
         config: Config,
         documents: Arc<Documents>,
         bound: Option<Listeners>,
-        path: Option<PathBuf>,
+        read: Option<(PathBuf, Sources)>,
     ) -> anyhow::Result<Self> {
         let Config { node, organizations, notes: _ } = config;
         let now = clock::now();
@@ -108,7 +109,7 @@ impl Node {
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
         let control_url = control_url(&node, &listeners)?;
-        let reloader = Arc::new(Reloader::new(shared.clone(), path));
+        let reloader = start_reloader(&runtime, &shared, &node, read);
         let drain = Arc::new(Notify::new());
         let actions = Actions {
             shared: shared.clone(),
@@ -124,7 +125,7 @@ impl Node {
         };
         announce(&listeners);
         start_background(&runtime, &chores, follower, listeners.control, listeners.metrics)?;
-        let on_hangup = reload::on_hangup(runtime.handle().clone(), reloader);
+        let on_hangup = reload::on_hangup(runtime.handle(), reloader);
         let edge = EdgeParts {
             tables: Arc::clone(&shared.tables),
             upstreams: shared.upstreams,
@@ -189,6 +190,22 @@ impl Shared {
             clock: clock::now,
         }))
     }
+}
+
+/// Whoever reads the files again; with `[tenants] watch` it hears of changes from now on.
+fn start_reloader(
+    runtime: &Runtime,
+    shared: &Shared,
+    node: &NodeConfig,
+    read: Option<(PathBuf, Sources)>,
+) -> Arc<Reloader> {
+    let (path, sources) = read.unzip();
+    let reloader = Arc::new(Reloader::new(shared.clone(), path, node.clone(), sources.unwrap_or_default()));
+    if node.tenants_watch {
+        let paths = runtime.block_on(reloader.paths());
+        runtime.spawn(Watch::open(Arc::clone(&reloader), &paths).run());
+    }
+    reloader
 }
 
 /// What callers call the control API: what the file says, else its first address.

@@ -2,6 +2,7 @@
 
 use super::node::Shared;
 use crate::clock;
+use crate::control::{LastReload, Reloaded};
 use crate::model::Timestamp;
 use crate::tables::Tables;
 use crate::telemetry::Metrics;
@@ -10,21 +11,26 @@ use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use parking_lot::Mutex;
+use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// The store must have been seen within this many seconds.
 const STORE_BOUND: i64 = 30;
+/// So many problems of a failed reload are shown.
+const PROBLEMS: usize = 10;
 
 /// What readiness depends on. It exists once the tables are loaded, and not before.
 pub(super) struct Probes {
     store_seen: AtomicI64,
-    reload_failed: AtomicBool,
+    last_reload: Mutex<LastReload>,
 }
 
 impl Probes {
     pub(super) const fn new(now: Timestamp) -> Self {
-        Self { store_seen: AtomicI64::new(now.as_unix()), reload_failed: AtomicBool::new(false) }
+        let started = LastReload { at: now, problems: Vec::new(), needs_restart: Vec::new() };
+        Self { store_seen: AtomicI64::new(now.as_unix()), last_reload: Mutex::new(started) }
     }
 
     /// The tables agree with the store.
@@ -32,9 +38,21 @@ impl Probes {
         self.store_seen.store(now.as_unix(), Ordering::Relaxed);
     }
 
-    /// How the last reload ended.
-    pub(super) fn reloaded(&self, good: bool) {
-        self.reload_failed.store(!good, Ordering::Relaxed);
+    /// A reload was good.
+    pub(super) fn reloaded(&self, now: Timestamp, reloaded: &Reloaded) {
+        let needs_restart = reloaded.needs_restart.clone();
+        *self.last_reload.lock() = LastReload { at: now, problems: Vec::new(), needs_restart };
+    }
+
+    /// A reload changed nothing. What needs a restart is as it was.
+    pub(super) fn reload_failed(&self, now: Timestamp, problems: Vec<String>) {
+        let mut last = self.last_reload.lock();
+        (last.at, last.problems) = (now, problems);
+    }
+
+    /// How the last reload ended, or the start.
+    pub(super) fn last_reload(&self) -> LastReload {
+        self.last_reload.lock().clone()
     }
 
     fn seen(&self) -> Timestamp {
@@ -58,13 +76,35 @@ async fn ready(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Respo
     if query.as_deref() != Some("verbose") {
         return (status, format!("{word}\n")).into_response();
     }
-    let reload =
-        if shared.probes.reload_failed.load(Ordering::Relaxed) { "failed; the tables before it serve" } else { "ok" };
     let revision = shared.tables.revision().0;
     let detail = format!(
-        "{word}\ntables: loaded, revision {revision}\nstore: seen {age} s ago (bound {STORE_BOUND} s)\nlast reload: {reload}\n"
+        "{word}\ntables: loaded, revision {revision}\nstore: seen {age} s ago (bound {STORE_BOUND} s)\n{}",
+        told(&shared.probes.last_reload())
     );
     (status, detail).into_response()
+}
+
+/// The last reload in lines: how it went, what was wrong, what waits for a restart.
+fn told(last: &LastReload) -> String {
+    let LastReload { at, problems, needs_restart } = last;
+    let mut lines = match problems.as_slice() {
+        [] => format!("last reload: ok, at {at}\n"),
+        problems => format!("last reload: failed; the tables before it serve, at {at}\n{}", first(problems)),
+    };
+    if !needs_restart.is_empty() {
+        // Writing to a string does not fail.
+        let _ = writeln!(lines, "needs a restart: {}", needs_restart.join(", "));
+    }
+    lines
+}
+
+/// The first problems, indented; a count stands for the rest.
+fn first(problems: &[String]) -> String {
+    let mut lines: String = problems.iter().take(PROBLEMS).map(|problem| format!("  {problem}\n")).collect();
+    if let Some(more) = problems.len().checked_sub(PROBLEMS).filter(|more| *more > 0) {
+        let _ = writeln!(lines, "  and {more} more");
+    }
+    lines
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {

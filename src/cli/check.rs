@@ -36,6 +36,7 @@ impl Check {
         match problems.len() {
             0 => {
                 note(&format!("{}: no problems", self.config.display()));
+                note("settings of the file itself wait for a restart, but for `tenants.dir`; tenant files do not");
                 Ok(())
             }
             1 => Err(Failure::new(Exit::CheckFoundProblems, "1 problem")),

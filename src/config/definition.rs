@@ -165,7 +165,7 @@ impl EnvironmentDefinition {
 }
 
 fn problem(found: Found, pointers: &super::json::Pointers) -> DefinitionProblem {
-    let Found { line, missing, code, message } = found;
+    let Found { file: _, line, missing, code, message } = found;
     let pointer = pointers.pointer(line, missing);
     let message = match pointer.strip_prefix(SET_HEADERS) {
         Some(rest) if rest.starts_with('/') && message.starts_with("null ") => {
@@ -185,9 +185,11 @@ fn pointer<'v>(members: &'v Map<String, Value>, pointer: &str) -> Option<&'v Val
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::sources::Reading;
     use crate::config::tenant;
-    use crate::model::Identifier;
+    use crate::model::{Identifier, Timestamp};
     use serde_json::json;
+    use std::sync::Arc;
     use toml::de::{DeTable, DeValue};
 
     fn definition(value: Value) -> EnvironmentDefinition {
@@ -283,6 +285,10 @@ mod tests {
                 vec![("/openapi", "field_elsewhere"), ("/keys", "field_elsewhere")],
             ),
             (
+                with(json!({"platform_addresses": {"networks_file": "/etc/passwd"}})),
+                vec![("/platform_addresses/networks_file", "field_elsewhere")],
+            ),
+            (
                 with(json!({"cors": "forward", "upstrem": 1})),
                 vec![("/cors", "not_available"), ("/upstrem", "field_unknown")],
             ),
@@ -338,7 +344,7 @@ mod tests {
         let file = folder.path().join("acme.toml");
         std::fs::write(&file, text).unwrap();
         let documents = Documents::default();
-        let sheet = Sheet::open(&file);
+        let sheet = Sheet::open(&file, &Arc::new(Reading::new(Timestamp::EPOCH)));
         let tenant = tenant::read(&sheet, Timestamp::from_unix(0), &Imports::of_files(&documents));
         let problems: Vec<String> = sheet.into_problems().into_iter().map(|problem| problem.message).collect();
         let environment = tenant.organization.and_then(|organization| organization.environments.into_iter().next());

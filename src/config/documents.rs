@@ -3,9 +3,10 @@
 
 use super::Problem;
 use super::reader::{At, Value};
-use super::sheet::{ReadFault, Sheet, read_bytes};
+use super::sheet::Sheet;
+use super::sources::{ReadFault, read_bytes};
 use crate::catalogue::openapi::{self, ImportError, Imported, MAX_DOCUMENT_BYTES};
-use crate::model::{ImportNote, ImportReport, Upstream, UpstreamUrl};
+use crate::model::{ImportNote, ImportReport, Upstream};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -54,7 +55,11 @@ pub enum DocumentError {
 }
 
 /// The bytes of a document's file.
-pub(super) fn read_document(file: &Path) -> Result<Vec<u8>, DocumentError> {
+///
+/// # Errors
+///
+/// Where it cannot be read, or is too large to be imported; then it is not read.
+pub fn read_document(file: &Path) -> Result<Vec<u8>, DocumentError> {
     read_bytes(file, MAX_DOCUMENT_BYTES).map_err(|ReadFault { message, .. }| DocumentError::Unreadable(message))
 }
 
@@ -139,7 +144,7 @@ pub(super) struct Imports<'d> {
     /// Stands in place of files: the document of an environment that is no file's.
     given: Option<GivenDocument<'d>>,
     files: RefCell<HashMap<File, Result<Arc<Imported>, DocumentError>>>,
-    reports: RefCell<HashMap<Setting, Arc<ImportReport>>>,
+    settings: RefCell<HashMap<Setting, Together>>,
     /// The documents whose oddities were told, by the address of what they gave.
     told: RefCell<HashSet<usize>>,
     notes: RefCell<Vec<Problem>>,
@@ -149,8 +154,30 @@ pub(super) struct Imports<'d> {
 type File = (PathBuf, String);
 
 /// What an environment's notes depend on: what the document gave, by its address, then the paths of the upstreams and
-/// the prefix of the OAuth endpoints.
+/// the prefix of the OAuth endpoints. INVARIANT: `files` holds what was read, so that no address is used again.
 type Setting = (usize, Vec<String>, String);
+
+/// What there is to tell of a document in an environment.
+struct Together {
+    /// The document's own report with what is odd about the two together.
+    report: Arc<ImportReport>,
+    /// The latter, in lines for people.
+    lines: Vec<String>,
+}
+
+impl Together {
+    fn new(imported: &Imported, upstream_paths: &[String], oauth_prefix: &str) -> Self {
+        let paths: Vec<&str> = upstream_paths.iter().map(String::as_str).collect();
+        let own = imported.notes_for(&paths, oauth_prefix);
+        if own.is_empty() {
+            return Self { report: Arc::clone(&imported.report), lines: Vec::new() };
+        }
+        let lines = ImportNote::summary(&own);
+        let mut report = ImportReport::clone(&imported.report);
+        report.notes.extend(own);
+        Self { report: Arc::new(report), lines }
+    }
+}
 
 impl<'d> Imports<'d> {
     /// Documents are files that environments name.
@@ -159,7 +186,7 @@ impl<'d> Imports<'d> {
             documents,
             given: None,
             files: RefCell::default(),
-            reports: RefCell::default(),
+            settings: RefCell::default(),
             told: RefCell::default(),
             notes: RefCell::default(),
         }
@@ -183,7 +210,7 @@ impl<'d> Imports<'d> {
         }
         let Some(value) = value else { return Document::Absent };
         let Some(At { value: path, line }) = value.path() else { return Document::Broken };
-        match self.of_file(&path, prefix) {
+        match self.of_file(sheet, &path, prefix) {
             Ok(value) => Document::Read(At { value, line }),
             Err(error) => {
                 value.problem(format!("`{}`: {error}", path.display()));
@@ -193,10 +220,14 @@ impl<'d> Imports<'d> {
     }
 
     /// Each file is read once, however many environments name it.
-    fn of_file(&self, path: &Path, prefix: &str) -> Result<Arc<Imported>, DocumentError> {
+    fn of_file(&self, sheet: &Sheet, path: &Path, prefix: &str) -> Result<Arc<Imported>, DocumentError> {
+        let import = || {
+            let read = sheet.read_bytes(path, MAX_DOCUMENT_BYTES);
+            let bytes = read.map_err(|ReadFault { message, .. }| DocumentError::Unreadable(message))?;
+            self.documents.import(&bytes, prefix).map_err(DocumentError::Import)
+        };
         let mut files = self.files.borrow_mut();
-        let entry = files.entry((path.to_owned(), prefix.to_owned()));
-        entry.or_insert_with(|| self.documents.import_file(path, prefix)).clone()
+        files.entry((path.to_owned(), prefix.to_owned())).or_insert_with(import).clone()
     }
 
     /// The report of an environment: the document's own, and what is odd about the two together. What the document
@@ -210,29 +241,21 @@ impl<'d> Imports<'d> {
     ) -> Arc<ImportReport> {
         let At { value: imported, line } = document;
         let address = Arc::as_ptr(imported).addr();
-        let paths: Vec<&str> = upstream.urls.iter().map(UpstreamUrl::path).collect();
-        let own = imported.notes_for(&paths, oauth_prefix);
         if self.told.borrow_mut().insert(address) {
-            self.note(sheet, *line, &imported.report.notes);
+            self.note(sheet, *line, &ImportNote::summary(&imported.report.notes));
         }
-        if own.is_empty() {
-            return Arc::clone(&imported.report);
-        }
-        self.note(sheet, *line, &own);
-        let setting = (address, paths.into_iter().map(str::to_owned).collect(), oauth_prefix.to_owned());
-        let mut reports = self.reports.borrow_mut();
-        let report = reports.entry(setting).or_insert_with(|| {
-            let mut report = ImportReport::clone(&imported.report);
-            report.notes.extend(own);
-            Arc::new(report)
-        });
-        Arc::clone(report)
+        let paths = upstream.urls.iter().map(|url| url.path().to_owned()).collect();
+        let mut settings = self.settings.borrow_mut();
+        let together = settings
+            .entry((address, paths, oauth_prefix.to_owned()))
+            .or_insert_with_key(|(_, paths, oauth_prefix)| Together::new(imported, paths, oauth_prefix));
+        self.note(sheet, *line, &together.lines);
+        Arc::clone(&together.report)
     }
 
-    fn note(&self, sheet: &Sheet, line: usize, notes: &[ImportNote]) {
-        let lines = ImportNote::summary(notes).into_iter();
-        let file = sheet.file();
-        self.notes.borrow_mut().extend(lines.map(|message| Problem { file: file.to_owned(), line, message }));
+    fn note(&self, sheet: &Sheet, line: usize, lines: &[String]) {
+        let note = |message: &String| Problem { file: sheet.file().to_owned(), line, message: message.clone() };
+        self.notes.borrow_mut().extend(lines.iter().map(note));
     }
 
     /// What was noted, by file and line.

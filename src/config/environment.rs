@@ -5,7 +5,7 @@ use super::permissions::{self, Catalogue};
 use super::reader::{At, Reader, Value};
 use super::sheet::Sheet;
 use super::tenant::{Policies, label};
-use super::{keys, node, upstream};
+use super::{keys, networks_file, node, upstream};
 use crate::model::{
     BaseUrl, ClientId, Environment, EnvironmentId, Identifier, PathRules, PlatformAddresses, SwitchGuarded,
     SwitchOpaque, SwitchSegments,
@@ -79,7 +79,11 @@ pub(super) fn environment(
 
 fn platform_addresses(table: &mut Reader<'_>, id: &EnvironmentId) -> PlatformAddresses {
     let name = table.take("label").and_then(|value| value.parsed(label));
-    let networks = table.take("networks").map(|value| node::networks(table.sheet(), &value)).unwrap_or_default();
+    let mut networks = table.take("networks").map(|value| node::networks(table.sheet(), &value)).unwrap_or_default();
+    let instead = "`networks` holds them here; no path on the node is ever read";
+    if let Some(value) = table.take_in_file("networks_file", instead) {
+        networks.extend(networks_file::read(table.sheet(), &value));
+    }
     let label = match name {
         Some(name) => name.value,
         None if networks.is_empty() => String::new(),

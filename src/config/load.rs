@@ -3,12 +3,23 @@
 use super::documents::{Documents, Imports};
 use super::reader::At;
 use super::sheet::Sheet;
+use super::sources::Reading;
 use super::tenant::Tenant;
-use super::{Config, Problems, node, tenant};
+use super::{Config, Problems, Sources, node, tenant};
 use crate::model::{BaseUrl, Timestamp};
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A configuration, or what is wrong with it, and what it was read from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration, or every problem of every file at once.
+    pub config: Result<Config, Problems>,
+    /// Every file that was read or looked for.
+    pub sources: Sources,
+}
 
 /// Reads `portcullis.toml` at `path` and every `*.toml` of its tenants folder, in the order of their names.
 ///
@@ -19,18 +30,30 @@ use std::path::{Path, PathBuf};
 ///
 /// Every problem of every file at once. Nothing is defaulted or left out to get around one.
 pub fn load(path: &Path, now: Timestamp, documents: &Documents) -> Result<Config, Problems> {
+    load_with_sources(path, now, documents).config
+}
+
+/// The same as [`load`], and what it was read from: for whoever wants to know when that changes.
+pub fn load_with_sources(path: &Path, now: Timestamp, documents: &Documents) -> Loaded {
+    let reading = Arc::new(Reading::new(now));
+    let config = read(path, now, documents, &reading);
+    Loaded { config, sources: reading.sources() }
+}
+
+fn read(path: &Path, now: Timestamp, documents: &Documents, reading: &Arc<Reading>) -> Result<Config, Problems> {
     documents.begin();
     let imports = Imports::of_files(documents);
-    let file = Sheet::open(path);
+    let file = Sheet::open(path, reading);
     let (node, tenants_line) = node::read(&file);
-    let sheets: Vec<Sheet> = tenant_files(&node.tenants_dir)
+    let sheets: Vec<Sheet> = reading
+        .tenant_files(&node.tenants_dir)
         .unwrap_or_else(|error| {
             let folder = node.tenants_dir.display();
             file.problem(tenants_line, format!("tenants folder `{folder}` cannot be read: {error}"));
             Vec::new()
         })
         .iter()
-        .map(|path| Sheet::open(path))
+        .map(|path| Sheet::open(path, reading))
         .collect();
     let tenants: Vec<Tenant> = sheets.iter().map(|sheet| tenant::read(sheet, now, &imports)).collect();
     check_together(&sheets, &tenants);
@@ -43,20 +66,6 @@ pub fn load(path: &Path, now: Timestamp, documents: &Documents) -> Result<Config
     let notes = imports.into_notes();
     documents.forget_unused();
     if problems.is_empty() { Ok(Config { node, organizations, notes }) } else { Err(Problems::sorted(problems)) }
-}
-
-/// The tenant files, sorted. Hidden files are an editor's, not a tenant's.
-fn tenant_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.extension().is_some_and(|extension| extension == "toml") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// Ids that are unique across all files: organizations, base URLs, client ids.

@@ -9,20 +9,24 @@ mod environment;
 mod json;
 mod keys;
 mod load;
+mod networks_file;
 mod node;
 mod permissions;
 mod problems;
 mod quantity;
 mod reader;
+mod restart;
 mod sheet;
+mod sources;
 mod template;
 mod tenant;
 mod upstream;
 
 pub use definition::{DefinitionProblem, EnvironmentDefinition};
-pub use documents::{DocumentError, Documents, GivenDocument};
-pub use load::load;
+pub use documents::{DocumentError, Documents, GivenDocument, read_document};
+pub use load::{Loaded, load, load_with_sources};
 pub use problems::{Problem, Problems};
+pub use sources::Sources;
 pub use template::{InitError, document_name, init};
 
 use crate::model::{Network, Organization};
@@ -64,6 +68,8 @@ pub struct NodeConfig {
     pub secret_key_file: PathBuf,
     /// The folder of tenant files.
     pub tenants_dir: PathBuf,
+    /// Whether files are read again by themselves when they change.
+    pub tenants_watch: bool,
     /// Worker threads of the edge; 0 is one a core.
     pub workers: usize,
     /// Whose forwarding headers are believed.

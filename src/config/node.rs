@@ -20,7 +20,7 @@ pub(super) fn read(sheet: &Sheet) -> (NodeConfig, usize) {
             let named = secrets.take("key_file").and_then(|value| value.path());
             named.map_or_else(|| data_dir.join("secret.key"), |path| path.value)
         });
-        let (tenants_dir, tenants_line) = file.section("tenants", tenants_folder);
+        let (tenants_dir, tenants_line, tenants_watch) = file.section("tenants", tenants_folder);
         let (workers, trusted_proxies, limits) = file.section("edge", edge_settings);
         let (token_lifetime, token_algorithm, key_rotation) = file.section("tokens", tokens);
         let access_log = file.section("log", access_log);
@@ -35,6 +35,7 @@ pub(super) fn read(sheet: &Sheet) -> (NodeConfig, usize) {
             store,
             secret_key_file,
             tenants_dir,
+            tenants_watch,
             workers,
             trusted_proxies,
             limits,
@@ -53,11 +54,12 @@ fn path_or(reader: &mut Reader<'_>, key: &'static str, default: &str) -> PathBuf
     named.map_or_else(|| reader.sheet().resolve(default), |path| path.value)
 }
 
-fn tenants_folder(tenants: &mut Reader<'_>) -> (PathBuf, usize) {
+fn tenants_folder(tenants: &mut Reader<'_>) -> (PathBuf, usize, bool) {
+    let watch = tenants.take("watch").and_then(|value| value.boolean()).unwrap_or(true);
     let named = tenants.take("dir").and_then(|value| value.path());
     let At { value, line } =
         named.unwrap_or_else(|| At { value: tenants.sheet().resolve("tenants"), line: tenants.line() });
-    (value, line)
+    (value, line, watch)
 }
 
 fn listeners(listeners: &mut Reader<'_>) -> (EdgeListener, ControlListener, Vec<SocketAddr>) {

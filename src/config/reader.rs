@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
     fn unknown(&self, given: &str) -> String {
         let hint = did_you_mean(given, self.known.iter().copied());
         if !self.sheet.is_json() {
-            return format!("unknown key `{given}` in {}{hint}", self.title());
+            return format!("unknown key `{}` in {}{hint}", quoted(given), self.title());
         }
         let known: Vec<String> = self.known.iter().map(|name| format!("`{name}`")).collect();
         format!("there is no field `{}`{hint}; this takes {}", quoted(given), known.join(", "))
@@ -245,7 +245,7 @@ impl<'a> Value<'a> {
         if found.is_none() {
             let names: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
             let hint = did_you_mean(text, words.iter().map(|(word, _)| *word));
-            self.problem(format!("`{}` is `{text}`, but it takes {}{hint}", self.name, names.join(" or ")));
+            self.problem(format!("`{}` is `{}`, but it takes {}{hint}", self.name, quoted(text), names.join(" or ")));
         }
         found
     }

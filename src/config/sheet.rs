@@ -3,14 +3,18 @@
 
 use super::Problem;
 use super::json::Pointers;
+use super::sources::{ReadFault, Reading};
+use crate::model::Timestamp;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The largest file that is read, in bytes.
 pub(super) const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// So many characters of what is wrong are told.
+const LONGEST_MESSAGE: usize = 1000;
 
 /// A file under judgement. Problems gather in it, so that readers of its parts need nothing but a shared reference.
 pub(super) struct Sheet {
@@ -19,12 +23,15 @@ pub(super) struct Sheet {
     line_starts: Vec<usize>,
     /// Of a JSON document: its places, whose numbers stand for lines.
     pointers: Option<Pointers>,
+    reading: Arc<Reading>,
     problems: RefCell<Vec<Found>>,
     broken: RefCell<BTreeSet<usize>>,
 }
 
 /// A problem at its place.
 pub(super) struct Found {
+    /// Another file than the sheet's own, which this one names.
+    pub(super) file: Option<PathBuf>,
     /// The line, or the number of a place in JSON.
     pub(super) line: usize,
     /// A member that is missing there.
@@ -40,37 +47,49 @@ const VALUE: &str = "value_invalid";
 
 impl Sheet {
     /// Reads a file. One that cannot be read is an empty sheet with a problem.
-    pub(super) fn open(file: &Path) -> Self {
-        match read_text(file) {
-            Ok(text) => Self::new(file, text),
+    pub(super) fn open(file: &Path, reading: &Arc<Reading>) -> Self {
+        match reading.text(file, MAX_FILE_BYTES) {
+            Ok(text) => Self::new(file, text, reading),
             Err(fault) => {
-                let sheet = Self::new(file, String::new());
+                let sheet = Self::new(file, String::new(), reading);
                 sheet.syntax(fault.line, fault.message);
                 sheet
             }
         }
     }
 
-    fn new(file: &Path, text: String) -> Self {
+    fn new(file: &Path, text: String, reading: &Arc<Reading>) -> Self {
         let line_starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1).collect();
         Self {
             file: file.to_owned(),
             text,
             line_starts,
             pointers: None,
+            reading: Arc::clone(reading),
             problems: RefCell::default(),
             broken: RefCell::default(),
         }
     }
 
-    /// A JSON document with these places.
+    /// A JSON document with these places. It names no other file.
     pub(super) fn of_json(pointers: Pointers) -> Self {
-        Self { pointers: Some(pointers), ..Self::new(Path::new(""), String::new()) }
+        let reading = Arc::new(Reading::new(Timestamp::EPOCH));
+        Self { pointers: Some(pointers), ..Self::new(Path::new(""), String::new(), &reading) }
     }
 
     /// Whether it is a JSON document: what came through the control API, not a file.
     pub(super) const fn is_json(&self) -> bool {
         self.pointers.is_some()
+    }
+
+    /// The text of another file that this one names, of at most [`MAX_FILE_BYTES`].
+    pub(super) fn read_text(&self, file: &Path) -> Result<String, ReadFault> {
+        self.reading.text(file, MAX_FILE_BYTES)
+    }
+
+    /// The bytes of another file that this one names, at most `limit`.
+    pub(super) fn read_bytes(&self, file: &Path, limit: u64) -> Result<Vec<u8>, ReadFault> {
+        self.reading.bytes(file, limit)
     }
 
     /// The file.
@@ -136,8 +155,22 @@ impl Sheet {
         }
     }
 
+    /// Something is wrong in another file that this one names.
+    pub(super) fn problem_in(&self, file: &Path, line: usize, message: impl Into<String>) {
+        self.found(Found { file: Some(file.to_owned()), line, missing: None, code: VALUE, message: message.into() });
+    }
+
     fn push(&self, line: usize, missing: Option<&'static str>, code: &'static str, message: String) {
-        self.problems.borrow_mut().push(Found { line, missing, code, message });
+        self.found(Found { file: None, line, missing, code, message });
+    }
+
+    fn found(&self, mut found: Found) {
+        // A name or value may be as long as its file.
+        if let Some((end, _)) = found.message.char_indices().nth(LONGEST_MESSAGE) {
+            found.message.truncate(end);
+            found.message.push('…');
+        }
+        self.problems.borrow_mut().push(found);
     }
 
     /// A result's value, or its error as a problem.
@@ -154,7 +187,12 @@ impl Sheet {
     pub(super) fn into_problems(self) -> Vec<Problem> {
         let Self { file, problems, .. } = self;
         let found = problems.into_inner().into_iter();
-        found.map(|Found { line, message, .. }| Problem { file: file.clone(), line, message }).collect()
+        let problem = |found: Found| Problem {
+            file: found.file.unwrap_or_else(|| file.clone()),
+            line: found.line,
+            message: found.message,
+        };
+        found.map(problem).collect()
     }
 
     /// What was found wrong in a JSON document, in the order found, and its places.
@@ -163,67 +201,15 @@ impl Sheet {
     }
 }
 
-/// Why a file gives no text.
-pub(super) struct ReadFault {
-    /// The line, from 1; 1 where the whole file is meant.
-    pub(super) line: usize,
-    /// What is wrong.
-    pub(super) message: String,
-}
-
-/// A whole text file of at most [`MAX_FILE_BYTES`].
-pub(super) fn read_text(file: &Path) -> Result<String, ReadFault> {
-    let bytes = read_bytes(file, MAX_FILE_BYTES)?;
-    String::from_utf8(bytes).map_err(|error| {
-        let sound = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-        let line = sound.iter().filter(|byte| **byte == b'\n').count() + 1;
-        ReadFault { line, message: "is not UTF-8 text from this line on".to_owned() }
-    })
-}
-
-/// A whole file of at most `limit` bytes, in MiB. One that says it is larger is not read at all.
-pub(super) fn read_bytes(file: &Path, limit: u64) -> Result<Vec<u8>, ReadFault> {
-    let fault = |message| ReadFault { line: 1, message };
-    let unreadable = |error: std::io::Error| fault(format!("cannot be read: {error}"));
-    let too_large = || fault(format!("is larger than {} MiB", limit >> 20));
-    let opened = File::open(file).map_err(unreadable)?;
-    let length = opened.metadata().map_err(unreadable)?.len();
-    if length > limit {
-        return Err(too_large());
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    // Its length may be another one by now, and pipes have none.
-    opened.take(limit + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) { Err(too_large()) } else { Ok(bytes) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn bytes_have_lines() {
-        let sheet = Sheet::new(Path::new("x"), "ab\ncd\n\nef".to_owned());
+        let sheet =
+            Sheet::new(Path::new("x"), "ab\ncd\n\nef".to_owned(), &Arc::new(Reading::new(Timestamp::from_unix(0))));
         let lines: Vec<usize> = (0..10).map(|byte| sheet.line(byte)).collect();
         assert_eq!(lines, [1, 1, 1, 2, 2, 2, 3, 4, 4, 4]);
-    }
-
-    #[test]
-    fn files_of_the_limit_are_read_and_one_byte_more_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("big");
-        let limit = usize::try_from(MAX_FILE_BYTES).unwrap();
-        std::fs::write(&file, vec![b' '; limit]).unwrap();
-        assert!(read_text(&file).is_ok());
-        std::fs::write(&file, vec![b' '; limit + 1]).unwrap();
-        assert_eq!(read_text(&file).err().unwrap().message, "is larger than 16 MiB");
-    }
-
-    #[test]
-    fn text_that_is_not_utf8_names_its_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("latin1");
-        std::fs::write(&file, b"a = 1\nb = 'caf\xe9'\n").unwrap();
-        assert_eq!(read_text(&file).err().unwrap().line, 2);
     }
 }

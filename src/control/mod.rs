@@ -38,7 +38,9 @@ pub use field::{FieldError, FieldErrors};
 pub use keys::IssuedKey;
 pub use listing::{KeyListing, KeyQuery, ListPlace};
 pub use members::{InvitedMember, IssuedMemberToken, MemberDraft, MemberEditDraft, MemberTokenDraft};
-pub use node::{NodeActions, NodeProblem, SigningKeyFacts};
+pub use node::{
+    Change, EnvironmentChange, KeysHolding, LastReload, NodeActions, NodeProblem, Reloaded, SigningKeyFacts,
+};
 pub use organizations::{OrganizationDraft, OrganizationFacts, Policies, lifetime_text};
 pub use problem::ControlProblem;
 pub use refusals::Attempt;

@@ -3,7 +3,7 @@
 
 use super::caller::Asking;
 use super::{Control, ControlProblem};
-use crate::model::{Act, Timestamp};
+use crate::model::{Act, ClientId, KeyName, PermissionName, Timestamp};
 use crate::tables::EnvironmentTable;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -23,6 +23,81 @@ pub struct SigningKeyFacts {
     pub ends_at: Option<Timestamp>,
 }
 
+/// What a reload did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Settings of the node's own file that differ from those it runs by, by name; they wait for a restart.
+    pub needs_restart: Vec<String>,
+    /// What somebody should know of, though it was no reason to refuse the files.
+    pub warnings: Vec<String>,
+    /// Environments that are not as they were.
+    pub changes: Vec<EnvironmentChange>,
+}
+
+/// What became of an environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was not there before.
+    Added,
+    /// It is another than before.
+    Changed,
+    /// It is gone.
+    Removed,
+}
+
+/// An environment that is not as it was. Permissions and operations are told where it was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvironmentChange {
+    /// `org/env`.
+    pub environment: String,
+    /// What became of it.
+    pub change: Change,
+    /// Permissions that no key holds yet.
+    pub permissions_added: Vec<PermissionName>,
+    /// Permissions that are gone, and who held them.
+    pub permissions_removed: Vec<KeysHolding>,
+    /// Operations that were not known before, as `GET /cards/{id}`.
+    pub operations_added: Vec<Arc<str>>,
+    /// Operations that are refused from now on.
+    pub operations_removed: Vec<Arc<str>>,
+}
+
+impl EnvironmentChange {
+    /// A change without its details.
+    pub const fn of(environment: String, change: Change) -> Self {
+        Self {
+            environment,
+            change,
+            permissions_added: Vec::new(),
+            permissions_removed: Vec::new(),
+            operations_added: Vec::new(),
+            operations_removed: Vec::new(),
+        }
+    }
+}
+
+/// A permission, and the living keys that hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysHolding {
+    /// The permission.
+    pub permission: PermissionName,
+    /// How many hold it.
+    pub key_count: u64,
+    /// The first of them.
+    pub keys: Vec<(ClientId, KeyName)>,
+}
+
+/// How the last reload went; until there is one, the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastReload {
+    /// When.
+    pub at: Timestamp,
+    /// Why it changed nothing; empty where it was good.
+    pub problems: Vec<String>,
+    /// Settings that wait for a restart, as the last good one found them.
+    pub needs_restart: Vec<String>,
+}
+
 /// Why the node did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeProblem {
@@ -38,7 +113,10 @@ pub enum NodeProblem {
 #[async_trait]
 pub trait NodeActions: Send + Sync {
     /// Reads the tenant files again and serves by them, or changes nothing.
-    async fn reload(&self) -> Result<(), NodeProblem>;
+    async fn reload(&self) -> Result<Reloaded, NodeProblem>;
+
+    /// How the last reload went.
+    fn last_reload(&self) -> LastReload;
 
     /// Begins to drain: requests under way are finished, then the process ends.
     fn drain(&self);
@@ -53,7 +131,7 @@ pub trait NodeActions: Send + Sync {
 
 impl Control {
     /// Reads the tenant files again. For operators.
-    pub async fn reload(&self, asking: &Asking) -> Result<(), NodeProblem> {
+    pub async fn reload(&self, asking: &Asking) -> Result<Reloaded, NodeProblem> {
         asking.caller.require_operator()?;
         self.node.reload().await
     }

@@ -342,7 +342,7 @@ struct UrlParts {
 
 impl UrlParts {
     fn parse(text: &str) -> Result<Self, BaseUrlError> {
-        let error = |reason| BaseUrlError { given: quoted(text), reason };
+        let error = |reason| BaseUrlError { given: quoted(&without_secrets(text)), reason };
         if text.contains(['?', '#']) {
             return Err(error("has a query or a fragment; a base is scheme, host, port and path"));
         }
@@ -374,6 +374,18 @@ impl UrlParts {
     fn effective_port(&self) -> u16 {
         self.port.unwrap_or(default_port(self.tls))
     }
+}
+
+/// A URL that was not one, fit for a message: what stands before `@` or behind `?` or `#` may be a password.
+fn without_secrets(text: &str) -> String {
+    let shown = match text.find(['?', '#']) {
+        Some(at) => format!("{}…", text.get(..=at).unwrap_or_default()),
+        None => text.to_owned(),
+    };
+    let Some((userinfo, rest)) = shown.rsplit_once('@') else { return shown };
+    let scheme = userinfo.split_once("://").map_or("", |(scheme, _)| scheme);
+    let colon = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{colon}…@{rest}")
 }
 
 const fn default_port(tls: bool) -> u16 {

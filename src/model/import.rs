@@ -43,6 +43,8 @@ pub enum NoteKind {
     MemberIgnored,
     /// The same request as another operation, and one with it.
     Merged,
+    /// A parameter such as `{path+}` or `{*path}`, which matches one segment here.
+    OneSegment,
     /// `servers` of a single path or operation, which change nothing.
     OverrideServers,
     /// A path with `#…` or `?…`, which is no part of the match.
@@ -65,6 +67,7 @@ impl NoteKind {
             Self::IdMade => "id_made",
             Self::MemberIgnored => "member_ignored",
             Self::Merged => "merged",
+            Self::OneSegment => "one_segment",
             Self::OverrideServers => "override_servers",
             Self::PathCut => "path_cut",
             Self::PathTidied => "path_tidied",
@@ -83,6 +86,7 @@ impl NoteKind {
             Self::IdMade => "the permission has another name than the `operationId`",
             Self::MemberIgnored => "no member of a path that OpenAPI knows",
             Self::Merged => "the same request as another operation",
+            Self::OneSegment => "a parameter that asks for several segments matches one",
             Self::OverrideServers => "servers of its own, which change nothing",
             Self::PathCut => "matched without what follows `#` or `?`",
             Self::PathTidied => "matched as requests can write it",

@@ -130,7 +130,7 @@ pub struct Operation {
 }
 
 /// A named set of operations that a key can hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Permission {
     /// The name; also its OAuth scope token.
     pub name: PermissionName,

@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::store::Store;
 use crate::token::SigningKeySet;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -260,11 +260,16 @@ struct Builder<'b> {
     environments: Vec<Arc<EnvironmentTable>>,
     declared: DeclaredKeys,
     changes: WorldChanges,
+    permissions: SharedPermissions,
     catalogues: Catalogues,
 }
 
 impl<'b> Builder<'b> {
     fn new(tables: &'b Tables, before: &'b Snapshot) -> Self {
+        let mut permissions = SharedPermissions::default();
+        for known in before.environments() {
+            permissions.shared(Arc::clone(known.catalogue.declared()));
+        }
         Self {
             tables,
             before,
@@ -273,12 +278,14 @@ impl<'b> Builder<'b> {
             environments: Vec::new(),
             declared: DeclaredKeys::default(),
             changes: WorldChanges::default(),
+            permissions,
             catalogues: Catalogues::default(),
         }
     }
 
     fn add(&mut self, mut environment: Environment, managed_by: ManagedBy) -> Result<(), BuildError> {
         let keys = std::mem::take(&mut environment.keys);
+        environment.permissions = self.permissions.shared(environment.permissions);
         let before = self.before.environment(&environment.id);
         let is_same = before.is_some_and(|before| before.is(&environment, managed_by));
         let table = match before.filter(|_| is_same && !self.is_renewal) {
@@ -333,6 +340,28 @@ impl<'b> Builder<'b> {
         self.changes.removed = before.environments().iter().filter(is_gone).cloned().collect();
         let empty = world.environments.iter().filter(|table| table.policy.index >= self.from).cloned().collect();
         Ok(WorldPlan { world, from: self.from, empty, changes: self.changes })
+    }
+}
+
+/// Thousands of tenants may write down the same permissions: one copy serves all, and one catalogue.
+#[derive(Default)]
+struct SharedPermissions {
+    known: HashSet<Arc<[Permission]>>,
+    /// Where those are: documents are long, and mostly the very same.
+    addresses: HashSet<usize>,
+}
+
+impl SharedPermissions {
+    fn shared(&mut self, permissions: Arc<[Permission]>) -> Arc<[Permission]> {
+        if permissions.is_empty() || self.addresses.contains(&permissions.as_ptr().addr()) {
+            return permissions;
+        }
+        if let Some(known) = self.known.get(&permissions) {
+            return Arc::clone(known);
+        }
+        self.addresses.insert(permissions.as_ptr().addr());
+        self.known.insert(Arc::clone(&permissions));
+        permissions
     }
 }
 

@@ -1,12 +1,15 @@
 //! Configuration: the reference loads, every mistake is named with its line, `init` writes what `load` takes.
 
+pub(crate) mod cases;
+
 use portcullis::config::{
-    AccessLog, Config, Documents, HeadLimits, InitError, Problems, StoreUrl, TokenAlgorithm, environment_variable, init,
+    AccessLog, Config, Documents, HeadLimits, InitError, Problem, Problems, StoreUrl, TokenAlgorithm,
+    environment_variable, init,
 };
 use portcullis::model::{
     KeyKind, ManagedBy, SwitchGuarded, SwitchOpaque, Timestamp, UpstreamAuthorization, UpstreamHost,
 };
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -102,7 +105,7 @@ fn the_commented_settings_of_the_reference_load_too() {
             Some(_) => None,
             None => Some(line),
         })
-        .filter(|line| !line.starts_with("ca_file"))
+        .filter(|line| !line.starts_with("ca_file") && !line.starts_with("networks_file"))
         .map(|line| format!("{line}\n"))
         .collect();
     let uncommented =
@@ -251,43 +254,19 @@ fn ten_mistakes_are_named_at_once() {
 
 #[test]
 fn every_bad_configuration_is_named_where_it_stands() {
-    let (mut count, mut failures) = (0, Vec::new());
-    for name in ["node", "tenants", "keys"] {
-        let file = repository().join("tests/data/bad-config").join(name).with_extension("txt");
-        let text = std::fs::read_to_string(&file).unwrap();
-        for case in text.split("=== ").skip(1) {
-            count += 1;
-            failures.extend(check_case(case).err());
-        }
-    }
+    let cases = cases::cases();
+    let judged = |case: &cases::Case| {
+        let folder = folder(&[]);
+        case.write(folder.path());
+        let problems = load(&folder.path().join("portcullis.toml"), now());
+        let problems = problems.err().ok_or_else(|| format!("`{}` loads", case.title))?;
+        let told = |problem: &Problem| (problem.file.display().to_string(), problem.line, problem.message.clone());
+        case.judge(&problems.0.iter().map(told).collect::<Vec<_>>())
+    };
+    let failures: Vec<String> = cases.iter().filter_map(|case| judged(case).err()).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
-    assert!(count >= 60, "{count} cases");
-}
-
-/// One case of `tests/data/bad-config/*.txt`.
-fn check_case(case: &str) -> Result<(), String> {
-    let (title, body) = case.split_once('\n').unwrap();
-    let mut files: BTreeMap<String, String> = BTreeMap::new();
-    for part in body.split("--- ").skip(1) {
-        let (name, text) = part.split_once('\n').unwrap();
-        let (name, text) = expand(name, text);
-        files.insert(name, text);
-    }
-    let listed: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let mut expected: Vec<_> = listed.iter().flat_map(|(name, text)| marked(name, text)).collect();
-    let problems = load_files(&listed).err().ok_or_else(|| format!("`{title}` loads"))?;
-    for problem in &problems.0 {
-        let place = expected.iter().position(|(file, line, fragment)| {
-            problem.file.ends_with(file) && problem.line == *line && problem.message.contains(fragment)
-        });
-        let place = place.ok_or_else(|| format!("`{title}`: unexpected {problem}\nstill expected: {expected:?}"))?;
-        expected.remove(place);
-    }
-    let shown = problems.to_string();
-    if !expected.is_empty() || shown.contains("hunter2") || shown.contains("verysecret") {
-        return Err(format!("`{title}`: missing {expected:?}, or a secret shown, in\n{shown}"));
-    }
-    Ok(())
+    let titles: BTreeSet<&str> = cases.iter().map(|case| case.title.as_str()).collect();
+    assert!(titles.len() >= 200 && titles.len() == cases.len(), "{} titles of {} cases", titles.len(), cases.len());
 }
 
 #[test]
@@ -307,31 +286,6 @@ fn whatever_is_cut_from_a_file_is_no_panic_and_the_lines_exist() {
             assert!(problems.0.iter().all(|problem| (1..=lines + 1).contains(&problem.line)), "{problems}");
         }
     }
-}
-
-/// `env`, `upstream` and `key` stand behind the head of a sound tenant.
-fn expand(name: &str, text: &str) -> (String, String) {
-    let upstream = "upstream = \"http://127.0.0.1:9000\"\n";
-    let head = match name {
-        "env" => format!("{ENVIRONMENT}{upstream}"),
-        "upstream" => format!("{ENVIRONMENT}[environments.production.upstream]\n"),
-        "key" => format!(
-            "{ENVIRONMENT}{upstream}permissions = {{ \"cards:read\" = \"GET /cards\" }}\n\
-             roles = {{ events = [\"cards:read\"] }}\n[[environments.production.keys]]\nclient_id = \"one\"\n\
-             name = \"data-pipeline\"\nsecret_digest = \"{}\"\n",
-            digest(1)
-        ),
-        file => return (file.to_owned(), text.to_owned()),
-    };
-    ("tenants/acme.toml".to_owned(), format!("{head}{text}"))
-}
-
-/// The problems that a file's `#!` marks promise.
-fn marked(name: &str, text: &str) -> Vec<(String, usize, String)> {
-    let marks = |(index, line): (usize, &str)| {
-        line.split("#! ").skip(1).map(|mark| (name.to_owned(), index + 1, mark.trim().to_owned())).collect::<Vec<_>>()
-    };
-    text.lines().enumerate().flat_map(marks).collect()
 }
 
 #[test]
@@ -379,4 +333,100 @@ fn init_overwrites_nothing_and_writes_nothing_by_halves() {
 fn only_our_own_variables_are_read() {
     assert_eq!(environment_variable("PATH"), None);
     assert_eq!(environment_variable("PORTCULLIS_SURELY_NOT_SET"), None);
+}
+
+#[test]
+fn every_setting_that_waits_for_a_restart_is_named() {
+    let folder = folder(&[]);
+    let file = folder.path().join("portcullis.toml");
+    let started = load(&file, now()).unwrap().node;
+    let named = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let read = load(&file, now()).unwrap_or_else(|problems| panic!("{problems}"));
+        started.needs_restart(&read.node)
+    };
+    assert!(named("").is_empty() && named("[tenants]\ndir = \"./tenants\"").is_empty(), "tenants are read anew");
+    assert_eq!(named("[node]\ndata_dir = \"d\""), ["node.data_dir", "store.url", "secrets.key_file"]);
+    let changed = [
+        ("node", "data_dir", "'d'"),
+        ("listeners.edge", "bind", "'127.0.0.1:1'"),
+        ("listeners.control", "bind", "'127.0.0.1:1'"),
+        ("listeners.control", "public_url", "'https://keys.example.com'"),
+        ("listeners.metrics", "bind", "'127.0.0.1:1'"),
+        ("store", "url", "'sqlite:x.db'"),
+        ("secrets", "key_file", "'x.key'"),
+        ("tenants", "watch", "false"),
+        ("edge", "workers", "3"),
+        ("edge", "trusted_proxies", "['10.0.0.0/8']"),
+        ("edge.limits", "header_bytes", "'1KiB'"),
+        ("edge.limits", "header_fields", "7"),
+        ("edge.limits", "target_bytes", "'64B'"),
+        ("edge.limits", "header_timeout", "'1s'"),
+        ("tokens", "lifetime", "'1m'"),
+        ("tokens", "algorithm", "'HS256'"),
+        ("tokens", "key_rotation", "'off'"),
+        ("log", "access", "'off'"),
+        ("metrics", "per_environment", "false"),
+    ];
+    for (section, key, value) in changed {
+        let name = format!("{section}.{key}");
+        assert!(named(&format!("[{section}]\n{key} = {value}")).contains(&name.as_str()), "{name}");
+    }
+    // Consent to plain text is no setting of the running node, and the folder of tenants is read anew.
+    let others = ["tenants.dir", "listeners.edge.plaintext", "listeners.control.plaintext"];
+    for name in settings_of_the_reference() {
+        let known = changed.iter().any(|(section, key, _)| name == format!("{section}.{key}"));
+        assert!(known || others.contains(&name.as_str()), "`{name}`: does it wait for a restart?");
+    }
+}
+
+/// Every setting of `conf/portcullis.toml`, those in comments too.
+fn settings_of_the_reference() -> Vec<String> {
+    let text = std::fs::read_to_string(repository().join("conf/portcullis.toml")).unwrap();
+    let (mut section, mut names) = ("", Vec::new());
+    for line in text.lines() {
+        let line = line.strip_prefix("# ").unwrap_or(line);
+        match line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((name, _)) => section = name,
+            None => match line.split_once(" = ") {
+                Some((key, _)) if !key.contains(' ') => names.push(format!("{section}.{key}")),
+                Some(_) | None => {}
+            },
+        }
+    }
+    names
+}
+
+/// What Amazon publishes: 11,411 networks.
+pub(crate) fn many_networks() -> Option<String> {
+    let file = repository().join("../shared/data/networks/cidr_aws.txt");
+    let text = std::fs::read_to_string(&file).ok();
+    if text.is_none() {
+        eprintln!("skipped: `{}` is not there", file.display());
+    }
+    text
+}
+
+#[test]
+fn eleven_thousand_networks_are_read_quickly_from_a_file_and_from_a_list() {
+    let Some(text) = many_networks() else { return };
+    let count = text.lines().filter(|line| !line.trim().is_empty()).count();
+    let upstream = "upstream = \"http://127.0.0.1:9000\"\n";
+    let inline: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let named = format!(
+        "{ENVIRONMENT}{upstream}platform_addresses = {{ networks_file = \"aws.txt\", networks = [\"192.0.2.0/24\"] }}\n"
+    );
+    let listed = format!("{ENVIRONMENT}{upstream}platform_addresses = {{ networks = {inline:?} }}\n");
+    for (tenant, count) in [(named, count + 1), (listed, count)] {
+        let folder = folder(&[("tenants/acme.toml", &tenant), ("tenants/aws.txt", &text)]);
+        let began = std::time::Instant::now();
+        let config = load(&folder.path().join("portcullis.toml"), now()).unwrap();
+        let read = began.elapsed();
+        let platform = &config.organizations[0].environments[0].platform;
+        assert_eq!((platform.networks.len(), platform.label.as_str()), (count, "acme"));
+        let set = platform.network_set();
+        eprintln!("{count} networks: read in {read:?}, flattened in {:?}", began.elapsed() - read);
+        assert!(set.contains("3.5.140.1".parse().unwrap()) && !set.contains("203.0.113.1".parse().unwrap()));
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    }
 }

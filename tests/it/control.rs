@@ -21,7 +21,9 @@ mod walk;
 
 use contract::Contract;
 use flaky::FlakyStore;
-use portcullis::control::{Control, ControlParts, NodeActions, NodeProblem, ensure_bootstrap_token, router};
+use portcullis::control::{
+    Control, ControlParts, LastReload, NodeActions, NodeProblem, Reloaded, ensure_bootstrap_token, router,
+};
 use portcullis::model::{
     Act, Actor, ApiKey, BaseUrl, ClientId, Environment, EnvironmentId, Identifier, KeyKind, KeyName, ManagedBy,
     Network, NetworkSet, Operation, OperationPattern, Organization, PathRules, Permission, PermissionName,
@@ -146,8 +148,11 @@ struct Deaf;
 
 #[async_trait::async_trait]
 impl NodeActions for Deaf {
-    async fn reload(&self) -> Result<(), NodeProblem> {
+    async fn reload(&self) -> Result<Reloaded, NodeProblem> {
         Err(NodeProblem::Files(vec!["acme.toml:3: no".to_owned()]))
+    }
+    fn last_reload(&self) -> LastReload {
+        LastReload { at: NOON, problems: vec!["acme.toml:3: no".to_owned()], needs_restart: vec![] }
     }
     fn drain(&self) {}
     async fn learn_upstreams(&self, _: &[Arc<EnvironmentTable>]) {}

@@ -1,9 +1,12 @@
 //! What operators make through the control API of a running node, from the organization to the call that goes through:
 //! it is decided by at once, and it is there after a restart and after a kill.
 
-use crate::process::{Answer, Api, Control, Folder, Key, Node, PATIENCE, Wire};
+use crate::process::{Answer, Api, Control, Folder, Key, Node, PATIENCE, Process, Wire};
+use portcullis::model::{Act, Actor, AuditEntry, EnvironmentId, Identifier, Timestamp};
+use portcullis::store::{DocumentChange, EnvironmentStore, EnvironmentWrite, Judged, SqliteStore};
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 const PERMISSIONS: &str = r#""cards:read" = ["GET /cards"]"#;
@@ -146,6 +149,55 @@ fn another_process_on_the_same_store_follows() {
     control.post(&format!("{MADE}/keys/{}/revoke", key.id), &json!({})).unwrap().expect(200);
     control.send("DELETE", MADE, &Value::Null).unwrap().expect(204);
     eventually("/moved/x", 404);
+}
+
+/// What a later version might find: something that this one refuses.
+fn spoil(folder: &Folder) {
+    let parse = |text| Identifier::parse(text).unwrap();
+    let id = EnvironmentId { organization: parse("made"), environment: parse("live") };
+    let entry = AuditEntry {
+        organization: None,
+        environment: None,
+        action: "environment.edit",
+        target: None,
+        before: None,
+        after: None,
+        code: None,
+        count: 1,
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = SqliteStore::open(&folder.path("data/portcullis.db")).await.unwrap();
+        let current = store.environment(&id).await.unwrap().unwrap();
+        let write = EnvironmentWrite {
+            id,
+            definition: "{\"base_url\":\"http://gate.test/made\",\"upstreams\":[]}".to_owned(),
+            document: DocumentChange::Keep,
+            of_store: true,
+            roles_gone: vec![],
+            entry,
+        };
+        let act = Act::of(Actor::Operator, Timestamp::from_unix(0));
+        store.write_environment(&write, Judged::At(current.revision), &act).await.unwrap();
+        store.close().await;
+    });
+}
+
+#[test]
+fn a_definition_that_is_refused_keeps_what_was_there() {
+    let api = Api::start();
+    let (folder, mut node) = made(&api);
+    spoil(&folder);
+    node.process.line_with("environment `made/live` has changed in the store and cannot be shown");
+    node.edge().send("GET", "/made/x", &[], b"").unwrap().refused(401, "token_missing");
+    let refused = node.control().post("/v1/reload", &json!({})).unwrap().expect(422).text();
+    assert!(refused.contains("made/live") && refused.contains("/upstreams"), "{refused}");
+    node.edge().send("GET", "/made/x", &[], b"").unwrap().refused(401, "token_missing");
+    node.process.kill();
+    let mut process = Process::spawn(folder.command("serve").stdout(Stdio::null()));
+    assert!(!process.ended(PATIENCE).success());
+    let words = process.all_of_stderr();
+    assert!(words.contains("made/live") && words.contains("/upstream: `upstream` is missing"), "{words}");
 }
 
 #[test]

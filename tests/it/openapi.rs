@@ -324,6 +324,13 @@ fn what_looks_hostile_ends_soon() {
     assert!(soon("indents", || import(&"- ".repeat(500_000))).is_err());
 }
 
+#[test]
+fn yaml_of_more_than_four_million_values_is_refused() {
+    let many = format!("openapi: 3.0.0\nx: [{}1]\n", "1,".repeat(4_000_000));
+    let error = import(&many).unwrap_err().to_string();
+    assert!(error.contains("more than 4000000 values"), "{error}");
+}
+
 /// The real documents, or nothing where they are not.
 fn real_documents() -> Vec<(String, String)> {
     let folder = repository().join("../shared/data/openapi");

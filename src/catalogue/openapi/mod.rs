@@ -52,15 +52,17 @@ impl Imported {
     pub fn notes_for(&self, upstream_paths: &[&str], oauth_prefix: &str) -> Vec<ImportNote> {
         let server = upstream_paths.iter().find_map(|path| server::base_path_note(&self.servers, path, &self.prefix));
         let reserved = self.permissions.iter().flat_map(|permission| &permission.operations).filter(|operation| {
-            let below = operation.pattern.path().strip_prefix(oauth_prefix);
+            let path = operation.pattern.path();
+            let below = path.strip_prefix(oauth_prefix);
             below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                || path == "/.well-known/openid-configuration"
         });
         let reserved = reserved.map(|operation| ImportNote {
             kind: NoteKind::ReservedPath,
             place: self.place(&operation.pattern),
             message: format!(
-                "`{}` lies below `{oauth_prefix}`, which Portcullis answers itself: say another `oauth_prefix` if callers \
-                 need the API's own",
+                "`{}` is answered by Portcullis itself, as all below `{oauth_prefix}` and the metadata: say another \
+                 `oauth_prefix` if callers need the API's own",
                 operation.pattern
             ),
         });

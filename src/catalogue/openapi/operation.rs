@@ -58,6 +58,10 @@ fn of_path(
     if written.tidied {
         note(NoteKind::PathTidied, format!("`{shown}` is matched as `{}`", quoted(&path)));
     }
+    if written.greedy {
+        let message = "a parameter matches one segment; for the rest of the path add a permission with `{name...}`";
+        note(NoteKind::OneSegment, format!("`{}`: {message}", quoted(&path)));
+    }
     for described in operations {
         let Described { method, place, operation_id, permission, summary, tag } = described;
         let method = method.to_ascii_uppercase();

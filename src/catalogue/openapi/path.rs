@@ -16,6 +16,8 @@ pub(super) struct Written {
     pub(super) cut: bool,
     /// Characters or touching parameters were written differently.
     pub(super) tidied: bool,
+    /// A parameter is marked, in a way of other tools, to stand for several segments.
+    pub(super) greedy: bool,
 }
 
 /// Reads a path of the document.
@@ -32,7 +34,16 @@ pub(super) fn read(text: &str, prefix: &str) -> Result<Written, String> {
     }
     let (path, cut, tidied) = tidy(text);
     let template = Template::parse(&format!("{prefix}{path}")).map_err(|error: TemplateError| error.to_string())?;
-    Ok(Written { path, template, cut, tidied })
+    let greedy = is_greedy(&path);
+    Ok(Written { path, template, cut, tidied, greedy })
+}
+
+/// `{path+}` and `{path*}` (API Gateway), `{+path}` (RFC 6570 section 3.2.3), `{*path}`.
+fn is_greedy(path: &str) -> bool {
+    path.split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split('}').next())
+        .any(|name| name.starts_with(['+', '*']) || name.ends_with(['+', '*']))
 }
 
 /// Cuts fragment and query off. What stands where no request could have it is percent-encoded, or becomes `_` in the
@@ -97,6 +108,11 @@ mod tests {
         ] {
             let written = read(given, "").unwrap();
             assert_eq!((written.path.as_str(), written.cut, written.tidied), (path, cut, tidied), "{given}");
+        }
+        for (given, greedy) in
+            [("/{a+}", true), ("/x/{+a}/y", true), ("/{*a}", true), ("/{a*}", true), ("/+{a}*", false)]
+        {
+            assert_eq!(read(given, "").unwrap().greedy, greedy, "{given}");
         }
         assert_eq!(read("/a", "/v1").unwrap().template, Template::parse("/v1/a").unwrap());
     }

@@ -50,15 +50,30 @@ fn server(place: String, url: String) -> Server {
     Server { place, path: path(&url), url }
 }
 
-/// The URL with the defaults of its variables.
+/// The longest URL of a server that is looked at, in bytes.
+const MAX_URL_BYTES: usize = 2000;
+
+/// The URL with the defaults of its variables, in which no other variables count; `None` where it is too long.
 fn url(server: &Kept) -> Option<String> {
-    let mut url = server.member("url")?.text()?.to_owned();
-    for (name, variable) in server.member("variables").map(Kept::members).unwrap_or_default() {
-        match variable.member("default") {
-            Some(Kept::Text(default) | Kept::Number(default)) => url = url.replace(&format!("{{{name}}}"), default),
-            Some(Kept::Bool(_) | Kept::List(_) | Kept::Null | Kept::Object(_) | Kept::Passed) | None => {}
+    let text = server.member("url")?.text().filter(|text| text.len() <= MAX_URL_BYTES)?;
+    let variables = server.member("variables");
+    let mut url = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, tail) = after.split_once('}')?;
+        url.push_str(before);
+        match variables.and_then(|variables| variables.member(name)?.member("default")) {
+            Some(Kept::Text(default) | Kept::Number(default)) => url.push_str(default),
+            Some(Kept::Bool(_) | Kept::List(_) | Kept::Null | Kept::Object(_) | Kept::Passed) | None => {
+                url.push_str(&format!("{{{name}}}"));
+            }
         }
+        if url.len() > MAX_URL_BYTES {
+            return None;
+        }
+        rest = tail;
     }
+    url.push_str(rest);
     Some(url)
 }
 
@@ -111,6 +126,24 @@ mod tests {
         ] {
             assert_eq!(path(url).as_deref(), expected, "{url}");
         }
+    }
+
+    #[test]
+    fn variables_stand_for_their_defaults_and_nothing_grows() {
+        let text = |text: &str| Kept::Text(text.to_owned());
+        let server = |url: &str, default: &str| {
+            let variable = |name: &str| (name.to_owned(), Kept::Object(vec![("default".to_owned(), text(default))]));
+            let variables = Kept::Object(vec![variable("a"), variable("b")]);
+            Kept::Object(vec![("url".to_owned(), text(url)), ("variables".to_owned(), variables)])
+        };
+        assert_eq!(url(&server("/{a}/x/{b}/{c}", "v1")).unwrap(), "/v1/x/v1/{c}");
+        assert_eq!(url(&server("/{a}", "{b}{b}")).unwrap(), "/{b}{b}");
+        assert_eq!(url(&server("/{a", "v1")), None);
+        let long = "x".repeat(MAX_URL_BYTES);
+        assert_eq!(url(&server("{a}", &long)).unwrap(), long);
+        assert_eq!(url(&server("/{a}", &long)), None);
+        assert_eq!(url(&server(&long, "")).unwrap(), long);
+        assert_eq!(url(&server(&format!("/{long}"), "")), None);
     }
 
     #[test]

@@ -13,6 +13,9 @@ const MAX_DEPTH: usize = 100;
 /// The most nodes that the aliases of a YAML document may stand for, all together.
 const MAX_REPLAYED: usize = 500_000;
 
+/// The most values of a YAML document, marks of lists and objects included. JSON is passed over too fast to need one.
+const MAX_EVENTS: usize = 4_000_000;
+
 /// A document's text, and how it is to be read.
 pub(super) struct Source<'d> {
     text: &'d str,
@@ -102,6 +105,8 @@ fn yaml_reason(error: &serde_saphyr::Error) -> String {
         "there is more than one document in it".to_owned()
     } else if says(&["RecordedAnchor", "alias replay", "MergeKeys", "Aliases {", "Anchors {"]) {
         format!("its aliases stand for more than {MAX_REPLAYED} values")
+    } else if says(&["Events {", "Nodes {", "ScalarBytes {"]) {
+        format!("it holds more than {MAX_EVENTS} values, which is more than is read")
     } else if says(&["recursive references"]) {
         "an alias stands within what it stands for".to_owned()
     } else {
@@ -116,9 +121,8 @@ fn options() -> Options {
     budget.max_depth = MAX_DEPTH;
     budget.flow_nesting_limit = MAX_DEPTH;
     budget.max_documents = 1;
-    // The document's size bounds these already.
-    budget.max_events = usize::MAX;
-    budget.max_nodes = usize::MAX;
+    budget.max_events = MAX_EVENTS;
+    budget.max_nodes = MAX_EVENTS;
     budget.enforce_alias_anchor_ratio = false;
     budget.max_recorded_anchor_events = MAX_REPLAYED;
     let mut options = Options::default();
@@ -129,6 +133,7 @@ fn options() -> Options {
     options.strict_booleans = true;
     options.null_as_string = true;
     options.underscored_numbers_as_strings = true;
+    options.leading_zero_numbers_as_strings = true;
     options.with_snippet = false;
     options
 }

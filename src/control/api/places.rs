@@ -4,6 +4,7 @@ use super::answer::{Page, Refusal, json, list, page};
 use super::auth::Asked;
 use super::document::{refusals, tag};
 use super::environments;
+use super::node::LastReloadObject;
 use super::query::{PageParameters, PageQuery, page_query, read_name_cursor, write_name_cursor};
 use super::schema::ETag;
 use super::{ENVIRONMENT, ORGANIZATION, Shared};
@@ -113,6 +114,8 @@ pub(super) struct StatusObject {
     environments: usize,
     /// Keys in the tables, whatever their status.
     keys: u64,
+    /// How the files were read last.
+    last_reload: LastReloadObject,
 }
 
 impl StatusObject {
@@ -126,6 +129,7 @@ impl StatusObject {
             organizations: snapshot.organizations().len(),
             environments: snapshot.environments().len(),
             keys: snapshot.count_keys(now).values().sum(),
+            last_reload: control.node.last_reload().into(),
         }
     }
 }

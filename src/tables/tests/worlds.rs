@@ -289,8 +289,9 @@ async fn a_change_keeps_signing_keys_and_revoked_tokens() {
 
 #[test]
 fn environments_that_say_the_same_share_a_catalogue() {
-    let shared = permissions(&["a", "b"]);
-    let environment = |name: &str| Environment { permissions: Arc::clone(&shared), ..named(name, environment(vec![])) };
+    // Each writes them down by itself.
+    let environment =
+        |name: &str| Environment { permissions: permissions(&["a", "b"]), ..named(name, environment(vec![])) };
     let other = Environment { public: vec![OperationPattern::parse("GET /a").unwrap()], ..environment("three") };
     let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
     let all = vec![

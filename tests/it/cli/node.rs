@@ -28,13 +28,22 @@ fn a_reload_names_every_problem() {
     let ran = stub.run(&["reload"]).exited(0).says("reloaded");
     assert!(ran.stdout.is_empty());
     assert_eq!(stub.run(&["reload", "--json"]).exited(0).json()["reloaded"], true);
+    let gone = json!({"permission": "files:read", "key_count": 2, "keys": [{"client_id": "a", "name": "A"}]});
+    let change = json!({"environment": "acme/production", "change": "changed", "operations_added": ["GET /a", "GET /b"],
+        "operations_removed": [], "permissions_added": [], "permissions_removed": [gone]});
+    let answer = json!({"reloaded": true, "needs_restart": ["edge.workers", "log.access"],
+        "warnings": ["odd\u{1b}[0m"], "changes": [change]});
+    let ran = Stub::routes([("POST /v1/reload", 200, answer)]).run(&["reload"]).exited(0);
+    ran.says("acme/production: changed, 2 operations new");
+    ran.says("acme/production: `files:read` is gone; keys that held it: 2 (a)");
+    ran.says("wait for a restart: edge.workers, log.access").says("warning: odd\\u{1b}[0m");
     let error = |message: &str| json!({"pointer": "", "code": "configuration_invalid", "message": message});
     let errors = [error("tenants/a.toml:3: odd"), error("tenants/b.toml:4: odder")];
     let stub = Stub::refusing(
         422,
         json!({"detail": "the files have problems", "code": "configuration_invalid", "errors": errors}),
     );
-    let ran = stub.run(&["reload"]).exited(7).says("the files have problems (configuration_invalid)");
+    let ran = stub.run(&["reload"]).exited(9).says("the files have problems (configuration_invalid)");
     ran.says("\n  tenants/a.toml:3: odd\n").says("\n  tenants/b.toml:4: odder\n");
 }
 

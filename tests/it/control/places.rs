@@ -73,7 +73,9 @@ fn status_counts() {
     assert_eq!(
         node.get("/v1/status").expect(200),
         json!({"version": "1.2.3", "started_at": "2030-03-17T17:46:40Z", "tables_revision": 2, "store_revision": 2,
-            "organizations": 1, "environments": 1, "keys": 2})
+            "organizations": 1, "environments": 1, "keys": 2,
+            "last_reload": {"at": "2030-03-17T17:46:40Z", "successful": false, "problems": ["acme.toml:3: no"],
+                "needs_restart": []}})
     );
 }
 

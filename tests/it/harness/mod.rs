@@ -63,6 +63,12 @@ impl Key {
         self
     }
 
+    /// From the platform's own addresses.
+    pub fn allowed_from_platform(mut self) -> Self {
+        self.rest.push_str("allowlist = { platform = true }\n");
+        self
+    }
+
     /// As a tenant file declares it.
     pub fn stanza(&self, environment: &str) -> String {
         let mut digest = String::new();
