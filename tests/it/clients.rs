@@ -41,7 +41,7 @@ impl Gate {
         let base_url = format!("http://{}/v1", node.edge);
         folder.edit("tenants/acme.toml", &format!("http://{HOST}/v1"), &base_url);
         node.process.signal("HUP");
-        node.process.line_with("tenant files were read again");
+        node.process.line_with("reloaded (");
         let revocation_url = metadata(&node)["revocation_endpoint"].as_str().map(str::to_owned);
         Self { _api: api, _folder: folder, _node: node, base_url, revocation_url }
     }

@@ -13,7 +13,7 @@ const VALUES: [&str; 9] =
 fn documents() -> Vec<(String, Catalogue)> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/openapi");
     let Ok(entries) = std::fs::read_dir(&folder) else {
-        println!("skipped: `{}` with the real documents is not here", folder.display());
+        eprintln!("skipped: `{}` with the real documents is not here", folder.display());
         return Vec::new();
     };
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
