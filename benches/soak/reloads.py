@@ -203,7 +203,8 @@ def measure_load(node: Node, files: Files, load: Load, arguments: argparse.Names
     print(f"p99 during reloads is {ratio:.2f} of that without   bar 2: {verdict(ratio <= 2)}")
     tenth, last = memory[min(9, len(memory) - 1)], memory[-1]
     grown = abs(last - tenth) / tenth
-    print(f"resident after the tenth {tenth} MiB, after the last {last} MiB, at most {max(memory)} MiB   "
+    between = ", ".join(str(memory[len(memory) * part // 8]) for part in range(1, 8))
+    print(f"resident after the tenth {tenth} MiB, after the last {last} MiB (between: {between})   "
           f"bar 10 %: {verdict(grown <= 0.1)}")
     print(f"{good} reloads in {lasted:.0f} s, {len(times)} of them asked for, {failed} failed; "
           f"p50 {percentile(times, 0.5) * 1000:.1f} ms, p99 {percentile(times, 0.99) * 1000:.1f} ms")
