@@ -34,8 +34,8 @@ fn a_reload_names_every_problem() {
     let answer = json!({"reloaded": true, "needs_restart": ["edge.workers", "log.access"],
         "warnings": ["odd\u{1b}[0m"], "changes": [change]});
     let ran = Stub::routes([("POST /v1/reload", 200, answer)]).run(&["reload"]).exited(0);
-    ran.says("acme/production: changed, 2 operations new");
-    ran.says("acme/production: `files:read` is gone; keys that held it: 2 (a)");
+    let ran = ran.says("acme/production: changed, 2 operations new");
+    let ran = ran.says("acme/production: `files:read` is gone; keys that held it: 2 (a)");
     ran.says("wait for a restart: edge.workers, log.access").says("warning: odd\\u{1b}[0m");
     let error = |message: &str| json!({"pointer": "", "code": "configuration_invalid", "message": message});
     let errors = [error("tenants/a.toml:3: odd"), error("tenants/b.toml:4: odder")];
