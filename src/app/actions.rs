@@ -21,7 +21,11 @@ pub(super) struct Actions {
 #[async_trait]
 impl NodeActions for Actions {
     async fn reload(&self) -> Result<Reloaded, NodeProblem> {
-        self.reloader.reload(Cause::Asked).await.map_err(|error| NodeProblem::Files(error.lines()))
+        // In a task of its own: whoever hangs up must not leave files that count as read and are not served.
+        let reloader = Arc::clone(&self.reloader);
+        let reloading = tokio::spawn(async move { reloader.reload(Cause::Asked).await });
+        let reloaded = reloading.await.map_err(|_| ControlProblem::Fault)?;
+        reloaded.map_err(|error| NodeProblem::Files(error.lines()))
     }
 
     fn last_reload(&self) -> LastReload {

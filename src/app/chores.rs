@@ -5,7 +5,7 @@
 use super::node::Shared;
 use super::signing::SigningKeys;
 use crate::clock;
-use crate::control::{Control, ControlProblem};
+use crate::control::Control;
 use crate::model::{EnvironmentId, Revision, Timestamp};
 use crate::store::KeyUse;
 use crate::tables::Follower;
@@ -95,18 +95,16 @@ impl Chores {
         }
     }
 
-    /// Shows what others made of environments. What the store could not tell is asked for again the next time.
+    /// Shows what others made of environments, in the order in which they did. What cannot be shown is tried again the
+    /// next time: it may only have to wait for another one.
     async fn follow_environments(&self, environments: &mut BTreeMap<EnvironmentId, Revision>) {
-        for (id, revision) in std::mem::take(environments) {
-            match self.control.follow_environment(&id, revision).await {
-                Ok(()) => {}
-                Err(ControlProblem::Unavailable) => {
-                    environments.insert(id, revision);
-                }
-                Err(error) => {
-                    self.shared.metrics.count_store_error("environments");
-                    tracing::error!("environment `{id}` has changed in the store and cannot be shown: {error:?}");
-                }
+        let mut changed: Vec<_> = std::mem::take(environments).into_iter().collect();
+        changed.sort_unstable_by_key(|(_, revision)| *revision);
+        for (id, revision) in changed {
+            if let Err(error) = self.control.follow_environment(&id, revision).await {
+                self.shared.metrics.count_store_error("environments");
+                tracing::warn!("environment `{id}` has changed in the store and cannot be shown yet: {error:?}");
+                environments.insert(id, revision);
             }
         }
     }

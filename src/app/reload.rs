@@ -5,7 +5,7 @@
 use super::changes;
 use super::node::Shared;
 use super::stored::{Stored, StoredError, stored_environments};
-use crate::config::{Config, NodeConfig, Problems, Sources};
+use crate::config::{Config, Documents, Loaded, NodeConfig, Problems, Sources};
 use crate::control::Reloaded;
 use crate::{clock, config};
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub(super) struct Reloader {
 /// What was read last, whether it was good or not. Whoever holds it has the turn.
 struct Read {
     sources: Sources,
-    /// The files were good, and something else stood in the way.
+    /// They are not served, though nothing is wrong with them: something else stood in the way, or still does.
     again: bool,
 }
 
@@ -154,14 +154,17 @@ impl Reloader {
         let other = |error: anyhow::Error| ReloadError::Other(error);
         let path = self.path.clone().ok_or_else(|| other(anyhow::anyhow!("there is no file to read")))?;
         let documents = Arc::clone(&self.shared.documents);
-        let loading = tokio::task::spawn_blocking(move || config::load_with_sources(&path, clock::now(), &documents));
-        let loaded = loading.await.map_err(|error| other(error.into()))?;
-        *read = Read { sources: loaded.sources, again: false };
+        let loading = tokio::task::spawn_blocking(move || load_whole(&path, &documents));
+        let (loaded, whole) = loading.await.map_err(|error| other(error.into()))?;
+        // Until all of it is served this is not over: files that are good are tried again.
+        *read = Read { sources: loaded.sources, again: loaded.config.is_ok() || !whole };
+        if !whole {
+            return Err(other(anyhow::anyhow!("files go on changing while they are read")));
+        }
         let Config { node, organizations, notes: _ } = loaded.config.map_err(ReloadError::Files)?;
         let shared = &self.shared;
         let turn = shared.tables.change_world().await;
         let stored = stored_environments(shared.store.as_ref(), &shared.documents, &organizations).await;
-        read.again = matches!(stored, Err(StoredError::Store(_)));
         let Stored { environments, warnings } = stored.map_err(|error| match error {
             StoredError::Problems(lines) => ReloadError::Stored(lines),
             StoredError::Store(error) => other(error.into()),
@@ -170,11 +173,33 @@ impl Reloader {
         // Before the swap: the first request to a new upstream must find its address.
         shared.upstreams.learn(&plan.changes().fresh()).await;
         let adopted = turn.adopt(plan, shared.store.as_ref()).await;
-        read.again = adopted.is_err();
         let changes = adopted.map_err(|error| other(error.into()))?;
+        read.again = false;
         let changes = changes::told(&changes, shared.store.as_ref(), clock::now()).await;
         let needs_restart = self.started.needs_restart(&node).into_iter().map(str::to_owned).collect();
         Ok(Reloaded { needs_restart, warnings, changes })
+    }
+}
+
+/// So often files are read that change meanwhile.
+const READINGS: usize = 3;
+/// What a writer gets to finish.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// Reads the files until they are the same after the reading as before it, or too often: one file of yesterday beside
+/// one of today is a state that nobody wrote. Whether they were the same.
+fn load_whole(path: &std::path::Path, documents: &Documents) -> (Loaded, bool) {
+    let mut readings = 1;
+    loop {
+        let mut loaded = config::load_with_sources(path, clock::now(), documents);
+        if !loaded.sources.have_changed(clock::now()) {
+            return (loaded, true);
+        }
+        if readings == READINGS {
+            return (loaded, false);
+        }
+        readings += 1;
+        std::thread::sleep(PAUSE);
     }
 }
 

@@ -259,7 +259,9 @@ impl<'m> Strict<'m> {
             }
         }
         let methods = self.known(node.ends.rest.as_ref())?;
-        self.siblings |= node.has_literals || !node.patterns.is_empty();
+        // Without its trailing slash the path may be another operation's.
+        let may_end = path.is_empty() && node.ends.end.is_some();
+        self.siblings |= node.has_literals || !node.patterns.is_empty() || may_end;
         Some(methods)
     }
 
@@ -296,8 +298,9 @@ impl Lenient<'_, '_> {
         let matcher = self.matcher;
         let Some(node) = matcher.node(at) else { return Ok(()) };
         self.step(1)?;
-        // A trailing slash that a lenient upstream takes off counts as the end.
-        if used && read.is_none_or(|read| read.path.is_empty()) {
+        // A trailing slash that a lenient upstream takes off counts as the end, beside an empty rest as well.
+        let is_slash = read.is_some_and(|read| read.path.is_empty());
+        if (used && (read.is_none() || is_slash)) || (is_slash && node.ends.rest.is_some()) {
             self.add(node.ends.end.as_ref())?;
         }
         let Some(read) = read else { return Ok(()) };

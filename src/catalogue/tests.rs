@@ -117,6 +117,20 @@ fn a_value_that_a_lenient_upstream_reads_as_a_sibling_needs_both() {
 }
 
 #[test]
+fn a_slash_before_nothing_may_be_taken_off() {
+    let c = catalogue(&["DELETE /{bucket}", "DELETE /{bucket}/{key...}", "GET /files", "GET /files/{path...}"], &[]);
+    for (request, expected) in [
+        ("DELETE /b", "DELETE /{bucket}"),
+        ("DELETE /b/k", "DELETE /{bucket}/{key...}"),
+        ("DELETE /b/k/", "DELETE /{bucket}/{key...}"),
+        ("DELETE /b/", "DELETE /{bucket}/{key...} + DELETE /{bucket}"),
+        ("GET /files/", "GET /files/{path...} + GET /files"),
+    ] {
+        assert_eq!(looked_up(&c, request), expected, "{request}");
+    }
+}
+
+#[test]
 fn an_environment_without_a_catalogue_has_two_permissions() {
     let c = Catalogue::new([].into(), &[OperationPattern::parse("GET /health").unwrap()], SwitchGuarded::Guarded, None)
         .unwrap();

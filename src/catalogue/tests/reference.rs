@@ -68,12 +68,14 @@ impl Reference {
         let Some(operation) = exact.select(method) else { return Answer::Unknown };
         let mut found = BTreeSet::from([operation.to_owned()]);
         let mut ambiguous = Vec::new();
-        if self.has_siblings(&exact.shape) {
+        if self.has_siblings(&exact.shape) || self.may_end(&exact.shape, &values) {
             for template in &self.templates {
                 match template.shape.lenient(&values, self.semicolon) {
                     Err(ambiguity) => ambiguous.push(ambiguity),
-                    Ok(true) => found.extend(template.select(method).map(str::to_owned)),
-                    Ok(false) => {}
+                    Ok(used) if used || self.ends_before_a_rest(&template.shape, &values) => {
+                        found.extend(template.select(method).map(str::to_owned));
+                    }
+                    Ok(_) => {}
                 }
             }
         }
@@ -81,6 +83,23 @@ impl Reference {
             ambiguous.push(Ambiguity::Siblings);
         }
         if ambiguous.is_empty() { Answer::Found(operation.to_owned(), found) } else { Answer::Ambiguous(ambiguous) }
+    }
+
+    /// Whether the path is the shape, whose rest is empty, and without its trailing slash another one.
+    fn may_end(&self, exact: &Shape, values: &[Vec<u8>]) -> bool {
+        let end = Shape { rest: false, ..exact.clone() };
+        let is_empty = values.len() == exact.segments.len() + 1 && values[exact.segments.len()].is_empty();
+        exact.rest && is_empty && self.templates.iter().any(|template| template.shape == end)
+    }
+
+    /// Whether the shape is the path without its trailing slash, and the same with a rest after it is there too.
+    fn ends_before_a_rest(&self, shape: &Shape, values: &[Vec<u8>]) -> bool {
+        let Some((last, values)) = values.split_last() else { return false };
+        let with_rest = Shape { rest: true, ..shape.clone() };
+        !shape.rest
+            && last.is_empty()
+            && shape.fits(values)
+            && self.templates.iter().any(|template| template.shape == with_rest)
     }
 
     /// Whether a parameter of the shape stands beside something else after the same beginning.
