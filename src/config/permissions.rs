@@ -2,12 +2,12 @@
 
 use super::documents::{Document, Imports};
 use super::environment::path_prefix;
-use super::reader::{At, Reader, Value, did_you_mean};
+use super::reader::{At, Reader, Value, hint};
 use super::sheet::Sheet;
 use crate::catalogue::Template;
 use crate::catalogue::openapi::Imported;
 use crate::model::{Operation, OperationPattern, Permission, PermissionName, Preset, RESERVED_PREFIX, Role};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The permissions of an environment that declares none.
@@ -36,20 +36,22 @@ impl Known {
     /// Parses a list of permission names that must exist; problems stand at each name.
     pub(super) fn names(&self, sheet: &Sheet, names: Vec<At<&str>>, also: &[&str]) -> Vec<PermissionName> {
         let mut parsed: Vec<PermissionName> = Vec::new();
+        let mut seen = HashSet::new();
         for At { value, line } in names {
             let Some(name) = sheet.accept(line, PermissionName::parse(value)) else { continue };
-            if parsed.contains(&name) {
+            if seen.contains(&name) {
                 sheet.problem(line, format!("`{name}` is named twice"));
-            } else if let Some(message) = self.objection(&name, also) {
+            } else if let Some(message) = self.objection(sheet, &name, also) {
                 sheet.missing_coded(line, "permission_unknown", message);
             } else {
+                seen.insert(name.clone());
                 parsed.push(name);
             }
         }
         parsed
     }
 
-    fn objection(&self, name: &PermissionName, also: &[&str]) -> Option<String> {
+    fn objection(&self, sheet: &Sheet, name: &PermissionName, also: &[&str]) -> Option<String> {
         if also.contains(&name.as_str()) {
             return None;
         }
@@ -65,7 +67,7 @@ impl Known {
         }
         let imported = self.document.iter().flat_map(|document| document.permissions.iter());
         let names = imported.map(|permission| permission.name.as_str()).chain(self.own.iter().map(String::as_str));
-        let hint = did_you_mean(name.as_str(), names);
+        let hint = hint(sheet, name.as_str(), names);
         Some(format!("unknown permission `{name}`{hint}"))
     }
 
@@ -160,11 +162,15 @@ fn operations(sheet: &Sheet, value: &Value<'_>, ids: &HashMap<OperationPattern, 
 
 fn patterns(sheet: &Sheet, texts: Vec<At<&str>>) -> Vec<OperationPattern> {
     let mut patterns: Vec<OperationPattern> = Vec::new();
+    let mut seen = HashSet::new();
     for At { value, line } in texts {
         match OperationPattern::parse(value) {
-            Ok(pattern) if patterns.contains(&pattern) => sheet.problem(line, format!("`{pattern}` is named twice")),
+            Ok(pattern) if seen.contains(&pattern) => sheet.problem(line, format!("`{pattern}` is named twice")),
             Ok(pattern) => match Template::parse(pattern.path()) {
-                Ok(_) => patterns.push(pattern),
+                Ok(_) => {
+                    seen.insert(pattern.clone());
+                    patterns.push(pattern);
+                }
                 Err(error) => sheet.problem(line, format!("`{pattern}`: {error}")),
             },
             Err(error) => sheet.problem(line, error.to_string()),

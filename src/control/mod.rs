@@ -24,6 +24,7 @@ mod passwords;
 mod problem;
 mod refusals;
 mod sessions;
+mod under_way;
 
 pub use api::{openapi_document, router};
 pub use audit::{AuditRows, AuditVerdict, Chain};
@@ -59,6 +60,7 @@ use passwords::Passwords;
 use refusals::Refusals;
 use std::path::PathBuf;
 use std::sync::Arc;
+use under_way::UnderWay;
 
 /// What a control plane is made of.
 pub struct ControlParts {
@@ -102,6 +104,7 @@ pub struct Control {
     refusals: Refusals,
     long_reads: LongReads,
     comparisons: Comparisons,
+    changes: UnderWay,
     passwords: Passwords,
     sign_ins: Mutex<SignInThrottle>,
 }
@@ -127,6 +130,7 @@ impl Control {
             refusals: Refusals::default(),
             long_reads: LongReads::default(),
             comparisons: Comparisons::default(),
+            changes: UnderWay::default(),
             passwords: Passwords::default(),
             sign_ins: Mutex::new(SignInThrottle::new(seed())),
         }

@@ -254,6 +254,39 @@ fn presets_and_roles_come_and_go() {
 }
 
 #[test]
+fn lists_that_are_longer_than_any_sound_one_are_refused() {
+    let node = made();
+    let path = format!("{STAGING}/roles/x");
+    let list = |length: usize| json!({"permissions": vec!["cards:read"; length]});
+    assert_eq!(node.put(&path, &list(10_001)).errors(), [("/permissions".to_owned(), "value_invalid".to_owned())]);
+    let errors = node.put(&path, &list(10_000)).errors();
+    assert_eq!((errors.len(), errors[0].0.as_str()), (100, "/permissions/1"));
+}
+
+#[test]
+fn an_organization_does_not_fill_the_line_of_those_who_change_something() {
+    let node = made();
+    let (_, admin) = node.member("acme", "ada", "admin");
+    let turn = node.runtime.block_on(node.tables.change_world());
+    let set = |at: usize| {
+        let body = json!({"permissions": ["cards:read"]}).to_string();
+        node.send_as(&admin, "PUT", &format!("{STAGING}/roles/x{at}"), &body)
+    };
+    let (done, answers) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for at in 0..4 {
+            let (done, set) = (done.clone(), &set);
+            scope.spawn(move || done.send(set(at)).unwrap());
+        }
+        let first = answers.recv_timeout(Duration::from_secs(20));
+        drop(turn);
+        first.unwrap().problem(503, "unavailable");
+        (0..3).for_each(|_| drop(answers.recv().unwrap().expect(201)));
+    });
+    set(9).expect(201);
+}
+
+#[test]
 fn built_in_presets_are_there_unless_one_of_their_name_is_set() {
     let node = made();
     let path = format!("{STAGING}/presets/Everything");
