@@ -46,6 +46,7 @@ pub use organizations::{OrganizationDraft, OrganizationFacts, Policies, lifetime
 pub use problem::ControlProblem;
 pub use refusals::Attempt;
 pub use sessions::{SignInDraft, SignedIn};
+pub use under_way::Incoming;
 
 use crate::config::Documents;
 use crate::model::{BaseUrl, NetworkSet, SecretDigest, Timestamp};
@@ -60,7 +61,7 @@ use passwords::Passwords;
 use refusals::Refusals;
 use std::path::PathBuf;
 use std::sync::Arc;
-use under_way::UnderWay;
+use under_way::{Receiving, UnderWay};
 
 /// What a control plane is made of.
 pub struct ControlParts {
@@ -105,6 +106,7 @@ pub struct Control {
     long_reads: LongReads,
     comparisons: Comparisons,
     changes: UnderWay,
+    receiving: Receiving,
     passwords: Passwords,
     sign_ins: Mutex<SignInThrottle>,
 }
@@ -131,6 +133,7 @@ impl Control {
             long_reads: LongReads::default(),
             comparisons: Comparisons::default(),
             changes: UnderWay::default(),
+            receiving: Receiving::default(),
             passwords: Passwords::default(),
             sign_ins: Mutex::new(SignInThrottle::new(seed())),
         }
