@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// The permissions of an environment that declares none.
 pub(super) const DEFAULT_PERMISSIONS: [&str; 2] = ["api:read", "api:write"];
 
+/// An environment has at most so many presets, and so many roles.
+const MAX_SETS: usize = 1000;
+
 /// The permissions of an environment, and what may be named elsewhere.
 pub(super) struct Catalogue {
     /// In the order of the documents; empty where the environment declares none. Shared with other environments of the
@@ -205,7 +208,13 @@ fn named_sets<'a>(
 ) -> Vec<(&'a str, Vec<PermissionName>)> {
     let sheet = table.sheet();
     let mut sets = Vec::new();
-    for (name, value) in table.entries(key) {
+    let entries = table.entries(key);
+    if let Some((beyond, _)) = entries.get(MAX_SETS) {
+        let message = format!("an environment has at most {MAX_SETS} {key}, and this one has {}", entries.len());
+        sheet.problem(beyond.line, message);
+        return sets;
+    }
+    for (name, value) in entries {
         if let Err(error) = super::tenant::label(name.value) {
             sheet.problem(name.line, format!("`{}` {error}", name.value));
         }

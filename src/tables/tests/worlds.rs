@@ -224,6 +224,24 @@ async fn too_many_names_that_are_gone_make_everything_anew() {
 }
 
 #[tokio::test]
+async fn too_many_roles_that_are_gone_make_everything_anew() {
+    let home = Home::with(vec![with(&["a"], &[("stays", &["a"])])]).await;
+    home.key("production", "pcull_r", KeyKind::Legacy { role: "stays".into() }).await;
+    let held: &[&str] = &["a"];
+    for round in 0..2 {
+        let many: Vec<String> = (0..600).map(|at| format!("x{round}.{at}")).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), held)).collect();
+        home.change(vec![with(&["a"], &many)]).await;
+    }
+    let last = || vec![with(&["a"], &[("stays", held)])];
+    home.change(last()).await;
+    assert_eq!(home.tables.load().environment(&id()).unwrap().role_places.len(), 1201);
+    home.change(last()).await;
+    assert_eq!(home.tables.load().environment(&id()).unwrap().role_places.len(), 1);
+    assert_eq!(home.held("pcull_r").unwrap(), ["a"]);
+}
+
+#[tokio::test]
 async fn one_environment_of_the_store_is_made_replaced_and_taken_away() {
     let home = Home::with(vec![Environment {
         keys: vec![ApiKey { managed_by: ManagedBy::File, ..key(9, 0) }],
