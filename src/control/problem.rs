@@ -125,7 +125,7 @@ impl From<StoreError> for ControlProblem {
             StoreError::RevisionMismatch { current } => Self::RevisionMismatch { current },
             StoreError::TooManyTokens => Self::TooManyTokens,
             // Judged anew and still overtaken: the caller can try again.
-            StoreError::PoliciesChanged => Self::Unavailable,
+            StoreError::EnvironmentChanged | StoreError::PoliciesChanged => Self::Unavailable,
             StoreError::Open { .. } | StoreError::Unavailable(_) => {
                 tracing::warn!("control: {error}");
                 Self::Unavailable

@@ -66,6 +66,7 @@ impl Home {
             secret_last_four: String::new(),
             expires_at: None,
             policies: Revision(0),
+            of_store: false,
         };
         let key = self.store.create_key(&new, &act()).await.unwrap();
         self.tables.apply(&key);

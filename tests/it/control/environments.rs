@@ -368,6 +368,43 @@ fn a_store_that_fails_changes_nothing() {
 }
 
 #[test]
+fn no_key_is_made_in_what_another_process_took_away() {
+    let node = made();
+    let staging = EnvironmentId { organization: id("acme"), environment: id("staging") };
+    let file = node.folder.path().join("portcullis.db");
+    let beside = node.runtime.block_on(SqliteStore::open(&file)).unwrap();
+    let keys = format!("{STAGING}/keys");
+    let legacy = |name: &str| json!({"name": name, "type": "legacy", "role": "events"});
+    let made = node.post(&keys, &legacy("first")).expect(201);
+    node.post(&format!("{keys}/{}/revoke", made["client_id"].as_str().unwrap()), &json!({})).expect(200);
+    let current = node.runtime.block_on(beside.environment(&staging)).unwrap().unwrap();
+    let entry = portcullis::model::AuditEntry {
+        organization: Some(id("acme")),
+        environment: None,
+        action: "environment.edit",
+        target: None,
+        before: None,
+        after: None,
+        code: None,
+        count: 1,
+    };
+    let write = portcullis::store::EnvironmentWrite {
+        id: staging.clone(),
+        definition: current.definition.replace("events", "others"),
+        document: portcullis::store::DocumentChange::Keep,
+        of_store: false,
+        roles_gone: vec!["events".to_owned()],
+        entry: entry.clone(),
+    };
+    let judged = portcullis::store::Judged::At(current.revision);
+    node.runtime.block_on(beside.write_environment(&write, judged, &act())).unwrap();
+    node.post(&keys, &legacy("second")).problem(503, "unavailable");
+    node.runtime.block_on(beside.remove_environment(&staging, None, &entry, &act())).unwrap();
+    node.post(&keys, &json!({"name": "third", "permissions": ["cards:read"]})).problem(503, "unavailable");
+    node.create(json!({"name": "in a file's"})).expect(201);
+}
+
+#[test]
 fn another_process_is_followed() {
     let node = made();
     let staging = EnvironmentId { organization: id("acme"), environment: id("staging") };
