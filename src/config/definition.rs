@@ -303,6 +303,28 @@ mod tests {
     }
 
     #[test]
+    fn hints_are_given_for_the_first_problems_alone() {
+        let names: Vec<String> = (0..100).map(|at| format!("cards:raed{at:03}")).collect();
+        let known: serde_json::Map<_, _> =
+            (0..100).map(|at| (format!("cards:read{at:03}"), json!("GET /cards"))).collect();
+        let problems = read(with(json!({"permissions": known, "roles": {"events": names}}))).unwrap_err();
+        let hinted = problems.iter().filter(|problem| problem.message.contains("did you mean")).count();
+        assert_eq!((problems.len(), hinted), (100, 20));
+    }
+
+    #[test]
+    fn an_environment_has_so_many_presets_and_roles() {
+        let sets = |count: usize| -> Value {
+            (0..count).map(|at| (format!("set {at:04}"), json!("api:read"))).collect::<Map<_, _>>().into()
+        };
+        let most = read(with(json!({"presets": sets(1000), "roles": sets(1000)}))).unwrap();
+        assert_eq!((most.presets.len(), most.roles.len()), (1000, 1000));
+        let beyond = |member: &str| (format!("/{member}/set 1000"), "value_invalid");
+        let found = wrong(with(json!({"presets": sets(1001), "roles": sets(1001)})));
+        assert_eq!(found, [beyond("presets"), beyond("roles")]);
+    }
+
+    #[test]
     fn nothing_secret_is_shown_and_null_keeps_it() {
         let headers = |value: Value| definition(json!({"upstream": {"set_headers": {"X-Key": value, "X-B": "b"}}}));
         let kept = headers(json!("canary"));

@@ -2,7 +2,7 @@
 
 use super::permissions::Known;
 use super::quantity::duration_text;
-use super::reader::{At, Reader, Value, did_you_mean};
+use super::reader::{At, Reader, Value, hint};
 use super::sheet::Sheet;
 use super::tenant::Policies;
 use crate::model::{
@@ -129,7 +129,7 @@ fn legacy(sheet: &Sheet, value: &Value<'_>, context: &Context<'_>) -> Option<Key
     }
     let names = context.roles.iter().map(|role| role.name.as_str());
     if !names.clone().any(|name| name == role) {
-        let hint = did_you_mean(role, names);
+        let hint = hint(sheet, role, names);
         sheet.missing(value.line(), format!("unknown role `{role}`{hint}"));
     }
     Some(KeyKind::Legacy { role: role.to_owned() })

@@ -2,16 +2,19 @@
 
 use super::documents::{Document, Imports};
 use super::environment::path_prefix;
-use super::reader::{At, Reader, Value, did_you_mean};
+use super::reader::{At, Reader, Value, hint};
 use super::sheet::Sheet;
 use crate::catalogue::Template;
 use crate::catalogue::openapi::Imported;
 use crate::model::{Operation, OperationPattern, Permission, PermissionName, Preset, RESERVED_PREFIX, Role};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The permissions of an environment that declares none.
 pub(super) const DEFAULT_PERMISSIONS: [&str; 2] = ["api:read", "api:write"];
+
+/// An environment has at most so many presets, and so many roles.
+const MAX_SETS: usize = 1000;
 
 /// The permissions of an environment, and what may be named elsewhere.
 pub(super) struct Catalogue {
@@ -36,20 +39,22 @@ impl Known {
     /// Parses a list of permission names that must exist; problems stand at each name.
     pub(super) fn names(&self, sheet: &Sheet, names: Vec<At<&str>>, also: &[&str]) -> Vec<PermissionName> {
         let mut parsed: Vec<PermissionName> = Vec::new();
+        let mut seen = HashSet::new();
         for At { value, line } in names {
             let Some(name) = sheet.accept(line, PermissionName::parse(value)) else { continue };
-            if parsed.contains(&name) {
+            if seen.contains(&name) {
                 sheet.problem(line, format!("`{name}` is named twice"));
-            } else if let Some(message) = self.objection(&name, also) {
+            } else if let Some(message) = self.objection(sheet, &name, also) {
                 sheet.missing_coded(line, "permission_unknown", message);
             } else {
+                seen.insert(name.clone());
                 parsed.push(name);
             }
         }
         parsed
     }
 
-    fn objection(&self, name: &PermissionName, also: &[&str]) -> Option<String> {
+    fn objection(&self, sheet: &Sheet, name: &PermissionName, also: &[&str]) -> Option<String> {
         if also.contains(&name.as_str()) {
             return None;
         }
@@ -65,7 +70,7 @@ impl Known {
         }
         let imported = self.document.iter().flat_map(|document| document.permissions.iter());
         let names = imported.map(|permission| permission.name.as_str()).chain(self.own.iter().map(String::as_str));
-        let hint = did_you_mean(name.as_str(), names);
+        let hint = hint(sheet, name.as_str(), names);
         Some(format!("unknown permission `{name}`{hint}"))
     }
 
@@ -160,11 +165,15 @@ fn operations(sheet: &Sheet, value: &Value<'_>, ids: &HashMap<OperationPattern, 
 
 fn patterns(sheet: &Sheet, texts: Vec<At<&str>>) -> Vec<OperationPattern> {
     let mut patterns: Vec<OperationPattern> = Vec::new();
+    let mut seen = HashSet::new();
     for At { value, line } in texts {
         match OperationPattern::parse(value) {
-            Ok(pattern) if patterns.contains(&pattern) => sheet.problem(line, format!("`{pattern}` is named twice")),
+            Ok(pattern) if seen.contains(&pattern) => sheet.problem(line, format!("`{pattern}` is named twice")),
             Ok(pattern) => match Template::parse(pattern.path()) {
-                Ok(_) => patterns.push(pattern),
+                Ok(_) => {
+                    seen.insert(pattern.clone());
+                    patterns.push(pattern);
+                }
                 Err(error) => sheet.problem(line, format!("`{pattern}`: {error}")),
             },
             Err(error) => sheet.problem(line, error.to_string()),
@@ -199,7 +208,13 @@ fn named_sets<'a>(
 ) -> Vec<(&'a str, Vec<PermissionName>)> {
     let sheet = table.sheet();
     let mut sets = Vec::new();
-    for (name, value) in table.entries(key) {
+    let entries = table.entries(key);
+    if let Some((beyond, _)) = entries.get(MAX_SETS) {
+        let message = format!("an environment has at most {MAX_SETS} {key}, and this one has {}", entries.len());
+        sheet.problem(beyond.line, message);
+        return sets;
+    }
+    for (name, value) in entries {
         if let Err(error) = super::tenant::label(name.value) {
             sheet.problem(name.line, format!("`{}` {error}", name.value));
         }

@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unknown(&self, given: &str) -> String {
-        let hint = did_you_mean(given, self.known.iter().copied());
+        let hint = hint(self.sheet, given, self.known.iter().copied());
         if !self.sheet.is_json() {
             return format!("unknown key `{}` in {}{hint}", quoted(given), self.title());
         }
@@ -380,8 +380,17 @@ impl<'a> Value<'a> {
     }
 }
 
+/// So many problems of a sheet are told with a hint: to find one costs a look at every known word, and whoever has more
+/// problems than that has made no slip of the pen.
+const HINTED: usize = 20;
+
+/// `; did you mean …`, for the first problems of the sheet.
+pub(super) fn hint<'w>(sheet: &Sheet, given: &str, words: impl IntoIterator<Item = &'w str>) -> String {
+    if sheet.problem_count() < HINTED { did_you_mean(given, words) } else { String::new() }
+}
+
 /// `; did you mean …` for the nearest of the known words, if one is near.
-pub(super) fn did_you_mean<'w>(given: &str, words: impl IntoIterator<Item = &'w str>) -> String {
+fn did_you_mean<'w>(given: &str, words: impl IntoIterator<Item = &'w str>) -> String {
     let budget = if given.chars().count() > 4 { 2 } else { 1 };
     words
         .into_iter()

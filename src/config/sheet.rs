@@ -183,6 +183,11 @@ impl Sheet {
         self.problems.borrow().is_empty()
     }
 
+    /// How much was found wrong so far.
+    pub(super) fn problem_count(&self) -> usize {
+        self.problems.borrow().len()
+    }
+
     /// What was found wrong in a file.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         let Self { file, problems, .. } = self;

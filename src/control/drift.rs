@@ -56,13 +56,13 @@ impl Control {
     ) -> Result<ComparedCatalogue, ControlProblem> {
         asking.caller.require_in(Right::See, id)?;
         let environment = self.environment_table(id)?;
-        let _turn = self.comparison().await?;
-        let prefix = environment.report.as_ref().map(|report| report.prefix.clone()).unwrap_or_default();
-        let imported = tokio::task::spawn_blocking(move || openapi::import(&document, &prefix));
-        let imported = imported.await.map_err(|_| ControlProblem::Fault)?;
-        let Imported { permissions, report, .. } = imported.map_err(|error| invalid(&error.to_string()))?;
-        let diff = tokio::task::spawn_blocking(move || compare(&environment, &permissions));
-        let diff = diff.await.map_err(|_| ControlProblem::Fault)?;
+        let turn = self.comparison().await?;
+        // The turn goes with the work: it does not end where a caller hangs up.
+        let compared = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            import_and_compare(&environment, &document)
+        });
+        let (diff, report) = compared.await.map_err(|_| ControlProblem::Fault)??;
         let widened = diff.permissions_widened.iter().map(|widened| widened.permission.clone());
         let names: Vec<PermissionName> = diff.permissions_removed.iter().cloned().chain(widened).collect();
         let holders = self.holders(id, &names, asking.act.at).await?;
@@ -74,11 +74,16 @@ impl Control {
     pub async fn drift(&self, asking: &Asking, id: &EnvironmentId) -> Result<Beyond, ControlProblem> {
         asking.caller.require_in(Right::See, id)?;
         let environment = self.environment_table(id)?;
-        let _turn = self.comparison().await?;
+        let turn = self.comparison().await?;
         let known: Vec<PermissionName> = environment.catalogue.names().iter().flatten().cloned().collect();
-        let roles: Vec<&str> = environment.roles.iter().map(|role| role.name.as_str()).collect();
-        // A file's keys hold nothing unknown: it would not have been loaded.
-        Ok(self.store.keys_beyond(id, &known, &roles, asking.act.at, NAMED).await?)
+        let (store, id, now) = (Arc::clone(&self.store), id.clone(), asking.act.at);
+        let walk = tokio::spawn(async move {
+            let _turn = turn;
+            let roles: Vec<&str> = environment.roles.iter().map(|role| role.name.as_str()).collect();
+            // A file's keys hold nothing unknown: it would not have been loaded.
+            store.keys_beyond(&id, &known, &roles, now, NAMED).await
+        });
+        Ok(walk.await.map_err(|_| ControlProblem::Fault)??)
     }
 
     fn environment_table(&self, id: &EnvironmentId) -> Result<Arc<EnvironmentTable>, ControlProblem> {
@@ -109,6 +114,16 @@ impl Control {
         });
         Ok(found.collect())
     }
+}
+
+fn import_and_compare(
+    environment: &EnvironmentTable,
+    document: &[u8],
+) -> Result<(CatalogueDiff, Arc<ImportReport>), ControlProblem> {
+    let prefix = environment.report.as_ref().map_or("", |report| report.prefix.as_str());
+    let imported = openapi::import(document, prefix).map_err(|error| invalid(&error.to_string()))?;
+    let Imported { permissions, report, .. } = imported;
+    Ok((compare(environment, &permissions), report))
 }
 
 /// The difference that the document's permissions make, with what the definition adds on top of either document.

@@ -13,7 +13,7 @@ use crate::config::EnvironmentDefinition;
 use crate::config::GivenDocument;
 use crate::model::{Act, AuditEntry, AuditTarget, Environment, EnvironmentId, ManagedBy, PermissionName, Revision};
 use crate::store::{DocumentChange, DocumentText, EnvironmentWrite, Judged, Store, StoreError, StoredEnvironment};
-use crate::tables::{BuildError, EnvironmentTable, Snapshot, Tables, WorldTurn};
+use crate::tables::{BuildError, EnvironmentTable, Snapshot, Tables, WorldChanges, WorldPlan, WorldTurn};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -97,6 +97,13 @@ impl NamedKind {
 
 /// The last changes of environments that were shown to the request path here, for as long as the feed has not told them.
 pub(super) type Adopted = Arc<Mutex<HashMap<EnvironmentId, Revision>>>;
+
+/// So many changes of an organization's environments are under way at once, those that wait for their turn among them.
+/// Operators' are not counted.
+const CHANGES: usize = 3;
+
+/// A preset or role names at most so many permissions, or as many as the catalogue has where that is more.
+const MAX_NAMES: usize = 10_000;
 
 /// What a change works with, held by its task.
 #[derive(Clone)]
@@ -239,6 +246,7 @@ impl Control {
     ) -> Result<(EnvironmentFacts, bool), ControlProblem> {
         let NamedPlace { environment: id, kind, name } = place;
         asking.caller.require_in(Right::Manage, id)?;
+        self.check_length(id, permissions.as_deref().unwrap_or_default())?;
         let (kind, own) = (*kind, name.clone());
         let edit = move |current: Option<&Current>| {
             let current = current.ok_or(ControlProblem::NotFound)?;
@@ -306,6 +314,18 @@ impl Control {
         self.workshop().follow(id, revision).await
     }
 
+    /// What is longer than any sound list is refused before the turn is taken, in which nobody else can change anything.
+    fn check_length(&self, id: &EnvironmentId, names: &[String]) -> Result<(), ControlProblem> {
+        let known = self.tables.load().environment(id).map_or(0, |table| table.catalogue.permissions().len());
+        let most = known.max(MAX_NAMES);
+        if names.len() <= most {
+            return Ok(());
+        }
+        let mut errors = FieldErrors::default();
+        errors.add("/permissions", "value_invalid", format!("at most {most} permissions can be named here"));
+        Err(errors.into())
+    }
+
     fn workshop(&self) -> Workshop {
         Workshop {
             store: Arc::clone(&self.store),
@@ -323,8 +343,13 @@ impl Control {
         expected: Option<Revision>,
         edit: impl FnOnce(Option<&Current>) -> Result<Edit, ControlProblem> + Send + 'static,
     ) -> Result<Changed, ControlProblem> {
+        let under_way = self.changes.begin(&asking.caller, &id.organization, CHANGES)?;
         let (workshop, id, act) = (self.workshop(), id.clone(), asking.act.clone());
-        finished(tokio::spawn(async move { workshop.change(&id, expected, &act, edit).await })).await
+        finished(tokio::spawn(async move {
+            let _under_way = under_way;
+            workshop.change(&id, expected, &act, edit).await
+        }))
+        .await
     }
 }
 
@@ -365,8 +390,7 @@ impl Workshop {
         let kept = current.as_ref().and_then(|current| current.stored.document.clone());
         let environment = self.read(id, edit.definition, edit.document, kept).await?;
         let plan = turn.plan_environment(environment).map_err(|error| self.refused(id, error))?;
-        // Before the swap: the first request to a new upstream must find its address.
-        self.node.learn_upstreams(&plan.changes().fresh()).await;
+        self.learn_upstreams(&plan).await;
         let judged = current.as_ref().map_or(Judged::Absent, |current| Judged::At(current.stored.revision));
         let stored = self.store.write_environment(&write, judged, act).await.map_err(overtaken)?;
         self.adopt(turn, plan, id, stored.revision).await?;
@@ -401,7 +425,7 @@ impl Workshop {
             None => turn.plan_removal(id),
         };
         let plan = plan.map_err(|error| self.refused(id, error))?;
-        self.node.learn_upstreams(&plan.changes().fresh()).await;
+        self.learn_upstreams(&plan).await;
         self.adopt(turn, plan, id, revision).await
     }
 
@@ -497,11 +521,22 @@ impl Workshop {
         }
     }
 
+    /// Before the swap: the first request to a new upstream must find its address. Those that are as before are known, and
+    /// asking for them anew could take a while.
+    async fn learn_upstreams(&self, plan: &WorldPlan) {
+        let WorldChanges { added, changed, .. } = plan.changes();
+        let changed = changed.iter().filter(|(before, after)| before.upstream != after.upstream);
+        let new: Vec<_> = added.iter().chain(changed.map(|(_, after)| after)).cloned().collect();
+        if !new.is_empty() {
+            self.node.learn_upstreams(&new).await;
+        }
+    }
+
     /// Shows a change that is on disk.
     async fn adopt(
         &self,
         turn: WorldTurn<'_>,
-        plan: crate::tables::WorldPlan,
+        plan: WorldPlan,
         id: &EnvironmentId,
         revision: Revision,
     ) -> Result<(), ControlProblem> {

@@ -8,7 +8,7 @@ use super::draft::{EditDraft, KeyDraft, RotationDraft, Rules};
 use super::field::FieldErrors;
 use super::organizations::Policies;
 use super::problem::ControlProblem;
-use crate::model::{ApiKey, ClientId, ClientSecret, EnvironmentId, KeyName, Revision};
+use crate::model::{ApiKey, ClientId, ClientSecret, EnvironmentId, KeyName, ManagedBy, Revision};
 use crate::store::{NewKey, OperationUse, Rotation, StoreError};
 use crate::tables::Snapshot;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct IssuedKey {
     pub secret: ClientSecret,
 }
 
-/// How often a change is judged anew when the policies change under it.
+/// How often a change is judged anew when the policies or the environment change under it.
 const ATTEMPTS: usize = 4;
 
 impl Control {
@@ -41,8 +41,9 @@ impl Control {
         let client_id = ClientId::from_entropy(draw()?);
         let key = self
             .judged(environment, |policies| {
-                let rules = |rules: &Rules<'_>| rules.judge_key(draft.clone(), found.clone());
-                let sound = self.with_rules(asking, environment, policies, rules)??;
+                let rules = |rules: &Rules<'_>| (rules.judge_key(draft.clone(), found.clone()), is_of_store(rules));
+                let (sound, of_store) = self.with_rules(asking, environment, policies, rules)?;
+                let sound = sound?;
                 self.refuse_declared_name(environment, &sound.name)?;
                 let key = NewKey {
                     client_id: client_id.clone(),
@@ -56,6 +57,7 @@ impl Control {
                     secret_last_four: secret.last_four().to_owned(),
                     expires_at: sound.expires_at,
                     policies: policies.revision,
+                    of_store,
                 };
                 let (store, act) = (Arc::clone(&self.store), asking.act.clone());
                 Ok(async move { store.create_key(&key, &act).await })
@@ -103,14 +105,17 @@ impl Control {
         let secret = draw_secret()?;
         let key = self
             .judged(environment, |policies| {
-                let rules = |rules: &Rules<'_>| rules.judge_rotation(draft.clone(), found.clone());
-                let sound = self.with_rules(asking, environment, policies, rules)??;
+                let rules =
+                    |rules: &Rules<'_>| (rules.judge_rotation(draft.clone(), found.clone()), is_of_store(rules));
+                let (sound, of_store) = self.with_rules(asking, environment, policies, rules)?;
+                let sound = sound?;
                 let rotation = Rotation {
                     secret_digest: secret.digest(),
                     secret_last_four: secret.last_four().to_owned(),
                     expires_at: sound.expires_at,
                     allowlist: sound.allowlist,
                     policies: policies.revision,
+                    of_store,
                 };
                 let (store, environment, id) = (Arc::clone(&self.store), environment.clone(), id.clone());
                 let act = asking.act.clone();
@@ -200,7 +205,8 @@ impl Control {
         Ok(ask(&snapshot))
     }
 
-    /// Judges and does a change by the policies in force. Whoever changes them in between makes it be judged anew.
+    /// Judges and does a change by the policies in force. Whoever changes them, or the environment, in between makes it be
+    /// judged anew.
     async fn judged<F>(
         &self,
         environment: &EnvironmentId,
@@ -212,7 +218,7 @@ impl Control {
         for _ in 1..ATTEMPTS {
             let policies = self.organization_facts(&environment.organization).await?.policies;
             match self.settled(judge(policies)?).await? {
-                Err(StoreError::PoliciesChanged) => {}
+                Err(StoreError::EnvironmentChanged | StoreError::PoliciesChanged) => {}
                 settled => return Ok(settled?),
             }
         }
@@ -276,6 +282,14 @@ pub(super) fn looked_at(current: Revision, expected: Option<Revision>) -> Result
     match expected {
         Some(expected) if expected != current => Err(ControlProblem::RevisionMismatch { current }),
         Some(_) | None => Ok(current),
+    }
+}
+
+/// Whether the environment that is judged by was made here.
+fn is_of_store(rules: &Rules<'_>) -> bool {
+    match rules.environment.managed_by {
+        ManagedBy::Api => true,
+        ManagedBy::File => false,
     }
 }
 

@@ -24,6 +24,7 @@ mod passwords;
 mod problem;
 mod refusals;
 mod sessions;
+mod under_way;
 
 pub use api::{openapi_document, router};
 pub use audit::{AuditRows, AuditVerdict, Chain};
@@ -45,6 +46,7 @@ pub use organizations::{OrganizationDraft, OrganizationFacts, Policies, lifetime
 pub use problem::ControlProblem;
 pub use refusals::Attempt;
 pub use sessions::{SignInDraft, SignedIn};
+pub use under_way::Incoming;
 
 use crate::config::Documents;
 use crate::model::{BaseUrl, NetworkSet, SecretDigest, Timestamp};
@@ -59,6 +61,7 @@ use passwords::Passwords;
 use refusals::Refusals;
 use std::path::PathBuf;
 use std::sync::Arc;
+use under_way::{Receiving, UnderWay};
 
 /// What a control plane is made of.
 pub struct ControlParts {
@@ -102,6 +105,8 @@ pub struct Control {
     refusals: Refusals,
     long_reads: LongReads,
     comparisons: Comparisons,
+    changes: UnderWay,
+    receiving: Receiving,
     passwords: Passwords,
     sign_ins: Mutex<SignInThrottle>,
 }
@@ -127,6 +132,8 @@ impl Control {
             refusals: Refusals::default(),
             long_reads: LongReads::default(),
             comparisons: Comparisons::default(),
+            changes: UnderWay::default(),
+            receiving: Receiving::default(),
             passwords: Passwords::default(),
             sign_ins: Mutex::new(SignInThrottle::new(seed())),
         }

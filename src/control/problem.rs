@@ -14,6 +14,9 @@ pub enum ControlProblem {
     /// Another environment has the base URL; which, and where it is set.
     #[error("{0}")]
     BaseUrlTaken(String),
+    /// As much of the kind goes on as may at the same time.
+    #[error("too much of this kind goes on already; nothing was changed: try again in a moment")]
+    Busy,
     /// The listing does not hold the place to go on from.
     #[error("the cursor does not belong to this listing")]
     CursorUnknown,
@@ -122,7 +125,7 @@ impl From<StoreError> for ControlProblem {
             StoreError::RevisionMismatch { current } => Self::RevisionMismatch { current },
             StoreError::TooManyTokens => Self::TooManyTokens,
             // Judged anew and still overtaken: the caller can try again.
-            StoreError::PoliciesChanged => Self::Unavailable,
+            StoreError::EnvironmentChanged | StoreError::PoliciesChanged => Self::Unavailable,
             StoreError::Open { .. } | StoreError::Unavailable(_) => {
                 tracing::warn!("control: {error}");
                 Self::Unavailable

@@ -32,6 +32,8 @@ pub struct NewKey {
     pub expires_at: Option<Timestamp>,
     /// The revision of the organization's policies that this was judged by.
     pub policies: Revision,
+    /// Whether its environment has to be one that was made here; else a file describes it.
+    pub of_store: bool,
 }
 
 /// A change of what may be edited in place; `None` keeps what is there.
@@ -62,6 +64,8 @@ pub struct Rotation {
     pub allowlist: Option<Option<Allowlist>>,
     /// The revision of the organization's policies that this was judged by.
     pub policies: Revision,
+    /// Whether its environment has to be one that was made here; else a file describes it.
+    pub of_store: bool,
 }
 
 /// What a listing asks for. Everything is optional; `now` is what `status` is judged at.
@@ -145,7 +149,8 @@ pub struct Beyond {
 /// API keys. Every change can also fail with `AlreadyDone` or `IdempotencyKeyReused`, looked for first.
 #[async_trait]
 pub trait KeyStore: Send + Sync {
-    /// Makes a key. Errors: `PoliciesChanged`, `NameTaken`.
+    /// Makes a key. Errors: `PoliciesChanged`, `EnvironmentChanged` where its environment, or the role that it holds, is not
+    /// there any more, `NameTaken`.
     async fn create_key(&self, key: &NewKey, act: &Act) -> Result<ApiKey, StoreError>;
 
     /// One key of an environment. Errors: `KeyNotFound`.
@@ -198,7 +203,8 @@ pub trait KeyStore: Send + Sync {
     ) -> Result<ApiKey, StoreError>;
 
     /// Gives a key a new secret and expiry; its secret version grows by one. Errors, in this order: `KeyNotFound`,
-    /// `Revoked`, `RevisionMismatch` where `expected` is given, `PoliciesChanged`.
+    /// `Revoked`, `RevisionMismatch` where `expected` is given, `PoliciesChanged`, `EnvironmentChanged` where its environment
+    /// is not there any more.
     async fn rotate_key(
         &self,
         environment: &EnvironmentId,

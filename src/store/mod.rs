@@ -52,6 +52,9 @@ pub enum StoreError {
     /// A member of the organization has the address, ignoring case.
     #[error("a member of this organization already has that address")]
     EmailTaken,
+    /// The environment is not as it was read; judge again.
+    #[error("the environment has changed")]
+    EnvironmentChanged,
     /// Living keys work in the environment.
     #[error("{keys} living keys work in it")]
     EnvironmentInUse {

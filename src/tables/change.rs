@@ -188,7 +188,7 @@ fn plan_whole(
 ) -> Result<WorldPlan, BuildError> {
     let before = tables.load_full();
     let mut builder = Builder::new(tables, &before);
-    builder.is_renewal = before.environments().iter().any(|known| known.catalogue.is_sparse());
+    builder.is_renewal = before.environments().iter().any(|known| known.is_sparse());
     for organization in &mut organizations {
         for environment in std::mem::take(&mut organization.environments) {
             builder.add(environment, ManagedBy::File)?;

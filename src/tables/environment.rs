@@ -9,6 +9,9 @@ use crate::model::{
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// So many roles may be gone, beside as many as there are, before places are given anew.
+const MOST_ROLES_GONE: usize = 1000;
+
 /// Everything about an environment that does not change with a single key.
 #[derive(Debug)]
 pub struct EnvironmentTable {
@@ -196,6 +199,11 @@ impl EnvironmentTable {
     pub(super) fn knows_more_than(&self, before: &Self) -> bool {
         self.catalogue.names().len() > before.catalogue.names().len()
             || self.role_places.len() > before.role_places.len()
+    }
+
+    /// Whether so many of its names are gone that the places are worth giving anew.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.catalogue.is_sparse() || self.role_places.len() > self.roles.len() * 2 + MOST_ROLES_GONE
     }
 
     /// The key as the request path sees it. What the environment does not know opens nothing.

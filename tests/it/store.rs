@@ -43,6 +43,7 @@ macro_rules! conformance {
             environments::documents_are_kept_once_and_as_long_as_they_are_used,
             environments::living_keys_hold_an_environment,
             environments::living_keys_hold_their_role,
+            environments::a_key_is_made_where_its_environment_and_role_are,
             environments::all_come_in_batches,
             environments::changes_are_told_in_feed_and_log,
             environments::a_refused_change_of_one_leaves_no_trace,
@@ -176,6 +177,7 @@ fn new_key(named: &str) -> NewKey {
         secret_last_four: "wxyz".to_owned(),
         expires_at: None,
         policies: Revision(0),
+        of_store: false,
     }
 }
 
@@ -186,6 +188,7 @@ fn rotation(secret: &str) -> Rotation {
         expires_at: None,
         allowlist: None,
         policies: Revision(0),
+        of_store: false,
     }
 }
 

@@ -202,7 +202,7 @@ impl From<ControlProblem> for Refusal {
             ControlProblem::RoleInUse { .. } => Code::RoleInUse,
             ControlProblem::Revoked => Code::KeyRevoked,
             ControlProblem::TooManyTokens => Code::TooManyTokens,
-            ControlProblem::Unavailable => Code::Unavailable,
+            ControlProblem::Busy | ControlProblem::Unavailable => Code::Unavailable,
         };
         Self::new(code, detail)
     }

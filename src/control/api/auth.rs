@@ -1,11 +1,13 @@
 //! Who asks: the bearer token of a request becomes an [`Asking`], and what is refused is counted for the audit log.
 
-use super::Shared;
 use super::answer::{Refusal, RequestId};
 use super::body;
+use super::places::Place;
+use super::{BodyLimit, DOCUMENT_BODY, Shared};
 use crate::access::client_address;
-use crate::control::{Asking, Attempt, Caller, Control, ControlProblem, Unproven};
+use crate::control::{Asking, Attempt, Caller, Control, ControlProblem, Incoming, Unproven};
 use crate::model::{Act, Actor, Idempotency, Identifier, Timestamp, hex};
+use axum::RequestExt;
 use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
@@ -29,7 +31,8 @@ pub(super) async fn require(State(control): State<Shared>, request: Request, nex
         Err(refusal) => return refusal.into_response(),
     };
     let (caller, response) = match admit(&control, &visit, request).await {
-        Ok((caller, request)) => (Some(caller), next.run(request).await),
+        // The room is kept until what was sent is done with.
+        Ok((caller, request, _room)) => (Some(caller), next.run(request).await),
         Err(refusal) => (None, refusal.into_response()),
     };
     visit.note(&control, caller.as_ref(), &response);
@@ -56,18 +59,35 @@ pub(super) async fn let_pass(State(control): State<Shared>, request: Request, ne
 
 /// Proves the caller. A body takes as long as its sender likes: who sends one is proven again once it is there, so that
 /// nobody keeps a right that they lost meanwhile.
-async fn admit(control: &Control, visit: &Visit, mut request: Request) -> Result<(Caller, Request), Refusal> {
+async fn admit(
+    control: &Shared,
+    visit: &Visit,
+    mut request: Request,
+) -> Result<(Caller, Request, Option<Incoming>), Refusal> {
     let token = bearer(request.headers()).map(|token| Zeroizing::new(token.to_owned()));
     let token = token.ok_or_else(Refusal::not_authenticated)?;
     let is_status = request.method() == Method::GET && request.uri().path() == "/v1/status";
     let mut caller = prove(control, &token, visit.address, is_status).await?;
+    let mut room = None;
     if !request.body().is_end_stream() {
+        room = make_room(control, &caller, &mut request).await?;
         request = body::whole(request).await?;
         caller = prove(control, &token, visit.address, is_status).await?;
     }
     let act = visit.act(caller.actor(), control.now());
     request.extensions_mut().insert(Asking { caller: caller.clone(), act });
-    Ok((caller, request))
+    Ok((caller, request, room))
+}
+
+/// Where documents are sent to, a body is large: who may not send one is told before it is read, and few are read at once.
+async fn make_room(control: &Shared, caller: &Caller, request: &mut Request) -> Result<Option<Incoming>, Refusal> {
+    let limit = request.extensions().get::<BodyLimit>();
+    if limit.is_none_or(|limit| limit.bytes < DOCUMENT_BODY.bytes) {
+        return Ok(None);
+    }
+    let place: Place = request.extract_parts_with_state(control).await?;
+    let replaces = request.method() == Method::PUT;
+    Ok(Some(control.receive_document(caller, &place.environment()?, replaces)?))
 }
 
 /// What is known of a request before anybody is proven.

@@ -41,6 +41,26 @@ const LIVING: &str = "SELECT COUNT(*) FROM api_keys
      WHERE organization = ?1 AND environment = ?2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)
        AND (?4 IS NULL OR role = ?4)";
 
+/// Whether an environment is there, and with ?3 whether its definition has that role.
+const THERE: &str = "SELECT 1 FROM environments WHERE organization = ?1 AND environment = ?2
+     AND (?3 IS NULL OR EXISTS (SELECT 1 FROM json_each(definition, '$.roles') WHERE key = ?3))";
+
+/// Errors: `EnvironmentChanged` where the environment, or its role, is gone.
+pub(super) async fn check_there(
+    change: &mut SqliteConnection,
+    id: &EnvironmentId,
+    role: Option<&str>,
+) -> Result<(), StoreError> {
+    let there: Option<i64> = sqlx::query_scalar(THERE)
+        .bind(id.organization.as_str())
+        .bind(id.environment.as_str())
+        .bind(role)
+        .fetch_optional(change)
+        .await
+        .map_err(fault)?;
+    there.map(|_| ()).ok_or(StoreError::EnvironmentChanged)
+}
+
 async fn by_id(reader: &mut SqliteConnection, id: &EnvironmentId) -> Result<Option<StoredEnvironment>, StoreError> {
     let found = sqlx::query(BY_ID)
         .bind(id.organization.as_str())

@@ -1,6 +1,7 @@
 //! The statements about API keys. Each runs on the connection it is given: a change's transaction, or a reader.
 
 use super::SqliteStore;
+use super::environments::check_there;
 use super::fault::fault;
 use super::holders;
 use super::organizations::check_policies;
@@ -82,6 +83,13 @@ impl KeyStore for SqliteStore {
     async fn create_key(&self, key: &NewKey, act: &Act) -> Result<ApiKey, StoreError> {
         let mut change = self.change(act).await?;
         check_policies(&mut change, &key.environment.organization, key.policies).await?;
+        if key.of_store {
+            let role = match &key.kind {
+                KeyKind::FineGrained { .. } => None,
+                KeyKind::Legacy { role } => Some(role.as_str()),
+            };
+            check_there(&mut change, &key.environment, role).await?;
+        }
         let revision = change.next(&Subject::ApiKey(key.client_id.clone())).await?;
         let made = insert(&mut change, key, revision, act).await?;
         change.finish(&entry("key.create", None, &made)).await?;
@@ -163,6 +171,10 @@ impl KeyStore for SqliteStore {
         let mut change = self.change(act).await?;
         let current = live(&mut change, environment, id, expected).await?;
         check_policies(&mut change, &environment.organization, rotation.policies).await?;
+        if rotation.of_store {
+            // It may have ended, and is to live again.
+            check_there(&mut change, environment, None).await?;
+        }
         let revision = change.next(&Subject::ApiKey(id.clone())).await?;
         let rotated = rotate(&mut change, &current, rotation, revision, act.at).await?;
         change.finish(&entry("key.rotate", Some(&current), &rotated)).await?;

@@ -66,6 +66,7 @@ impl Home {
             secret_last_four: String::new(),
             expires_at: None,
             policies: Revision(0),
+            of_store: false,
         };
         let key = self.store.create_key(&new, &act()).await.unwrap();
         self.tables.apply(&key);
@@ -221,6 +222,24 @@ async fn too_many_names_that_are_gone_make_everything_anew() {
     let place = old.environment(&id()).unwrap().policy.index;
     old.with_key("pcull_a", |key| assert_eq!(key.unwrap().environment, place));
     assert_eq!(home.tables.revision(), home.store.revision().await.unwrap());
+}
+
+#[tokio::test]
+async fn too_many_roles_that_are_gone_make_everything_anew() {
+    let home = Home::with(vec![with(&["a"], &[("stays", &["a"])])]).await;
+    home.key("production", "pcull_r", KeyKind::Legacy { role: "stays".into() }).await;
+    let held: &[&str] = &["a"];
+    for round in 0..2 {
+        let many: Vec<String> = (0..600).map(|at| format!("x{round}.{at}")).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), held)).collect();
+        home.change(vec![with(&["a"], &many)]).await;
+    }
+    let last = || vec![with(&["a"], &[("stays", held)])];
+    home.change(last()).await;
+    assert_eq!(home.tables.load().environment(&id()).unwrap().role_places.len(), 1201);
+    home.change(last()).await;
+    assert_eq!(home.tables.load().environment(&id()).unwrap().role_places.len(), 1);
+    assert_eq!(home.held("pcull_r").unwrap(), ["a"]);
 }
 
 #[tokio::test]

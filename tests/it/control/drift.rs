@@ -2,7 +2,12 @@
 
 use super::*;
 use portcullis::catalogue::openapi;
+use portcullis::control::{Asking, Caller};
 use portcullis::store::Feed;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 const DIFF: &str = "/v1/organizations/acme/environments/production/catalogue/diff";
 const DRIFT: &str = "/v1/organizations/acme/environments/production/drift";
@@ -38,6 +43,57 @@ impl Node {
     fn compare(&self, media_type: &str, document: &str) -> Answer {
         self.send("POST", DIFF, &[("content-type", media_type)], document)
     }
+}
+
+/// Status of what is answered to a document of which the head alone was sent; 0 where there is no answer in time.
+fn asked_to_send(node: &Node, token: &str, kept: &mut Vec<TcpStream>) -> u16 {
+    let mut caller = TcpStream::connect(node.address).unwrap();
+    write!(caller, "POST {DIFF} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: 9\r\n\r\n{{")
+        .unwrap();
+    caller.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+    let mut start = [0; 12];
+    let answered = caller.read_exact(&mut start).is_ok();
+    kept.push(caller);
+    if answered { std::str::from_utf8(&start[9..]).unwrap().parse().unwrap() } else { 0 }
+}
+
+#[test]
+fn few_documents_are_taken_in_at_once_and_only_from_those_who_may_send_them() {
+    let node = Node::of(vec![of_document(""), Organization { id: id("other"), environments: vec![], ..acme() }]);
+    let (_, stranger) = node.member("other", "eve", "admin");
+    let (_, viewer) = node.member("acme", "ada", "viewer");
+    let kept = &mut vec![];
+    assert_eq!(asked_to_send(&node, &stranger, kept), 404);
+    for status in [0, 0, 503] {
+        assert_eq!(asked_to_send(&node, &viewer, kept), status);
+    }
+    node.send_as(&viewer, "POST", DIFF, BEFORE).problem(503, "unavailable");
+    node.compare("application/json", BEFORE).expect(200);
+    kept.clear();
+    for _ in 0..100 {
+        if node.send_as(&viewer, "POST", DIFF, BEFORE).status == 200 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("who hangs up keeps no room");
+}
+
+#[test]
+fn who_hangs_up_leaves_their_turn_to_the_work() {
+    let node = Node::with(of_document(""));
+    node.store.delay.store(1500, Ordering::SeqCst);
+    let started = Instant::now();
+    node.runtime.block_on(async {
+        let operator = Asking { caller: Caller::Operator, act: act() };
+        let place = production();
+        for _ in 0..2 {
+            let given_up = tokio::time::timeout(Duration::from_millis(50), node.control.drift(&operator, &place));
+            assert!(given_up.await.is_err());
+        }
+        node.control.drift(&operator, &place).await.unwrap();
+    });
+    assert!(started.elapsed() >= Duration::from_millis(3000), "the third waits for the first");
 }
 
 #[test]

@@ -254,6 +254,39 @@ fn presets_and_roles_come_and_go() {
 }
 
 #[test]
+fn lists_that_are_longer_than_any_sound_one_are_refused() {
+    let node = made();
+    let path = format!("{STAGING}/roles/x");
+    let list = |length: usize| json!({"permissions": vec!["cards:read"; length]});
+    assert_eq!(node.put(&path, &list(10_001)).errors(), [("/permissions".to_owned(), "value_invalid".to_owned())]);
+    let errors = node.put(&path, &list(10_000)).errors();
+    assert_eq!((errors.len(), errors[0].0.as_str()), (100, "/permissions/1"));
+}
+
+#[test]
+fn an_organization_does_not_fill_the_line_of_those_who_change_something() {
+    let node = made();
+    let (_, admin) = node.member("acme", "ada", "admin");
+    let turn = node.runtime.block_on(node.tables.change_world());
+    let set = |at: usize| {
+        let body = json!({"permissions": ["cards:read"]}).to_string();
+        node.send_as(&admin, "PUT", &format!("{STAGING}/roles/x{at}"), &body)
+    };
+    let (done, answers) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for at in 0..4 {
+            let (done, set) = (done.clone(), &set);
+            scope.spawn(move || done.send(set(at)).unwrap());
+        }
+        let first = answers.recv_timeout(Duration::from_secs(20));
+        drop(turn);
+        first.unwrap().problem(503, "unavailable");
+        (0..3).for_each(|_| drop(answers.recv().unwrap().expect(201)));
+    });
+    set(9).expect(201);
+}
+
+#[test]
 fn built_in_presets_are_there_unless_one_of_their_name_is_set() {
     let node = made();
     let path = format!("{STAGING}/presets/Everything");
@@ -332,6 +365,43 @@ fn a_store_that_fails_changes_nothing() {
     node.store.read_only.store(false, Ordering::SeqCst);
     let snapshot = node.tables.load_full();
     assert!(snapshot.route("gate.test", b"/staging/x").is_some() && snapshot.route("gate.test", b"/2/x").is_none());
+}
+
+#[test]
+fn no_key_is_made_in_what_another_process_took_away() {
+    let node = made();
+    let staging = EnvironmentId { organization: id("acme"), environment: id("staging") };
+    let file = node.folder.path().join("portcullis.db");
+    let beside = node.runtime.block_on(SqliteStore::open(&file)).unwrap();
+    let keys = format!("{STAGING}/keys");
+    let legacy = |name: &str| json!({"name": name, "type": "legacy", "role": "events"});
+    let made = node.post(&keys, &legacy("first")).expect(201);
+    node.post(&format!("{keys}/{}/revoke", made["client_id"].as_str().unwrap()), &json!({})).expect(200);
+    let current = node.runtime.block_on(beside.environment(&staging)).unwrap().unwrap();
+    let entry = portcullis::model::AuditEntry {
+        organization: Some(id("acme")),
+        environment: None,
+        action: "environment.edit",
+        target: None,
+        before: None,
+        after: None,
+        code: None,
+        count: 1,
+    };
+    let write = portcullis::store::EnvironmentWrite {
+        id: staging.clone(),
+        definition: current.definition.replace("events", "others"),
+        document: portcullis::store::DocumentChange::Keep,
+        of_store: false,
+        roles_gone: vec!["events".to_owned()],
+        entry: entry.clone(),
+    };
+    let judged = portcullis::store::Judged::At(current.revision);
+    node.runtime.block_on(beside.write_environment(&write, judged, &act())).unwrap();
+    node.post(&keys, &legacy("second")).problem(503, "unavailable");
+    node.runtime.block_on(beside.remove_environment(&staging, None, &entry, &act())).unwrap();
+    node.post(&keys, &json!({"name": "third", "permissions": ["cards:read"]})).problem(503, "unavailable");
+    node.create(json!({"name": "in a file's"})).expect(201);
 }
 
 #[test]

@@ -49,6 +49,11 @@ impl FlakyStore {
         }
     }
 
+    async fn walk(&self) -> Result<&SqliteStore, StoreError> {
+        tokio::time::sleep(Duration::from_millis(self.delay.load(Ordering::SeqCst))).await;
+        self.read().await
+    }
+
     async fn log(&self) -> Result<&SqliteStore, StoreError> {
         self.log_reads.fetch_add(1, Ordering::SeqCst);
         let _open = self.log.read().await;
@@ -108,7 +113,7 @@ flaky! {
         read list_keys(environment: &EnvironmentId, filter: &KeyFilter, page: &Page) -> KeyPage;
         read all_keys(after: Option<&ClientId>, limit: u32) -> Vec<ApiKey>;
         read keys_holding(e: &EnvironmentId, names: &[PermissionName], now: Timestamp, first: u32) -> Vec<Holders>;
-        read keys_beyond(
+        walk keys_beyond(
             e: &EnvironmentId, names: &[PermissionName], roles: &[&str], now: Timestamp, first: u32
         ) -> Beyond;
         change edit_key(e: &EnvironmentId, id: &ClientId, edit: &KeyEdit, at: Option<Revision>, act: &Act) -> ApiKey;

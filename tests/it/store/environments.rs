@@ -157,6 +157,33 @@ pub(super) async fn living_keys_hold_their_role(home: &dyn Home) {
     store.write_environment(&without("events"), Judged::At(made.revision), &act()).await.unwrap();
 }
 
+pub(super) async fn a_key_is_made_where_its_environment_and_role_are(home: &dyn Home) {
+    let store = home.open().await;
+    let of_store = |named: &str| NewKey { of_store: true, ..new_key(named) };
+    let legacy = |role: &str| NewKey { kind: KeyKind::Legacy { role: role.to_owned() }, ..of_store(role) };
+    let changed = |result: Result<_, StoreError>| matches!(result, Err(StoreError::EnvironmentChanged));
+    assert!(changed(store.create_key(&of_store("early"), &act()).await));
+    let odd = "every \"day\\é/x";
+    let definition = json!({"roles": {"events": ["a"], odd: ["a"]}, "presets": {"other": ["a"]}}).to_string();
+    let made = store.write_environment(&write(&production(), &definition), Judged::Absent, &act()).await.unwrap();
+    let ends = NewKey { expires_at: Some(NOON.plus_seconds(60)), ..of_store("ends") };
+    let mut keys = vec![];
+    for key in [ends, legacy("events"), legacy(odd)] {
+        keys.push(store.create_key(&key, &act()).await.unwrap().client_id);
+    }
+    assert!(changed(store.create_key(&legacy("other"), &act()).await));
+    let renewal = Rotation { of_store: true, ..rotation("new") };
+    store.rotate_key(&production(), &keys[1], &renewal, None, &act()).await.unwrap();
+    for key in &keys[1..] {
+        store.revoke_key(&production(), key, None, &act()).await.unwrap();
+    }
+    let later = act_at(NOON.plus_seconds(60));
+    let remove = entry(&production(), "environment.delete");
+    store.remove_environment(&production(), Some(made.revision), &remove, &later).await.unwrap();
+    assert!(changed(store.create_key(&of_store("late"), &later).await));
+    assert!(changed(store.rotate_key(&production(), &keys[0], &renewal, None, &later).await));
+}
+
 pub(super) async fn all_come_in_batches(home: &dyn Home) {
     let store = home.open().await;
     let ids: Vec<EnvironmentId> =
