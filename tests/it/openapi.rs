@@ -315,6 +315,8 @@ fn what_looks_hostile_ends_soon() {
         let result = soon(what, || import(&document));
         assert_eq!(result.is_ok(), what == "one target", "{what}");
     }
+    let long = format!(r##"{{"/a":{{"$ref":"#{}"}}}}"##, "/a".repeat(2_000_000));
+    assert!(soon("a long reference", || paths(&long)).is_err());
     let names: Vec<String> = (0..5000).map(|at| format!(r#""/p{at}":{{"get":{{"operationId":"é{at}é"}}}}"#)).collect();
     assert!(soon("names", || paths(&format!("{{{}}}", names.join(",")))).is_ok());
     let path = format!(r#"{{"/{}":{{"get":{{}}}}}}"#, "{a}-".repeat(2000));
@@ -322,6 +324,25 @@ fn what_looks_hostile_ends_soon() {
     assert!(soon("quotes", || import(&format!("a: \"{}", "\\\"".repeat(1_000_000)))).is_err());
     assert!(soon("keys", || import(&"? ".repeat(500_000))).is_err());
     assert!(soon("indents", || import(&"- ".repeat(500_000))).is_err());
+}
+
+#[test]
+fn notes_are_bounded_and_none_is_told_twice() {
+    let members: String = (0..900).map(|at| format!(r#""m{at}":1,"#)).collect();
+    let referrers: Vec<String> = (0..20_000).map(|at| format!(r##""/p{at}":{{"$ref":"#/x/a"}}"##)).collect();
+    let one =
+        format!(r#"{{"openapi":"3.1.0","paths":{{{}}},"x":{{"a":{{{members}"get":{{}}}}}}}}"#, referrers.join(","));
+    let imported = soon("notes of one target", || import(&one)).unwrap();
+    let of = |imported: &Imported, kind| imported.report.notes.iter().filter(|note| note.kind == kind).count();
+    assert_eq!((imported.permissions.len(), of(&imported, NoteKind::MemberIgnored)), (20_000, 900));
+    assert_eq!((of(&imported, NoteKind::IdMade), of(&imported, NoteKind::NotesLeftOut)), (1000, 1));
+    let last = &imported.report.notes.last().unwrap().message;
+    assert!(last.ends_with("left out: 19000 id_made"), "{last}");
+
+    let own: Vec<String> = (0..1000).map(|at| format!(r#""/p{at}":{{{members}"get":{{}}}}"#)).collect();
+    let imported = import(&format!(r#"{{"openapi":"3.1.0","paths":{{{}}}}}"#, own.join(","))).unwrap();
+    assert_eq!(of(&imported, NoteKind::MemberIgnored), 1000);
+    assert!(imported.report.notes.last().unwrap().message.ends_with("left out: 899000 member_ignored"));
 }
 
 #[test]

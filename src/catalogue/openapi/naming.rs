@@ -1,12 +1,13 @@
 //! Names for permissions and ids for operations. Names never collide by accident, because two operations under one
 //! name would widen what a key opens; `x-portcullis-permission` puts several under one name on purpose.
 
+use super::notes::Notes;
 use super::operation::Found;
-use crate::model::{ImportNote, Method, NoteKind, Operation, OperationPattern, Permission, PermissionName, quoted};
+use crate::model::{Method, NoteKind, Operation, OperationPattern, Permission, PermissionName, quoted};
 use std::collections::{HashMap, HashSet};
 
 /// Gives every operation a permission: the one it asks for, else one of its own.
-pub(super) fn permissions(found: Vec<Found>, notes: &mut Vec<ImportNote>) -> Vec<Permission> {
+pub(super) fn permissions(found: Vec<Found>, notes: &mut Notes) -> Vec<Permission> {
     let asked = found.iter().filter_map(|found| found.permission.as_ref().map(PermissionName::as_str));
     let mut taken: HashSet<String> = asked.map(str::to_owned).collect();
     let mut ids: HashSet<String> = HashSet::new();
@@ -29,14 +30,14 @@ pub(super) fn permissions(found: Vec<Found>, notes: &mut Vec<ImportNote>) -> Vec
             }),
         }
     }
-    notes.extend(found.iter().filter_map(|part| part_note(part, &found, &names)));
+    found.iter().for_each(|part| note_part(part, &found, &names, notes));
     permissions
 }
 
 /// What became of an operation that is part of another one.
-fn part_note(part: &Found, found: &[Found], names: &HashMap<usize, PermissionName>) -> Option<ImportNote> {
-    let (kind, mut at) = part.part_of?;
-    let whole = found.get(at)?;
+fn note_part(part: &Found, found: &[Found], names: &HashMap<usize, PermissionName>, notes: &mut Notes) {
+    let Some((kind, mut at)) = part.part_of else { return };
+    let Some(whole) = found.get(at) else { return };
     // A HEAD that is one with another HEAD may ride on a GET: two steps at most.
     while let Some((_, next)) = found.get(at).and_then(|found| found.part_of) {
         at = next;
@@ -44,8 +45,7 @@ fn part_note(part: &Found, found: &[Found], names: &HashMap<usize, PermissionNam
     let name = names.get(&at).map(PermissionName::as_str).unwrap_or_default();
     let id = part.operation_id.as_deref().map(|id| format!(" (`{}`)", quoted(id))).unwrap_or_default();
     let verb = if kind == NoteKind::HeadRidesOnGet { "rides on" } else { "is the same request as" };
-    let message = format!("`{}`{id} {verb} `{}`: permission `{name}`", part.shown, whole.shown);
-    Some(ImportNote { kind, place: part.place.clone(), message })
+    notes.add(kind, &part.place, || format!("`{}`{id} {verb} `{}`: permission `{name}`", part.shown, whole.shown));
 }
 
 /// The `operationId` in the characters of a header value, or method and path where there is none of its own.
@@ -58,7 +58,7 @@ fn operation_id(found: &Found, ids: &mut HashSet<String>) -> String {
 }
 
 /// A name that no other operation has: the `operationId`, else `METHOD:/path`, else that with a number.
-fn own_name(found: &Found, taken: &mut HashSet<String>, notes: &mut Vec<ImportNote>) -> Option<PermissionName> {
+fn own_name(found: &Found, taken: &mut HashSet<String>, notes: &mut Notes) -> Option<PermissionName> {
     let free = |text: &str, taken: &HashSet<String>| {
         PermissionName::parse(text).ok().filter(|name| !name.is_reserved() && !taken.contains(name.as_str()))
     };
@@ -77,7 +77,9 @@ fn own_name(found: &Found, taken: &mut HashSet<String>, notes: &mut Vec<ImportNo
         }
         None => Some(format!("`{}` has no `operationId` of its own: permission `{name}`", found.shown)),
     };
-    notes.extend(message.map(|message| ImportNote { kind: NoteKind::IdMade, place: found.place.clone(), message }));
+    if let Some(message) = message {
+        notes.add(NoteKind::IdMade, &found.place, || message);
+    }
     Some(name)
 }
 

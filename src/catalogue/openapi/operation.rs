@@ -3,9 +3,10 @@
 
 use super::document::{Described, PathItem};
 use super::error::ImportError;
+use super::notes::Notes;
 use super::path;
 use crate::catalogue::Template;
-use crate::model::{ImportNote, Method, NoteKind, OperationPattern, PermissionName, quoted};
+use crate::model::{Method, NoteKind, OperationPattern, PermissionName, quoted};
 use std::collections::HashMap;
 
 /// One operation of the document.
@@ -29,7 +30,7 @@ pub(super) struct Found {
 ///
 /// A path that no request can have; operations that are one and ask for different permissions; an `operationId` that
 /// stands twice.
-pub(super) fn all(items: Vec<PathItem>, prefix: &str, notes: &mut Vec<ImportNote>) -> Result<Vec<Found>, ImportError> {
+pub(super) fn all(items: Vec<PathItem>, prefix: &str, notes: &mut Notes) -> Result<Vec<Found>, ImportError> {
     let mut found = Vec::new();
     for item in items {
         of_path(item, prefix, &mut found, notes)?;
@@ -39,28 +40,21 @@ pub(super) fn all(items: Vec<PathItem>, prefix: &str, notes: &mut Vec<ImportNote
     Ok(found)
 }
 
-fn of_path(
-    item: PathItem,
-    prefix: &str,
-    found: &mut Vec<Found>,
-    notes: &mut Vec<ImportNote>,
-) -> Result<(), ImportError> {
+fn of_path(item: PathItem, prefix: &str, found: &mut Vec<Found>, notes: &mut Notes) -> Result<(), ImportError> {
     let PathItem { path: text, place, operations } = item;
     let written = path::read(&text, prefix).map_err(|reason| ImportError::Path { place: place.clone(), reason })?;
     let (shown, path) = (quoted(&text), format!("{prefix}{}", written.path));
-    let mut note = |kind, message| notes.push(ImportNote { kind, place: place.clone(), message });
     if written.cut {
-        note(
-            NoteKind::PathCut,
-            format!("`{shown}` is matched as `{}`: what follows `#` or `?` is no part of a path", quoted(&path)),
-        );
+        notes.add(NoteKind::PathCut, &place, || {
+            format!("`{shown}` is matched as `{}`: what follows `#` or `?` is no part of a path", quoted(&path))
+        });
     }
     if written.tidied {
-        note(NoteKind::PathTidied, format!("`{shown}` is matched as `{}`", quoted(&path)));
+        notes.add(NoteKind::PathTidied, &place, || format!("`{shown}` is matched as `{}`", quoted(&path)));
     }
     if written.greedy {
         let message = "a parameter matches one segment; for the rest of the path add a permission with `{name...}`";
-        note(NoteKind::OneSegment, format!("`{}`: {message}", quoted(&path)));
+        notes.add(NoteKind::OneSegment, &place, || format!("`{}`: {message}", quoted(&path)));
     }
     for described in operations {
         let Described { method, place, operation_id, permission, summary, tag } = described;
