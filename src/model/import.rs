@@ -43,6 +43,8 @@ pub enum NoteKind {
     MemberIgnored,
     /// The same request as another operation, and one with it.
     Merged,
+    /// There were more notes than are told.
+    NotesLeftOut,
     /// A parameter such as `{path+}` or `{*path}`, which matches one segment here.
     OneSegment,
     /// `servers` of a single path or operation, which change nothing.
@@ -67,6 +69,7 @@ impl NoteKind {
             Self::IdMade => "id_made",
             Self::MemberIgnored => "member_ignored",
             Self::Merged => "merged",
+            Self::NotesLeftOut => "notes_left_out",
             Self::OneSegment => "one_segment",
             Self::OverrideServers => "override_servers",
             Self::PathCut => "path_cut",
@@ -86,6 +89,7 @@ impl NoteKind {
             Self::IdMade => "the permission has another name than the `operationId`",
             Self::MemberIgnored => "no member of a path that OpenAPI knows",
             Self::Merged => "the same request as another operation",
+            Self::NotesLeftOut => "more notes than are told",
             Self::OneSegment => "a parameter that asks for several segments matches one",
             Self::OverrideServers => "servers of its own, which change nothing",
             Self::PathCut => "matched without what follows `#` or `?`",

@@ -134,12 +134,50 @@ fn names_never_collide_by_accident() {
     .unwrap();
     let names: HashSet<&str> = permissions.iter().map(|permission| permission.name.as_str()).collect();
     assert_eq!(names.len(), 12);
-    for name in ["same_id", "GET:/b", "GET:/d", "GET:/d~2", "GET:/e", "GET:/h"] {
+    for name in ["same_id", "same_id~45626f794ebcc5b5", "GET:/d", "GET:/d~c780150dac8c55ce", "GET:/e", "GET:/h"] {
         assert!(names.contains(name), "{name} in {names:?}");
     }
     assert!(permissions.iter().all(|permission| !permission.name.is_reserved()));
     let ids: HashSet<&str> = permissions.iter().flat_map(|p| &p.operations).map(|o| o.id.as_ref()).collect();
     assert!(ids.iter().all(|id| id.bytes().all(|byte| (b' '..=b'~').contains(&byte))), "ids fit in a header: {ids:?}");
+}
+
+#[test]
+fn names_do_not_pass_from_one_operation_to_another() {
+    let long = "x".repeat(199);
+    let operations = [
+        ("/a", "{\"operationId\":\"same id\"}".to_owned()),
+        ("/b", "{\"operationId\":\"same_id\"}".to_owned()),
+        ("/c", "{\"operationId\":\"same\u{e9}id\"}".to_owned()),
+        ("/d", "{\"operationId\":\"GET:/e\"}".to_owned()),
+        ("/e", "{}".to_owned()),
+        ("/f", "{\"operationId\":\"GET:/f\"}".to_owned()),
+        ("/g", format!("{{\"operationId\":\"{long}12\"}}")),
+        ("/h", format!("{{\"operationId\":\"{long}13\"}}")),
+        ("/\u{e9}", "{}".to_owned()),
+        ("/i", "{\"operationId\":\"GET:/\u{e9}\"}".to_owned()),
+    ];
+    let named = |operations: &[(&str, String)]| {
+        let items: Vec<String> =
+            operations.iter().map(|(path, said)| format!(r#""{path}":{{"get":{said}}}"#)).collect();
+        let mut lines = shown(&paths(&format!("{{{}}}", items.join(","))).unwrap());
+        lines.sort();
+        lines
+    };
+    let all = named(&operations);
+    let backwards: Vec<_> = operations.iter().rev().cloned().collect();
+    assert_eq!(named(&backwards), all);
+    // Each is named as it would be alone.
+    let mut alone: Vec<String> = operations.iter().flat_map(|one| named(std::slice::from_ref(one))).collect();
+    alone.sort();
+    assert_eq!(alone, all);
+    assert!(all.contains(&"GET:/f = GET /f".to_owned()), "{all:?}");
+    // A path that is written as another one's name is made.
+    let made = all.iter().find_map(|line| line.strip_prefix("GET:/_~")?.split_once(" = GET /\u{e9}")).unwrap().0;
+    let forged = format!("/_~{made}");
+    let both = named(&[("/\u{e9}", "{}".to_owned()), (&forged, "{}".to_owned())]);
+    let other = named(&[(&forged, "{}".to_owned())]);
+    assert!(both.contains(&other[0]) && both.len() == 2, "{both:?} {other:?}");
 }
 
 #[test]
@@ -315,6 +353,14 @@ fn what_looks_hostile_ends_soon() {
         let result = soon(what, || import(&document));
         assert_eq!(result.is_ok(), what == "one target", "{what}");
     }
+    let wide: String = (0..500_000).map(|at| format!(r#""{at}":1,"#)).collect();
+    let wide = format!(
+        r#"{{"openapi":"3.1.0","paths":{{{}}},"x-items":{{{wide}"one":{{"get":{{}}}}}}}}"#,
+        (0..20_000).map(|at| format!(r##""/p{at}":{{"$ref":"#/x-items/i{at}"}}"##)).collect::<Vec<_>>().join(",")
+    );
+    assert!(soon("many targets among many members", || import(&wide)).is_err());
+    let long = format!(r##"{{"/a":{{"$ref":"#{}"}}}}"##, "/a".repeat(2_000_000));
+    assert!(soon("a long reference", || paths(&long)).is_err());
     let names: Vec<String> = (0..5000).map(|at| format!(r#""/p{at}":{{"get":{{"operationId":"é{at}é"}}}}"#)).collect();
     assert!(soon("names", || paths(&format!("{{{}}}", names.join(",")))).is_ok());
     let path = format!(r#"{{"/{}":{{"get":{{}}}}}}"#, "{a}-".repeat(2000));
@@ -322,6 +368,25 @@ fn what_looks_hostile_ends_soon() {
     assert!(soon("quotes", || import(&format!("a: \"{}", "\\\"".repeat(1_000_000)))).is_err());
     assert!(soon("keys", || import(&"? ".repeat(500_000))).is_err());
     assert!(soon("indents", || import(&"- ".repeat(500_000))).is_err());
+}
+
+#[test]
+fn notes_are_bounded_and_none_is_told_twice() {
+    let members: String = (0..900).map(|at| format!(r#""m{at}":1,"#)).collect();
+    let referrers: Vec<String> = (0..20_000).map(|at| format!(r##""/p{at}":{{"$ref":"#/x/a"}}"##)).collect();
+    let one =
+        format!(r#"{{"openapi":"3.1.0","paths":{{{}}},"x":{{"a":{{{members}"get":{{}}}}}}}}"#, referrers.join(","));
+    let imported = soon("notes of one target", || import(&one)).unwrap();
+    let of = |imported: &Imported, kind| imported.report.notes.iter().filter(|note| note.kind == kind).count();
+    assert_eq!((imported.permissions.len(), of(&imported, NoteKind::MemberIgnored)), (20_000, 900));
+    assert_eq!((of(&imported, NoteKind::IdMade), of(&imported, NoteKind::NotesLeftOut)), (1000, 1));
+    let last = &imported.report.notes.last().unwrap().message;
+    assert!(last.ends_with("left out: 19000 id_made"), "{last}");
+
+    let own: Vec<String> = (0..1000).map(|at| format!(r#""/p{at}":{{{members}"get":{{}}}}"#)).collect();
+    let imported = import(&format!(r#"{{"openapi":"3.1.0","paths":{{{}}}}}"#, own.join(","))).unwrap();
+    assert_eq!(of(&imported, NoteKind::MemberIgnored), 1000);
+    assert!(imported.report.notes.last().unwrap().message.ends_with("left out: 899000 member_ignored"));
 }
 
 #[test]

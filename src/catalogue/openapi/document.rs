@@ -5,11 +5,12 @@
 
 use super::MAX_OPERATIONS;
 use super::error::ImportError;
-use super::pointer::{below, names};
+use super::notes::Notes;
+use super::pointer::{below, is_long, names};
 use super::server::{self, Server};
 use super::sift::{Kept, METHODS};
 use super::syntax::Source;
-use crate::model::{ImportNote, NoteKind, PermissionName, RESERVED_PREFIX, quoted};
+use crate::model::{NoteKind, PermissionName, RESERVED_PREFIX, quoted};
 use std::collections::{HashMap, HashSet};
 
 /// Puts operations under one permission.
@@ -25,7 +26,7 @@ pub(super) struct Document {
     pub(super) version: String,
     pub(super) servers: Vec<Server>,
     pub(super) paths: Vec<PathItem>,
-    pub(super) notes: Vec<ImportNote>,
+    pub(super) notes: Notes,
 }
 
 /// A path and what can be done there.
@@ -59,7 +60,7 @@ pub(super) fn read(source: &Source<'_>) -> Result<Document, ImportError> {
     }
     check_version(source, &root)?;
     check_unique(&root, "")?;
-    let mut notes = Vec::new();
+    let mut notes = Notes::default();
     let servers = server::of_document(&root)?;
     let paths = paths(source, &root, &servers, &mut notes)?;
     let info = |name| match root.member("info").and_then(|info| info.member(name)) {
@@ -126,19 +127,20 @@ fn paths(
     source: &Source<'_>,
     root: &Kept,
     servers: &[Server],
-    notes: &mut Vec<ImportNote>,
+    notes: &mut Notes,
 ) -> Result<Vec<PathItem>, ImportError> {
     let Some(paths) = root.member("paths") else { return Ok(Vec::new()) };
     if !matches!(paths, Kept::Object(_)) {
         return Err(shape("/paths", paths, "an object"));
     }
     let referred = Referred::read(source, paths)?;
+    let mut reader = ItemReader { servers, notes, methods: HashMap::new(), ignored: HashSet::new() };
     let (mut items, mut count) = (Vec::new(), 0);
     for (path, item) in paths.members().iter().filter(|(path, _)| !path.starts_with("x-")) {
         let place = below("/paths", path);
         let mut operations = Vec::new();
         for (place, item) in referred.chain(&place, item)? {
-            path_item(&place, item, servers, &mut operations, notes)?;
+            reader.read(place, item, &mut operations)?;
         }
         count += operations.len();
         if count > MAX_OPERATIONS {
@@ -150,44 +152,77 @@ fn paths(
     Ok(items)
 }
 
-/// Adds the operations of one path item to those that were there before a reference was followed.
-fn path_item(
-    place: &str,
-    item: &Kept,
-    servers: &[Server],
-    operations: &mut Vec<Described>,
-    notes: &mut Vec<ImportNote>,
-) -> Result<(), ImportError> {
-    if !matches!(item, Kept::Object(_)) {
-        return Err(shape(place, item, "an object"));
-    }
-    notes.extend(server::override_note(place, item, servers));
-    let known = operations.len();
-    for (name, said) in item.members() {
-        let place = below(place, name);
-        let Some(method) = METHODS.into_iter().find(|method| method == name) else {
-            notes.extend(other_member(&place, name)?);
-            continue;
+/// Reads path items. What stands in one is looked at once, however many references lead there: from then on only its
+/// methods count.
+struct ItemReader<'a> {
+    servers: &'a [Server],
+    notes: &'a mut Notes,
+    /// The methods of the path items that were looked at, by their place.
+    methods: HashMap<String, Vec<(&'static str, &'a Kept)>>,
+    /// Operations of which it was noted that they are not read.
+    ignored: HashSet<String>,
+}
+
+impl<'a> ItemReader<'a> {
+    /// Adds the operations of one path item to those that were there before a reference was followed.
+    fn read(&mut self, place: String, item: &'a Kept, operations: &mut Vec<Described>) -> Result<(), ImportError> {
+        let methods = match self.methods.get(&place) {
+            Some(methods) => methods.clone(),
+            None => {
+                let methods = self.look_at(&place, item)?;
+                self.methods.insert(place.clone(), methods.clone());
+                methods
+            }
         };
-        if operations.iter().take(known).any(|described| described.method == method) {
-            let message = format!("`{place}` is not read: what refers to it has a `{method}` of its own");
-            notes.push(ImportNote { kind: NoteKind::ReferenceIgnored, place, message });
-            continue;
+        let known = operations.len();
+        for (method, said) in methods {
+            let place = below(&place, method);
+            if operations.iter().take(known).any(|described| described.method == method) {
+                if self.ignored.insert(place.clone()) {
+                    self.notes.add(NoteKind::ReferenceIgnored, &place, || {
+                        format!("`{place}` is not read: what refers to it has a `{method}` of its own")
+                    });
+                }
+                continue;
+            }
+            operations.push(described(method, place, said)?);
         }
-        if !matches!(said, Kept::Object(_)) {
-            return Err(shape(&place, said, "an operation, which is an object"));
-        }
-        if let Some(reference) = said.member("$ref") {
-            return Err(ImportError::Reference {
-                place: below(&place, "$ref"),
-                reference: reference.text().map_or_else(|| reference.kind(), quoted),
-                reason: "is not followed: put the operation itself there".to_owned(),
-            });
-        }
-        notes.extend(server::override_note(&place, said, servers));
-        operations.push(described(method, place, said)?);
+        Ok(())
     }
-    Ok(())
+
+    /// The methods of a path item, and notes on what else there is.
+    fn look_at(&mut self, place: &str, item: &'a Kept) -> Result<Vec<(&'static str, &'a Kept)>, ImportError> {
+        if !matches!(item, Kept::Object(_)) {
+            return Err(shape(place, item, "an object"));
+        }
+        server::note_override(place, item, self.servers, self.notes);
+        let mut methods = Vec::new();
+        for (name, said) in item.members() {
+            let Some(method) = METHODS.into_iter().find(|method| method == name) else {
+                note_other_member(place, name, self.notes)?;
+                continue;
+            };
+            let place = below(place, name);
+            check_operation(&place, said)?;
+            server::note_override(&place, said, self.servers, self.notes);
+            methods.push((method, said));
+        }
+        Ok(methods)
+    }
+}
+
+fn check_operation(place: &str, said: &Kept) -> Result<(), ImportError> {
+    if !matches!(said, Kept::Object(_)) {
+        return Err(shape(place, said, "an operation, which is an object"));
+    }
+    match said.member("$ref") {
+        None => Ok(()),
+        Some(reference) => Err(ImportError::Reference {
+            place: below(place, "$ref"),
+            reference: reference.text().map_or_else(|| reference.kind(), quoted),
+            reason: "is not followed: put the operation itself there".to_owned(),
+        }),
+    }
 }
 
 /// What matters of an operation. Words for people may have any shape; only their text is used.
@@ -220,21 +255,23 @@ fn permission(place: &str, name: &Kept) -> Result<PermissionName, ImportError> {
 }
 
 /// A member that is no method: known ones say nothing, and what looks like an operation must not vanish.
-fn other_member(place: &str, name: &str) -> Result<Option<ImportNote>, ImportError> {
+fn note_other_member(item: &str, name: &str, notes: &mut Notes) -> Result<(), ImportError> {
     let lower = name.to_ascii_lowercase();
     if METHODS.contains(&lower.as_str()) {
         let reason = format!("methods are written in lower case: `{lower}`");
-        return Err(ImportError::Path { place: place.to_owned(), reason });
+        return Err(ImportError::Path { place: below(item, name), reason });
     }
     if name == EXTENSION {
         let reason = "belongs to an operation, not to a path".to_owned();
-        return Err(ImportError::Permission { place: place.to_owned(), reason });
+        return Err(ImportError::Permission { place: below(item, name), reason });
     }
-    if name.starts_with("x-") || ["$ref", "summary", "description", "servers", "parameters"].contains(&name) {
-        return Ok(None);
+    if !name.starts_with("x-") && !["$ref", "summary", "description", "servers", "parameters"].contains(&name) {
+        let place = below(item, name);
+        notes.add(NoteKind::MemberIgnored, &place, || {
+            format!("`{place}` is no member of a path that OpenAPI 3.1 knows: it was passed over")
+        });
     }
-    let message = format!("`{place}` is no member of a path that OpenAPI 3.1 knows: it was passed over");
-    Ok(Some(ImportNote { kind: NoteKind::MemberIgnored, place: place.to_owned(), message }))
+    Ok(())
 }
 
 /// The path items that references name, read as far as they are needed.
@@ -297,12 +334,7 @@ impl<'k> Referred<'k> {
                 reference: reference.text().map_or_else(|| reference.kind(), quoted),
                 reason,
             };
-            let way = reference.text().and_then(names).ok_or_else(|| {
-                error(
-                    "is not in this document (`#/…`), and nothing else is read: put the path item itself there"
-                        .to_owned(),
-                )
-            })?;
+            let way = reference.text().and_then(names).ok_or_else(|| error(no_way(reference).to_owned()))?;
             let target = place_of(&way);
             if chain.iter().any(|(known, _)| *known == target) {
                 let round: Vec<&str> = chain.iter().map(|(place, _)| place.as_str()).collect();
@@ -315,6 +347,15 @@ impl<'k> Referred<'k> {
             chain.push((target, last));
         }
         Ok(chain)
+    }
+}
+
+/// Why a reference leads nowhere.
+fn no_way(reference: &Kept) -> &'static str {
+    if reference.text().is_some_and(|text| text.starts_with('#') && is_long(text)) {
+        "is longer than 1024 bytes or 32 names, and not followed: put the path item itself there"
+    } else {
+        "is not in this document (`#/…`), and nothing else is read: put the path item itself there"
     }
 }
 

@@ -9,6 +9,7 @@
 mod document;
 mod error;
 mod naming;
+mod notes;
 mod operation;
 mod path;
 mod pointer;
@@ -19,6 +20,7 @@ mod syntax;
 pub use error::ImportError;
 
 use crate::model::{ImportNote, ImportReport, Method, NoteKind, OperationPattern, Permission, PermissionName};
+use notes::Notes;
 use server::Server;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -51,22 +53,23 @@ impl Imported {
     /// `/api`), and whose OAuth endpoints are below this prefix.
     pub fn notes_for(&self, upstream_paths: &[&str], oauth_prefix: &str) -> Vec<ImportNote> {
         let server = upstream_paths.iter().find_map(|path| server::base_path_note(&self.servers, path, &self.prefix));
+        let mut notes = Notes::default();
         let reserved = self.permissions.iter().flat_map(|permission| &permission.operations).filter(|operation| {
             let path = operation.pattern.path();
             let below = path.strip_prefix(oauth_prefix);
             below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
                 || path == "/.well-known/openid-configuration"
         });
-        let reserved = reserved.map(|operation| ImportNote {
-            kind: NoteKind::ReservedPath,
-            place: self.place(&operation.pattern),
-            message: format!(
-                "`{}` is answered by Portcullis itself, as all below `{oauth_prefix}` and the metadata: say another \
-                 `oauth_prefix` if callers need the API's own",
-                operation.pattern
-            ),
-        });
-        server.into_iter().chain(reserved).collect()
+        for operation in reserved {
+            notes.add(NoteKind::ReservedPath, &self.place(&operation.pattern), || {
+                format!(
+                    "`{}` is answered by Portcullis itself, as all below `{oauth_prefix}` and the metadata: say \
+                     another `oauth_prefix` if callers need the API's own",
+                    operation.pattern
+                )
+            });
+        }
+        server.into_iter().chain(notes.done()).collect()
     }
 
     /// Where an operation stands, as far as its pattern tells.
@@ -98,7 +101,7 @@ pub fn import(document: &[u8], prefix: &str) -> Result<Imported, ImportError> {
         prefix: prefix.to_owned(),
         operations,
         permissions: permissions.len(),
-        notes,
+        notes: notes.done(),
     };
     Ok(Imported {
         names: permissions.iter().map(|permission| permission.name.clone()).collect(),

@@ -3,10 +3,12 @@
 
 use super::document::{Described, PathItem};
 use super::error::ImportError;
+use super::notes::Notes;
 use super::path;
+use super::pointer::below;
 use crate::catalogue::Template;
-use crate::model::{ImportNote, Method, NoteKind, OperationPattern, PermissionName, quoted};
-use std::collections::HashMap;
+use crate::model::{Method, NoteKind, OperationPattern, PermissionName, quoted};
+use std::collections::{HashMap, HashSet};
 
 /// One operation of the document.
 pub(super) struct Found {
@@ -19,8 +21,19 @@ pub(super) struct Found {
     pub(super) permission: Option<PermissionName>,
     pub(super) group: String,
     pub(super) summary: String,
+    /// It stands elsewhere and was reached through a reference.
+    is_referred: bool,
+    /// It is one with others, and they have not all the same `operationId`: none of them names it.
+    pub(super) has_several_ids: bool,
     /// The number of the operation that this one is part of.
     pub(super) part_of: Option<(NoteKind, usize)>,
+}
+
+impl Found {
+    /// Its `operationId`, unless it is one with operations that have others.
+    pub(super) fn single_id(&self) -> Option<&str> {
+        self.operation_id.as_deref().filter(|_| !self.has_several_ids)
+    }
 }
 
 /// All operations, in the document's order, and notes on their paths.
@@ -29,7 +42,7 @@ pub(super) struct Found {
 ///
 /// A path that no request can have; operations that are one and ask for different permissions; an `operationId` that
 /// stands twice.
-pub(super) fn all(items: Vec<PathItem>, prefix: &str, notes: &mut Vec<ImportNote>) -> Result<Vec<Found>, ImportError> {
+pub(super) fn all(items: Vec<PathItem>, prefix: &str, notes: &mut Notes) -> Result<Vec<Found>, ImportError> {
     let mut found = Vec::new();
     for item in items {
         of_path(item, prefix, &mut found, notes)?;
@@ -39,35 +52,31 @@ pub(super) fn all(items: Vec<PathItem>, prefix: &str, notes: &mut Vec<ImportNote
     Ok(found)
 }
 
-fn of_path(
-    item: PathItem,
-    prefix: &str,
-    found: &mut Vec<Found>,
-    notes: &mut Vec<ImportNote>,
-) -> Result<(), ImportError> {
-    let PathItem { path: text, place, operations } = item;
-    let written = path::read(&text, prefix).map_err(|reason| ImportError::Path { place: place.clone(), reason })?;
+fn of_path(item: PathItem, prefix: &str, found: &mut Vec<Found>, notes: &mut Notes) -> Result<(), ImportError> {
+    let PathItem { path: text, place: item_place, operations } = item;
+    let written =
+        path::read(&text, prefix).map_err(|reason| ImportError::Path { place: item_place.clone(), reason })?;
     let (shown, path) = (quoted(&text), format!("{prefix}{}", written.path));
-    let mut note = |kind, message| notes.push(ImportNote { kind, place: place.clone(), message });
     if written.cut {
-        note(
-            NoteKind::PathCut,
-            format!("`{shown}` is matched as `{}`: what follows `#` or `?` is no part of a path", quoted(&path)),
-        );
+        notes.add(NoteKind::PathCut, &item_place, || {
+            format!("`{shown}` is matched as `{}`: what follows `#` or `?` is no part of a path", quoted(&path))
+        });
     }
     if written.tidied {
-        note(NoteKind::PathTidied, format!("`{shown}` is matched as `{}`", quoted(&path)));
+        notes.add(NoteKind::PathTidied, &item_place, || format!("`{shown}` is matched as `{}`", quoted(&path)));
     }
     if written.greedy {
         let message = "a parameter matches one segment; for the rest of the path add a permission with `{name...}`";
-        note(NoteKind::OneSegment, format!("`{}`: {message}", quoted(&path)));
+        notes.add(NoteKind::OneSegment, &item_place, || format!("`{}`: {message}", quoted(&path)));
     }
     for described in operations {
         let Described { method, place, operation_id, permission, summary, tag } = described;
+        let is_referred = place != below(&item_place, method);
         let method = method.to_ascii_uppercase();
         found.push(Found {
             shown: format!("{method} {shown}"),
             place,
+            is_referred,
             // INVARIANT: METHODS are methods.
             pattern: OperationPattern::new(Method::from_bytes(method.as_bytes()).ok(), &path),
             template: written.template.clone(),
@@ -75,6 +84,7 @@ fn of_path(
             permission,
             group: tag.unwrap_or_else(|| written.path.split('/').nth(1).unwrap_or_default().to_owned()),
             summary,
+            has_several_ids: false,
             part_of: None,
         });
     }
@@ -106,7 +116,10 @@ fn merge(found: &mut [Found]) -> Result<(), ImportError> {
 fn join(found: &mut [Found], at: usize, kind: NoteKind, whole: usize) -> Result<(), ImportError> {
     let Some(part) = found.get_mut(at) else { return Ok(()) };
     part.part_of = Some((kind, whole));
-    let (asked, place) = (part.permission.clone(), part.place.clone());
+    let (asked, place, id) = (part.permission.clone(), part.place.clone(), part.operation_id.clone());
+    if let Some(whole) = found.get_mut(whole).filter(|_| kind == NoteKind::Merged) {
+        whole.has_several_ids |= whole.operation_id != id;
+    }
     let Some(asked) = asked else { return Ok(()) };
     let Some(whole) = found.get_mut(whole) else { return Ok(()) };
     match (&whole.permission, kind) {
@@ -125,22 +138,24 @@ fn join(found: &mut [Found], at: usize, kind: NoteKind, whole: usize) -> Result<
     Ok(())
 }
 
-/// No two operations that are told apart may have one `operationId`. Where the very same one is reached twice, through
-/// references, the second goes without.
+/// No two operations that are told apart may have one `operationId`. Where the very same one is reached more than once,
+/// through references, it belongs to the path where it stands, or to none of them: not to whichever comes first.
 fn check_ids(found: &mut [Found]) -> Result<(), ImportError> {
-    let mut ids: HashMap<String, String> = HashMap::new();
-    for operation in found.iter_mut().filter(|operation| operation.part_of.is_none()) {
-        let Some(id) = operation.operation_id.clone() else { continue };
-        match ids.get(&id) {
-            None => drop(ids.insert(id, operation.place.clone())),
-            Some(first) if *first == operation.place => {
-                operation.operation_id = None;
-            }
-            Some(first) => {
-                let (first, second) = (format!("{first}/operationId"), format!("{}/operationId", operation.place));
-                return Err(ImportError::DuplicateId { id: quoted(&id), first, second });
-            }
+    let mut ids: HashMap<&str, &Found> = HashMap::new();
+    let mut again: HashSet<&str> = HashSet::new();
+    for operation in found.iter().filter(|operation| operation.part_of.is_none()) {
+        let Some(id) = operation.operation_id.as_deref() else { continue };
+        let Some(first) = ids.insert(id, operation) else { continue };
+        if first.place != operation.place {
+            let (first, second) = (format!("{}/operationId", first.place), format!("{}/operationId", operation.place));
+            return Err(ImportError::DuplicateId { id: quoted(id), first, second });
         }
+        again.insert(id);
     }
+    let again: HashSet<String> = again.into_iter().map(str::to_owned).collect();
+    let lose = |operation: &&mut Found| {
+        operation.is_referred && operation.operation_id.as_ref().is_some_and(|id| again.contains(id))
+    };
+    found.iter_mut().filter(lose).for_each(|operation| operation.operation_id = None);
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use super::document::shape;
 use super::error::ImportError;
+use super::notes::Notes;
 use super::pointer::below;
 use super::sift::Kept;
 use crate::model::{ImportNote, NoteKind, quoted};
@@ -29,15 +30,16 @@ pub(super) fn of_document(root: &Kept) -> Result<Vec<Server>, ImportError> {
     }
 }
 
-/// A note where a path or an operation has servers that the document does not have.
-pub(super) fn override_note(place: &str, kept: &Kept, servers: &[Server]) -> Option<ImportNote> {
+/// Notes where a path or an operation has servers that the document does not have.
+pub(super) fn note_override(place: &str, kept: &Kept, servers: &[Server], notes: &mut Notes) {
     let own = of_list(place, kept);
-    let other = own.iter().find(|server| servers.iter().all(|known| known.url != server.url))?;
-    let message = format!(
-        "`{place}` has servers of its own (`{}`): its requests go to the environment's upstream all the same",
-        quoted(&other.url)
-    );
-    Some(ImportNote { kind: NoteKind::OverrideServers, place: below(place, "servers"), message })
+    let Some(other) = own.iter().find(|server| servers.iter().all(|known| known.url != server.url)) else { return };
+    notes.add(NoteKind::OverrideServers, &below(place, "servers"), || {
+        format!(
+            "`{place}` has servers of its own (`{}`): its requests go to the environment's upstream all the same",
+            quoted(&other.url)
+        )
+    });
 }
 
 fn of_list(place: &str, kept: &Kept) -> Vec<Server> {

@@ -3,6 +3,7 @@
 
 use super::MAX_OPERATIONS;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::collections::HashMap;
 use std::fmt;
 
 /// A value that was kept. A member that comes twice is there twice.
@@ -296,11 +297,16 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        // By their first name, so that a member costs the same however much is looked for.
+        let mut wanted: HashMap<&str, Vec<(usize, &[String])>> = HashMap::new();
+        for (number, names) in &self.wanted {
+            if let Some((first, rest)) = names.split_first() {
+                wanted.entry(first).or_default().push((*number, rest));
+            }
+        }
         while let Some(name) = members.next_key::<String>()? {
-            let below = self.wanted.iter().filter_map(|(number, names)| {
-                names.split_first().filter(|(first, _)| **first == name).map(|(_, rest)| (*number, rest))
-            });
-            let (here, deeper): (Vec<_>, Vec<_>) = below.partition(|(_, rest)| rest.is_empty());
+            let below = wanted.get(name.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let (here, deeper): (Vec<_>, Vec<_>) = below.iter().copied().partition(|(_, rest)| rest.is_empty());
             if let Some((number, _)) = here.first() {
                 self.found.push((*number, members.next_value_seed(Part::PathItem)?));
             } else if deeper.is_empty() {
