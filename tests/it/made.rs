@@ -216,7 +216,7 @@ fn a_file_that_names_the_same_environment_wins() {
     control.post("/v1/reload", &json!({})).unwrap().expect(200);
     let shown = control.get(MADE).unwrap().expect(200).json();
     assert_eq!((&shown["managed_by"], &shown["base_url"]), (&json!("file"), &json!("http://gate.test/filed")));
-    assert!(node.process.stderr().contains("the file wins"), "{}", node.process.stderr());
+    node.process.line_with("the file wins");
     put(&mut control, MADE, &definition(&api.url(), "made")).expect(409);
 
     // The same base URL under another name is in the way, and both are named.
