@@ -1,0 +1,55 @@
+//! The workbench: pages for people, on the same listener as the control API and by the same methods of [`Control`]. It
+//! reads forms, asks, and words answers; it decides nothing.
+//!
+//! **How a page is made:** a handler takes a [`Visit`] (who is here, where, what they sent; it is not to be had without a
+//! live session, and for a form not without its CSRF token), asks `Control`, and renders a template. What is refused
+//! comes back as a [`Refusal`](super::api::Refusal) and becomes a page in [`answer::finish`], which sets every header
+//! too. Pages work as plain links and forms; `assets/workbench.js` makes them quicker.
+//!
+//! **To add a page:** a file with the handler and its template's struct, a line in [`router`], a row in the table of
+//! roles (`tests/it/workbench/roles.rs`).
+
+mod answer;
+mod assets;
+mod entry;
+mod form;
+mod shell;
+mod visit;
+mod words;
+
+use super::Control;
+use assets::Assets;
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use std::sync::Arc;
+
+/// The longest form of somebody who is signed in, in bytes: the longest allowlist fits.
+const MAX_FORM: usize = 8 * 1024 * 1024;
+/// The longest form of anybody else, in bytes. What was typed before a session ended is kept up to here.
+const MAX_OPEN_FORM: usize = 512 * 1024;
+
+/// What every page needs.
+pub(super) struct Workbench {
+    control: Arc<Control>,
+    assets: Assets,
+}
+
+type Bench = Arc<Workbench>;
+
+/// The pages, and a page for every path that is none.
+pub(super) fn router(control: Arc<Control>) -> Router {
+    let bench: Bench = Arc::new(Workbench { control, assets: Assets::new() });
+    Router::new()
+        .route("/", get(entry::home))
+        .route("/sign-in", get(entry::sign_in_page).post(entry::sign_in))
+        .route("/first-run", get(entry::first_run_page).post(entry::first_run))
+        .route("/invitation", get(entry::invitation_page).post(entry::invitation))
+        .route("/sign-out", post(entry::sign_out))
+        .route("/o/{org}", get(entry::organization))
+        .method_not_allowed_fallback(answer::method_not_allowed)
+        .fallback(answer::not_found)
+        .layer(from_fn_with_state(Arc::clone(&bench), answer::finish))
+        .route("/assets/{name}", get(assets::show))
+        .with_state(bench)
+}
