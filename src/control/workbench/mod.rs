@@ -12,15 +12,24 @@
 mod allowlist;
 mod answer;
 mod assets;
+mod chart;
+mod edit_key;
 mod entry;
 mod expiry;
 mod form;
+mod key;
+mod keys;
 mod new_key;
+mod one_key;
+mod overview;
 mod permissions;
 mod problems;
+mod revoke;
+mod rotate;
 mod secret;
 mod shell;
 mod visit;
+mod why;
 mod words;
 
 use super::Control;
@@ -55,6 +64,14 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/sign-out", post(entry::sign_out))
         .route("/o/{org}", get(entry::organization))
         .route("/o/{org}/e/{env}/keys/new", get(new_key::show).post(new_key::create))
+        .route("/o/{org}/e/{env}/overview", get(overview::show))
+        .route("/o/{org}/e/{env}/keys", get(keys::list))
+        .route("/o/{org}/e/{env}/keys/{client_id}", get(key::show))
+        .route("/o/{org}/e/{env}/keys/{client_id}/edit", get(edit_key::show).post(edit_key::save))
+        .route("/o/{org}/e/{env}/keys/{client_id}/rotate", get(rotate::show).post(rotate::rotate))
+        .route("/o/{org}/e/{env}/keys/{client_id}/revoke", get(revoke::show).post(revoke::revoke))
+        .route("/o/{org}/e/{env}/keys/{client_id}/remove-unused", post(key::remove_unused))
+        .route("/o/{org}/e/{env}/why", get(why::show))
         .route("/o/{org}/e/{env}/allowlist", post(allowlist::verdict))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .fallback(answer::not_found)

@@ -93,9 +93,10 @@ fn draft(visit: &Visit, environment: &EnvironmentTable) -> (KeyDraft, FieldError
 async fn form_page(visit: &Visit, id: &EnvironmentId, problems: Option<&Problems>) -> Result<NewKeyPage, Refusal> {
     let facts = visit.control().organization(&visit.asking, &id.organization).await?;
     let shell = visit.shell_in(id, Section::Keys, "New API key").await;
+    let picked = permissions::picked(visit, id).await?;
     let snapshot = visit.control().tables.load_full();
     let environment = snapshot.environment(id).ok_or_else(Refusal::not_found)?;
-    let mut page = filled(visit, environment, &facts, shell)?;
+    let mut page = filled(visit, environment, &facts, shell, picked)?;
     if let Some(problems) = problems {
         page.problems = problems.rows();
         page.name_errors = problems.at("name");
@@ -115,11 +116,11 @@ fn filled(
     environment: &EnvironmentTable,
     facts: &OrganizationFacts,
     shell: Shell,
+    picked: Vec<permissions::Picked>,
 ) -> Result<NewKeyPage, Refusal> {
     let form = &visit.form;
     let sent = form.has("csrf").then_some(form);
     let base = super::base_of(&environment.policy.id);
-    let picked = permissions::picked(visit, environment);
     let mut chosen = permissions::chosen(form, environment);
     chosen.extend(picked.iter().flat_map(|(_, names)| names.iter().cloned()));
     let expiry = ExpiryPart::new(&facts.policies, visit.asking.act.at, sent);

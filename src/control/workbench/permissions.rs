@@ -2,9 +2,11 @@
 
 use super::form::Form;
 use super::visit::Visit;
+use super::words::sentence;
 use crate::catalogue::AccessClass;
-use crate::control::{Caller, Right};
-use crate::model::{ManagementPermission, Permission, Preset};
+use crate::control::api::Refusal;
+use crate::control::{Caller, PickedRequest, Right};
+use crate::model::{EnvironmentId, ManagementPermission, Permission, Preset};
 use crate::tables::EnvironmentTable;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -238,6 +240,19 @@ pub(super) fn in_order(chosen: &HashSet<String>, environment: &EnvironmentTable)
 pub(super) type Picked = (PickedRow, Vec<String>);
 
 /// What the requests need that somebody pasted, where that is asked for.
-pub(super) fn picked(_: &Visit, _: &EnvironmentTable) -> Vec<Picked> {
-    vec![]
+pub(super) async fn picked(visit: &Visit, id: &EnvironmentId) -> Result<Vec<Picked>, Refusal> {
+    let (Some("requests"), Some(text)) = (visit.form.text("step"), visit.form.filled("requests")) else {
+        return Ok(vec![]);
+    };
+    let requests = visit.control().match_requests(&visit.asking, id, text).await?;
+    Ok(requests.into_iter().map(told).collect())
+}
+
+fn told(request: PickedRequest) -> Picked {
+    let names: Vec<String> = request.permissions.iter().map(|name| name.as_str().to_owned()).collect();
+    let (kind, note) = match request.problem {
+        Some(problem) => ("bad", sentence(&problem)),
+        None => ("ok", format!("needs {}, now chosen", names.join(" and "))),
+    };
+    (PickedRow { line: request.line, text: request.text, kind, note }, names)
 }
