@@ -230,13 +230,13 @@ mod tests {
             told,
             [
                 (1, "warn", "1 address; lies within line 4.", ""),
-                (3, "bad", "`198.51.100.7/24` has host bits set; did you mean `198.51.100.0/24`?", "198.51.100.0/24"),
+                (3, "bad", "“198.51.100.7/24” has host bits set; did you mean “198.51.100.0/24”?", "198.51.100.0/24"),
                 (4, "warn", "256 addresses; lies within line 8.", ""),
                 (5, "warn", "The same as line 1.", ""),
                 (
                     6,
                     "bad",
-                    "`nonsense` is not an IP address or CIDR network such as `203.0.113.42` or `198.51.100.0/24`.",
+                    "“nonsense” is not an IP address or CIDR network such as “203.0.113.42” or “198.51.100.0/24”.",
                     ""
                 ),
                 (7, "ok", "2^96 addresses.", ""),

@@ -70,7 +70,8 @@ pub(super) fn bars(hours: &[HourTraffic]) -> Vec<HourBars> {
     let top = hours.iter().map(|hour| hour.allowed.saturating_add(hour.refused)).max().unwrap_or(0);
     let one = |(at, hour): (usize, &HourTraffic)| {
         let allowed_height = scaled(hour.allowed, top, HIGH.saturating_sub(9));
-        let refused_height = scaled(hour.refused, top, HIGH.saturating_sub(9)).min(HIGH.saturating_sub(allowed_height).saturating_sub(1));
+        let refused_height = scaled(hour.refused, top, HIGH.saturating_sub(9))
+            .min(HIGH.saturating_sub(allowed_height).saturating_sub(1));
         let allowed_y = HIGH.saturating_sub(allowed_height);
         HourBars {
             hour: hour.hour.to_string().get(11..16).unwrap_or_default().to_owned(),
@@ -105,7 +106,11 @@ mod tests {
     fn bars_stay_within_the_picture() {
         let hour = |allowed, refused| HourTraffic { hour: crate::model::Timestamp::from_unix(7200), allowed, refused };
         for bar in bars(&[hour(0, 0), hour(0, 5), hour(5, 0), hour(1000, 1000), hour(1, 100_000)]) {
-            assert!(bar.allowed_y + bar.allowed_height == HIGH && bar.refused_y + bar.refused_height < HIGH, "{}", bar.hour);
+            assert!(
+                bar.allowed_y + bar.allowed_height == HIGH && bar.refused_y + bar.refused_height < HIGH,
+                "{}",
+                bar.hour
+            );
             assert_eq!(bar.hour, "02:00");
         }
     }

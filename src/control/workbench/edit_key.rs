@@ -101,7 +101,8 @@ async fn form_page(
     let form = &visit.form;
     let sent = form.has("csrf");
     let head = KeyHead::new(key, visit.asking.act.at);
-    let mut chosen: HashSet<String> = if sent { permissions::chosen(form, environment) } else { held(key).into_iter().collect() };
+    let mut chosen: HashSet<String> =
+        if sent { permissions::chosen(form, environment) } else { held(key).into_iter().collect() };
     chosen.extend(picked.iter().flat_map(|(_, names)| names.iter().cloned()));
     let mut part = PermissionsPart::new(&format!("{}/edit", head.url), environment, &visit.asking.caller, &chosen);
     part = part.started_from(form.text("preset").unwrap_or_default());
@@ -187,7 +188,9 @@ fn told(label: &'static str, is: &BTreeSet<String>, sent: &BTreeSet<String>) -> 
         (true, true) => return None,
         (false, true) => format!("the key has {}, which yours leaves out", some(only_is)),
         (true, false) => format!("yours adds {}", some(only_sent)),
-        (false, false) => format!("the key has {}, which yours leaves out; yours adds {}", some(only_is), some(only_sent)),
+        (false, false) => {
+            format!("the key has {}, which yours leaves out; yours adds {}", some(only_is), some(only_sent))
+        }
     };
     Some((label, words))
 }
@@ -200,7 +203,7 @@ async fn last_changed_by(visit: &Visit, id: &EnvironmentId, key: &ApiKey) -> Str
     }
     let filter = AuditFilter { target: Some(key.client_id.as_str().to_owned()), ..AuditFilter::default() };
     let page = visit.control().audit_page(&visit.asking, &Some(id.organization.clone()), &filter, None, 1).await;
-    let name = |text: &String| {
+    let name = |(_, text): &(u64, String)| {
         let row: serde_json::Value = serde_json::from_str(text).ok()?;
         row.get("actor")?.get("name")?.as_str().map(str::to_owned)
     };

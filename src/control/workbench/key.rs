@@ -205,16 +205,20 @@ fn secret(key: &ApiKey) -> String {
 fn granted(key: &ApiKey, environment: &EnvironmentTable, usage: &[OperationUse]) -> Vec<GrantedRow> {
     let names = match &key.kind {
         KeyKind::FineGrained { .. } => held(key),
-        KeyKind::Legacy { role } => environment.role(role).map_or_else(Vec::new, |role| {
-            role.permissions.iter().map(|name| name.as_str().to_owned()).collect()
-        }),
+        KeyKind::Legacy { role } => environment
+            .role(role)
+            .map_or_else(Vec::new, |role| role.permissions.iter().map(|name| name.as_str().to_owned()).collect()),
     };
     let used: HashMap<&str, u64> = usage.iter().map(|used| (used.operation.as_str(), used.count)).collect();
     let all: HashMap<&str, _> = environment.catalogue.permissions().iter().map(|it| (it.name.as_str(), it)).collect();
     let row = |name: String| {
         let known = all.get(name.as_str());
         let count = known.map_or(0, |permission| {
-            permission.operations.iter().filter_map(|it| used.get(&*it.id)).fold(0_u64, |sum, count| sum.saturating_add(*count))
+            permission
+                .operations
+                .iter()
+                .filter_map(|it| used.get(&*it.id))
+                .fold(0_u64, |sum, count| sum.saturating_add(*count))
         });
         let own = name.starts_with(crate::model::RESERVED_PREFIX);
         let class = known.map_or(AccessClass::Write, |permission| AccessClass::of(permission));
@@ -257,7 +261,7 @@ async fn changes(visit: &Visit, id: &EnvironmentId, key: &ApiKey) -> Result<Opti
     }
     let filter = AuditFilter { target: Some(key.client_id.as_str().to_owned()), ..AuditFilter::default() };
     match visit.control().audit_page(&visit.asking, &Some(id.organization.clone()), &filter, None, CHANGES).await {
-        Ok(page) => Ok(Some(page.rows.iter().filter_map(|text| change(text)).collect())),
+        Ok(page) => Ok(Some(page.rows.iter().filter_map(|(_, text)| change(text)).collect())),
         Err(ControlProblem::LogBusy { .. }) => Ok(None),
         Err(problem) => Err(problem.into()),
     }
@@ -286,7 +290,9 @@ fn differences(before: &Value, after: &Value) -> String {
         let permissions = after.get("permissions").and_then(Value::as_array).map_or(0, Vec::len);
         return if permissions == 0 { String::new() } else { counted(permissions as u64, "permission") };
     }
-    for member in ["name", "description", "permissions", "role", "allowlist", "expires_at", "secret_version", "may_grant"] {
+    for member in
+        ["name", "description", "permissions", "role", "allowlist", "expires_at", "secret_version", "may_grant"]
+    {
         let (old, new) = (before.get(member), after.get(member));
         if old == new {
             continue;
@@ -336,7 +342,8 @@ mod tests {
     #[test]
     fn changes_are_told_in_a_few_words() {
         let before = json!({"name": "a", "permissions": ["x", "y"], "secret_version": 1, "expires_at": null});
-        let after = json!({"name": "b", "permissions": ["y", "z"], "secret_version": 2, "expires_at": "2027-01-01T00:00:00Z"});
+        let after =
+            json!({"name": "b", "permissions": ["y", "z"], "secret_version": 2, "expires_at": "2027-01-01T00:00:00Z"});
         assert_eq!(
             differences(&before, &after),
             "name was “a”, + z − x, expiry 2027-01-01T00:00:00Z, secret version 1 → 2"

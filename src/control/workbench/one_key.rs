@@ -17,7 +17,9 @@ pub(super) type Status = (&'static str, &'static str);
 /// The status of a key; one that ends soon has its own.
 pub(super) fn status(key: &ApiKey, now: Timestamp) -> Status {
     match key.status(now) {
-        KeyStatus::Active if key.expires_at.is_some_and(|end| end <= now.plus_seconds(SOON)) => ("expiring", "Expiring"),
+        KeyStatus::Active if key.expires_at.is_some_and(|end| end <= now.plus_seconds(SOON)) => {
+            ("expiring", "Expiring")
+        }
         KeyStatus::Active => ("active", "Active"),
         KeyStatus::Expired => ("expired", "Expired"),
         KeyStatus::Revoked => ("revoked", "Revoked"),

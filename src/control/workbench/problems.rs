@@ -2,7 +2,7 @@
 
 use super::allowlist;
 use super::form::Form;
-use super::words::sentence;
+use super::words::{quoting, sentence};
 use crate::control::{ControlProblem, FieldError};
 
 /// What is wrong with a form.
@@ -51,7 +51,7 @@ impl Problems {
     pub(super) fn rows(&self) -> Vec<ProblemRow> {
         let row = |error: &FieldError| {
             let (field, label) = place(&error.pointer);
-            let words = self.words(error);
+            let words = quoting(&self.words(error));
             let text = if label.is_empty() { sentence(&words) } else { format!("{label}: {words}") };
             ProblemRow { field, text }
         };
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(
             rows,
             [
-                ("networks", "Allowlist: line 3: `x` is no network".to_owned()),
+                ("networks", "Allowlist: line 3: “x” is no network".to_owned()),
                 ("name", "Name: a key needs a name".to_owned()),
             ]
         );

@@ -35,7 +35,11 @@ pub(super) async fn revoke(visit: Visit) -> Result<Response, Refusal> {
     }
     if is_in_use(&key, visit.asking.act.at) && visit.form.text("confirm").map(str::trim) != Some(key.name.as_str()) {
         let mut errors = FieldErrors::default();
-        errors.add("/confirm", "confirmation_missing", "this is not the key's name; the key is in use, so it is asked for");
+        errors.add(
+            "/confirm",
+            "confirmation_missing",
+            "this is not the key's name; the key is in use, so it is asked for",
+        );
         let problem = ControlProblem::Invalid(errors);
         let problems = Problems::of(&problem, &visit.form).unwrap_or_default();
         let template = RevokePage { problems: problems.rows(), ..question(&visit, &id, &key).await };

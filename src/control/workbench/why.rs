@@ -101,7 +101,8 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Refusal> {
         }
         Err(ControlProblem::Invalid(errors)) => {
             let all = errors.clone().into_vec();
-            template.errors = all.iter().map(|error| format!("{}: {}", label(&error.pointer), sentence(&error.message))).collect();
+            template.errors =
+                all.iter().map(|error| format!("{}: {}", label(&error.pointer), sentence(&error.message))).collect();
             page_with(&ControlProblem::Invalid(errors).into(), &template)
         }
         Err(problem) => Err(problem.into()),
@@ -122,7 +123,8 @@ async fn form_page(visit: &Visit, id: &EnvironmentId) -> WhyPage {
     let shell = visit.shell_in(id, Section::Keys, "Why was I refused?").await;
     let text = |name: &str| visit.query.filled(name).unwrap_or_default().to_owned();
     let method = visit.query.filled("method").unwrap_or("GET").to_owned();
-    let mut methods: Vec<(String, bool)> = METHODS.iter().map(|known| ((*known).to_owned(), *known == method)).collect();
+    let mut methods: Vec<(String, bool)> =
+        METHODS.iter().map(|known| ((*known).to_owned(), *known == method)).collect();
     if !METHODS.contains(&method.as_str()) {
         methods.push((method.clone(), true));
     }
@@ -176,7 +178,8 @@ async fn name_of(visit: &Visit, id: &EnvironmentId, client_id: &ClientId) -> Str
 /// A decision for people.
 pub(super) fn row(visit: &Visit, id: &EnvironmentId, decision: &Decision) -> FoundRow {
     let snapshot = visit.control().tables.load();
-    let base_path = snapshot.environment(id).map_or_else(String::new, |environment| environment.base_url.path().to_owned());
+    let base_path =
+        snapshot.environment(id).map_or_else(String::new, |environment| environment.base_url.path().to_owned());
     let path = decision.path.strip_prefix(&base_path).unwrap_or(&decision.path).to_owned();
     let path = if path.is_empty() { "/".to_owned() } else { path };
     let outcome = match decision.outcome {

@@ -58,8 +58,10 @@ fn largest(seconds: i64) -> (u64, &'static str) {
     found.map_or((0, ""), |(unit, name)| (seconds.checked_div(unit).unwrap_or(0).unsigned_abs(), name))
 }
 
-/// A message as a sentence of a page: it begins in upper case, where it begins with a letter, and ends with a full stop.
+/// A message as a sentence of a page: it begins in upper case, where it begins with a letter, ends with a full stop, and
+/// quotes as people do.
 pub(super) fn sentence(message: &str) -> String {
+    let message = quoting(message);
     let mut text = String::with_capacity(message.len().saturating_add(1));
     let mut letters = message.chars();
     text.extend(letters.next().into_iter().flat_map(char::to_uppercase));
@@ -68,6 +70,19 @@ pub(super) fn sentence(message: &str) -> String {
         text.push('.');
     }
     text
+}
+
+/// The same message with quotation marks in place of backticks.
+pub(super) fn quoting(message: &str) -> String {
+    let mut opens = false;
+    let mark = |c| match c {
+        '`' => {
+            opens = !opens;
+            if opens { '“' } else { '”' }
+        }
+        other => other,
+    };
+    message.chars().map(mark).collect()
 }
 
 /// `1 key`, `1,200 keys`.
@@ -115,7 +130,7 @@ mod tests {
     fn messages_become_sentences() {
         for (message, told) in [
             ("no such key", "No such key."),
-            ("`a` is none; did you mean `b`?", "`a` is none; did you mean `b`?"),
+            ("`a` is none; did you mean `b`?", "“a” is none; did you mean “b”?"),
             ("", "."),
         ] {
             assert_eq!(sentence(message), told);
