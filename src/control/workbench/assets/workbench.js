@@ -511,10 +511,12 @@
 
     // Instants in the reader's own time.
 
+    const local = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+
     function nameLocalTimes(root) {
         for (const time of all("time[datetime]:not([title])", root)) {
             const at = new Date(time.dateTime);
-            if (!Number.isNaN(at.getTime())) time.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
+            if (!Number.isNaN(at.getTime())) time.title = local.format(at);
         }
     }
 
