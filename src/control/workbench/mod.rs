@@ -9,15 +9,22 @@
 //! **To add a page:** a file with the handler and its template's struct, a line in [`router`], a row in the table of
 //! roles (`tests/it/workbench/roles.rs`).
 
+mod allowlist;
 mod answer;
 mod assets;
 mod entry;
+mod expiry;
 mod form;
+mod new_key;
+mod permissions;
+mod problems;
+mod secret;
 mod shell;
 mod visit;
 mod words;
 
 use super::Control;
+use crate::model::EnvironmentId;
 use assets::Assets;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -47,9 +54,16 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/invitation", get(entry::invitation_page).post(entry::invitation))
         .route("/sign-out", post(entry::sign_out))
         .route("/o/{org}", get(entry::organization))
+        .route("/o/{org}/e/{env}/keys/new", get(new_key::show).post(new_key::create))
+        .route("/o/{org}/e/{env}/allowlist", post(allowlist::verdict))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .fallback(answer::not_found)
         .layer(from_fn_with_state(Arc::clone(&bench), answer::finish))
         .route("/assets/{name}", get(assets::show))
         .with_state(bench)
+}
+
+/// Where the pages of an environment are.
+fn base_of(environment: &EnvironmentId) -> String {
+    format!("/o/{}/e/{}", environment.organization, environment.environment)
 }
