@@ -6,6 +6,8 @@
 //! and run one at a time (`.config/nextest.toml`).
 
 mod browser;
+mod doors;
+mod doors_browser;
 mod house;
 mod judge;
 mod judge_browser;

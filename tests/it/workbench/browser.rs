@@ -12,7 +12,7 @@ use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -84,6 +84,7 @@ pub(super) struct Browser {
     origin: String,
     /// What the performance log told so far, beyond what `quiet` has judged.
     pub(super) requests: RefCell<Vec<String>>,
+    scripts_off: Cell<bool>,
 }
 
 impl Drop for Browser {
@@ -110,8 +111,8 @@ impl Browser {
         let client = client.unwrap_or_else(|why| panic!("the browser does not start: {why}; {HOW_TO_INSTALL}"));
         let session = runtime.block_on(client.session_id()).unwrap().unwrap();
         let origin = format!("http://{control}");
-        let browser =
-            Self { client, driver, runtime, _profile: profile, session, origin, requests: RefCell::default() };
+        let (requests, scripts_off) = (RefCell::default(), Cell::new(false));
+        let browser = Self { client, driver, runtime, _profile: profile, session, origin, requests, scripts_off };
         browser.look(DESK, "light");
         browser
     }
@@ -145,7 +146,16 @@ impl Browser {
     /// The same for a script that calls its last argument when it is done.
     #[track_caller]
     pub(super) fn run_to_the_end(&self, script: &str, args: &[Value]) -> Value {
-        self.runtime.block_on(self.client.execute_async(script, args.to_vec())).unwrap()
+        let off = self.scripts_off.get();
+        // Nothing is ever done later where scripts are off. The page's own do not run for that: it is loaded.
+        if off {
+            self.scripts(true);
+        }
+        let answer = self.runtime.block_on(self.client.execute_async(script, args.to_vec())).unwrap();
+        if off {
+            self.scripts(false);
+        }
+        answer
     }
 
     /// Width and height of the page in CSS pixels, and the colours that the reader asks for: `light` or `dark`.
@@ -161,6 +171,7 @@ impl Browser {
 
     /// Whether pages may run scripts, from the next one on.
     pub(super) fn scripts(&self, allowed: bool) {
+        self.scripts_off.set(!allowed);
         self.devtools("Emulation.setScriptExecutionDisabled", json!({"value": !allowed}));
     }
 
