@@ -5,6 +5,7 @@
 //! after the answer sees it. What it leaves to others: keeping (`store`), deciding requests (`access`), serving
 //! them (`edge`).
 
+mod addresses;
 mod api;
 mod audit;
 mod authenticate;
@@ -27,6 +28,7 @@ mod sessions;
 mod under_way;
 mod workbench;
 
+pub use addresses::Addresses;
 pub use api::openapi_document;
 pub use audit::{AuditRows, AuditVerdict, Chain};
 pub use authenticate::Unproven;

@@ -8,7 +8,7 @@
 //! `IdempotencyKey` where it honours them, and a row in `code` for a new code.
 
 pub(super) mod answer;
-mod audit;
+pub(super) mod audit;
 pub(super) mod auth;
 mod bodies;
 mod body;

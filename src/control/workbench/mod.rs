@@ -11,8 +11,10 @@
 
 mod answer;
 mod assets;
+mod base_urls;
 mod entry;
 mod form;
+mod settings;
 mod shell;
 mod visit;
 mod words;
@@ -47,6 +49,8 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/invitation", get(entry::invitation_page).post(entry::invitation))
         .route("/sign-out", post(entry::sign_out))
         .route("/o/{org}", get(entry::organization))
+        .route("/o/{org}/base-urls", get(base_urls::show))
+        .route("/o/{org}/settings", get(settings::show).post(settings::save))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .fallback(answer::not_found)
         .layer(from_fn_with_state(Arc::clone(&bench), answer::finish))
