@@ -11,6 +11,8 @@
 
 mod answer;
 mod assets;
+mod audit;
+mod audit_row;
 mod base_urls;
 mod entry;
 mod form;
@@ -51,6 +53,9 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/o/{org}", get(entry::organization))
         .route("/o/{org}/base-urls", get(base_urls::show))
         .route("/o/{org}/settings", get(settings::show).post(settings::save))
+        .route("/o/{org}/audit", get(audit::show))
+        .route("/o/{org}/audit/check", post(audit::check))
+        .route("/o/{org}/audit/export", get(audit::export))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .fallback(answer::not_found)
         .layer(from_fn_with_state(Arc::clone(&bench), answer::finish))
