@@ -6,6 +6,7 @@
 //! them (`edge`).
 
 mod account;
+mod addresses;
 mod api;
 mod audit;
 mod authenticate;
@@ -32,6 +33,7 @@ mod sessions;
 mod under_way;
 mod workbench;
 
+pub use addresses::Addresses;
 pub use api::openapi_document;
 pub use audit::{AuditRows, AuditVerdict, Chain};
 pub use authenticate::Unproven;

@@ -12,6 +12,9 @@
 mod allowlist;
 mod answer;
 mod assets;
+mod audit;
+mod audit_row;
+mod base_urls;
 mod chart;
 mod edit_key;
 mod entry;
@@ -27,6 +30,7 @@ mod problems;
 mod revoke;
 mod rotate;
 mod secret;
+mod settings;
 mod shell;
 mod visit;
 mod why;
@@ -73,6 +77,11 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/o/{org}/e/{env}/keys/{client_id}/remove-unused", post(key::remove_unused))
         .route("/o/{org}/e/{env}/why", get(why::show))
         .route("/o/{org}/e/{env}/allowlist", post(allowlist::verdict))
+        .route("/o/{org}/base-urls", get(base_urls::show))
+        .route("/o/{org}/settings", get(settings::show).post(settings::save))
+        .route("/o/{org}/audit", get(audit::show))
+        .route("/o/{org}/audit/check", post(audit::check))
+        .route("/o/{org}/audit/export", get(audit::export))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .fallback(answer::not_found)
         .layer(from_fn_with_state(Arc::clone(&bench), answer::finish))
