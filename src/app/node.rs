@@ -16,7 +16,7 @@ use crate::edge::{self, EdgeParts, Upstreams};
 use crate::model::{BaseUrl, NetworkSet, Organization, Timestamp};
 use crate::store::{SqliteStore, Store};
 use crate::tables::{Follower, Tables, load_revoked};
-use crate::telemetry::{AccessLog, Metrics, UsageRecorder};
+use crate::telemetry::{AccessLog, DecisionLog, Metrics, TrafficRecorder, UsageRecorder};
 use anyhow::Context;
 use aws_lc_rs::rand;
 use std::net::{SocketAddr, TcpListener};
@@ -73,6 +73,8 @@ pub(super) struct Shared {
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) probes: Arc<probes::Probes>,
     pub(super) usage: Arc<UsageRecorder>,
+    pub(super) traffic: Arc<TrafficRecorder>,
+    pub(super) decisions: Arc<DecisionLog>,
     /// What OpenAPI documents gave, from one reading of them to the next.
     pub(super) documents: Arc<Documents>,
 }
@@ -103,6 +105,8 @@ impl Node {
             upstreams: Arc::new(Upstreams::default()),
             probes: Arc::new(probes::Probes::new(now)),
             usage: Arc::new(UsageRecorder::default()),
+            traffic: Arc::new(TrafficRecorder::default()),
+            decisions: Arc::new(DecisionLog::default()),
             documents,
         };
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
@@ -182,6 +186,8 @@ impl Shared {
             tables: Arc::clone(&self.tables),
             node: actions,
             documents: Arc::clone(&self.documents),
+            traffic: Arc::clone(&self.traffic),
+            decisions: Arc::clone(&self.decisions),
             control_url,
             bootstrap_file: node.data_dir.join(crate::control::bootstrap::FILE),
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
