@@ -6,7 +6,6 @@
 //! them (`edge`).
 
 mod account;
-mod addresses;
 mod api;
 mod audit;
 mod authenticate;
