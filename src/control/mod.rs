@@ -6,6 +6,7 @@
 //! them (`edge`).
 
 mod account;
+mod addresses;
 mod api;
 mod audit;
 mod authenticate;
