@@ -354,7 +354,7 @@
         const heading = document.createElement("h2");
         heading.id = "dialog-title";
         heading.tabIndex = -1;
-        heading.textContent = title;
+        heading.append(...title);
         const close = document.createElement("button");
         close.type = "button";
         close.className = "button quiet small";
@@ -374,10 +374,10 @@
         try {
             const page = new DOMParser().parseFromString(await fetchPage(link.href), "text/html");
             const content = one("[data-dialog-body]", page);
-            const title = one("h1", page)?.textContent.trim();
+            const title = one("h1", page);
             if (!content || !title) throw new Error("no dialog in this page");
             for (const form of all("form", content)) form.setAttribute("action", new URL(form.getAttribute("action") || "", link.href).href);
-            const dialog = makeDialog(title, document.importNode(content, true), link);
+            const dialog = makeDialog(document.importNode(title, true).childNodes, document.importNode(content, true), link);
             document.body.append(dialog);
             dialog.showModal();
             settle(dialog);
