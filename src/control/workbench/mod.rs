@@ -16,6 +16,7 @@ mod audit_row;
 mod base_urls;
 mod entry;
 mod form;
+mod members;
 mod settings;
 mod shell;
 mod visit;
@@ -56,6 +57,10 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/o/{org}/audit", get(audit::show))
         .route("/o/{org}/audit/check", post(audit::check))
         .route("/o/{org}/audit/export", get(audit::export))
+        .route("/o/{org}/members", get(members::list).post(members::add))
+        .route("/o/{org}/members/{member}", get(members::show).post(members::edit))
+        .route("/o/{org}/members/{member}/invitation", post(members::invite))
+        .route("/o/{org}/members/{member}/remove", get(members::ask_remove).post(members::remove))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .fallback(answer::not_found)
         .layer(from_fn_with_state(Arc::clone(&bench), answer::finish))
