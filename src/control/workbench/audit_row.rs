@@ -218,7 +218,10 @@ mod tests {
         let of = |name: &str| found.iter().find(|difference| difference.name == name).unwrap();
         assert_eq!((of("name").before.as_str(), of("name").after.as_str()), ("a", "b"));
         let permissions = of("permissions");
-        assert_eq!((&permissions.added, &permissions.removed), (&vec!["files:read".into()], &vec!["cards:write".into()]));
+        assert_eq!(
+            (&permissions.added, &permissions.removed),
+            (&vec!["files:read".into()], &vec!["cards:write".into()])
+        );
         assert_eq!(of("platform").after, "yes");
         assert_eq!(found.len(), 3, "{found:?}");
     }

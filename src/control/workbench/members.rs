@@ -189,8 +189,11 @@ async fn members_page(visit: &Visit, id: &Identifier) -> Result<MembersPage, Ref
     let last = found.members.last().filter(|_| found.more);
     let chosen = visit.form.text("role").and_then(MemberRole::parse).unwrap_or(MemberRole::Viewer);
     let typed = |name| visit.form.text(name).unwrap_or_default().to_owned();
-    let notice = [("added", "Member added. They sign in with the password that they have."), ("saved", "Member saved."),
-        ("removed", "Member removed.")];
+    let notice = [
+        ("added", "Member added. They sign in with the password that they have."),
+        ("saved", "Member saved."),
+        ("removed", "Member removed."),
+    ];
     let notice = notice.into_iter().find(|(name, _)| visit.query.has(name)).map_or("", |(_, words)| words);
     Ok(MembersPage {
         shell: visit.shell_of(id, Section::Members, "Members").await,
@@ -334,7 +337,8 @@ async fn not_edited(visit: &Visit, id: &Identifier, problem: ControlProblem) -> 
 fn told(problem: &ControlProblem) -> Option<String> {
     match problem {
         ControlProblem::RevisionMismatch { .. } => Some(
-            "Somebody changed this member meanwhile. This is how they are now; what you typed is still here.".to_owned(),
+            "Somebody changed this member meanwhile. This is how they are now; what you typed is still here."
+                .to_owned(),
         ),
         ControlProblem::LastOwner | ControlProblem::NotAllowed(_) | ControlProblem::PasswordSet => {
             Some(sentence(&problem.to_string()))
@@ -386,7 +390,9 @@ pub(super) async fn remove(visit: Visit) -> Result<Response, Refusal> {
         Ok(()) if is_self(&visit, &member.id) => Ok(see("/")),
         Ok(()) => Ok(see(&format!("/o/{id}/members?removed=1"))),
         Err(problem) => match told(&problem) {
-            Some(words) => page_with(&problem.into(), &remove_page(&visit, &id, &visit.member(&id).await?, words).await),
+            Some(words) => {
+                page_with(&problem.into(), &remove_page(&visit, &id, &visit.member(&id).await?, words).await)
+            }
             None => Err(problem.into()),
         },
     }

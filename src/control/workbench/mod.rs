@@ -9,20 +9,36 @@
 //! **To add a page:** a file with the handler and its template's struct, a line in [`router`], a row in the table of
 //! roles (`tests/it/workbench/roles.rs`).
 
+mod allowlist;
 mod answer;
 mod assets;
 mod audit;
 mod audit_row;
 mod base_urls;
+mod chart;
+mod edit_key;
 mod entry;
+mod expiry;
 mod form;
+mod key;
+mod keys;
 mod members;
+mod new_key;
+mod one_key;
+mod overview;
+mod permissions;
+mod problems;
+mod revoke;
+mod rotate;
+mod secret;
 mod settings;
 mod shell;
 mod visit;
+mod why;
 mod words;
 
 use super::Control;
+use crate::model::EnvironmentId;
 use assets::Assets;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -61,9 +77,24 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/o/{org}/members/{member}", get(members::show).post(members::edit))
         .route("/o/{org}/members/{member}/invitation", post(members::invite))
         .route("/o/{org}/members/{member}/remove", get(members::ask_remove).post(members::remove))
+        .route("/o/{org}/e/{env}/keys/new", get(new_key::show).post(new_key::create))
+        .route("/o/{org}/e/{env}/overview", get(overview::show))
+        .route("/o/{org}/e/{env}/keys", get(keys::list))
+        .route("/o/{org}/e/{env}/keys/{client_id}", get(key::show))
+        .route("/o/{org}/e/{env}/keys/{client_id}/edit", get(edit_key::show).post(edit_key::save))
+        .route("/o/{org}/e/{env}/keys/{client_id}/rotate", get(rotate::show).post(rotate::rotate))
+        .route("/o/{org}/e/{env}/keys/{client_id}/revoke", get(revoke::show).post(revoke::revoke))
+        .route("/o/{org}/e/{env}/keys/{client_id}/remove-unused", post(key::remove_unused))
+        .route("/o/{org}/e/{env}/why", get(why::show))
+        .route("/o/{org}/e/{env}/allowlist", post(allowlist::verdict))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .fallback(answer::not_found)
         .layer(from_fn_with_state(Arc::clone(&bench), answer::finish))
         .route("/assets/{name}", get(assets::show))
         .with_state(bench)
+}
+
+/// Where the pages of an environment are.
+fn base_of(environment: &EnvironmentId) -> String {
+    format!("/o/{}/e/{}", environment.organization, environment.environment)
 }

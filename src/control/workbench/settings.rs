@@ -215,12 +215,7 @@ pub(super) async fn save(visit: Visit) -> Result<Response, Refusal> {
     render(&visit, facts, typed, outcome).await
 }
 
-async fn render(
-    visit: &Visit,
-    facts: OrganizationFacts,
-    typed: Typed,
-    outcome: Outcome,
-) -> Result<Response, Refusal> {
+async fn render(visit: &Visit, facts: OrganizationFacts, typed: Typed, outcome: Outcome) -> Result<Response, Refusal> {
     let template = SettingsPage {
         shell: visit.shell_of(&facts.id, Section::Settings, "Organization settings").await,
         action: format!("/o/{}/settings", facts.id),
@@ -298,10 +293,14 @@ fn legacy_words(legacy: u64) -> String {
 fn exceeding_words(keys: u64, longest: &str) -> String {
     match keys {
         0 => format!("No live key has a longer life than {longest}."),
-        1 => format!("1 live key has a longer life than {longest}, or no end. It goes on as it is until it is rotated."),
+        1 => {
+            format!("1 live key has a longer life than {longest}, or no end. It goes on as it is until it is rotated.")
+        }
         keys => {
             let keys = counted(keys, "live key");
-            format!("{keys} have a longer life than {longest}, or no end. They go on as they are until they are rotated.")
+            format!(
+                "{keys} have a longer life than {longest}, or no end. They go on as they are until they are rotated."
+            )
         }
     }
 }

@@ -9,7 +9,7 @@ const DAY: i64 = 86_400;
 pub(super) struct Moment {
     /// RFC 3339.
     pub(super) iso: String,
-    /// `24 Nov 2026, 17:26 UTC`.
+    /// `2026-11-24 17:26 UTC`.
     pub(super) text: String,
     /// `in 3 days`, `2 hours ago`.
     pub(super) relative: String,
@@ -21,30 +21,24 @@ impl Moment {
     }
 }
 
-/// `24 Nov 2026, 17:26 UTC`.
+/// `2026-11-24 17:26 UTC`.
 pub(super) fn at_minute(at: Timestamp) -> String {
-    civil(at)
-        .map_or_else(|| at.to_string(), |(date, time)| format!("{date}, {} UTC", time.get(..5).unwrap_or_default()))
+    spaced(at, 16)
 }
 
-/// `24 Nov 2026, 17:26:05 UTC`: where the very second counts.
+/// `2026-11-24 17:26:05 UTC`: where the very second counts.
 pub(super) fn at_second(at: Timestamp) -> String {
-    civil(at).map_or_else(|| at.to_string(), |(date, time)| format!("{date}, {time} UTC"))
+    spaced(at, 19)
+}
+
+fn spaced(at: Timestamp, length: usize) -> String {
+    let text = at.to_string().replacen('T', " ", 1);
+    format!("{} UTC", text.get(..length).unwrap_or(&text))
 }
 
 /// What `<input type="datetime-local">` takes, in UTC: `2026-11-24T17:26:05`.
 pub(super) fn local_input(at: Timestamp) -> String {
     at.to_string().trim_end_matches('Z').to_owned()
-}
-
-fn civil(at: Timestamp) -> Option<(String, String)> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let text = at.to_string();
-    let (date, time) = text.trim_end_matches('Z').split_once('T')?;
-    let mut parts = date.splitn(3, '-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    let month = MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?;
-    Some((format!("{} {month} {year}", day.trim_start_matches('0')), time.to_owned()))
 }
 
 /// `in 3 days`, `2 hours ago`, `just now`; the largest unit, rounded down.
@@ -64,8 +58,10 @@ fn largest(seconds: i64) -> (u64, &'static str) {
     found.map_or((0, ""), |(unit, name)| (seconds.checked_div(unit).unwrap_or(0).unsigned_abs(), name))
 }
 
-/// A message as a sentence of a page: it begins in upper case, where it begins with a letter, and ends with a full stop.
+/// A message as a sentence of a page: it begins in upper case, where it begins with a letter, ends with a full stop, and
+/// quotes as people do.
 pub(super) fn sentence(message: &str) -> String {
+    let message = quoting(message);
     let mut text = String::with_capacity(message.len().saturating_add(1));
     let mut letters = message.chars();
     text.extend(letters.next().into_iter().flat_map(char::to_uppercase));
@@ -76,18 +72,31 @@ pub(super) fn sentence(message: &str) -> String {
     text
 }
 
-/// `1 key`, `1 200 keys`.
+/// The same message with quotation marks in place of backticks.
+pub(super) fn quoting(message: &str) -> String {
+    let mut opens = false;
+    let mark = |c| match c {
+        '`' => {
+            opens = !opens;
+            if opens { '“' } else { '”' }
+        }
+        other => other,
+    };
+    message.chars().map(mark).collect()
+}
+
+/// `1 key`, `1,200 keys`.
 pub(super) fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", number(count), if count == 1 { "" } else { "s" })
 }
 
-/// Digits in groups of three, with thin spaces that do not break.
+/// Digits in groups of three.
 pub(super) fn number(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && digits.len().saturating_sub(at).is_multiple_of(3) {
-            text.push('\u{202f}');
+            text.push(',');
         }
         text.push(digit);
     }
@@ -101,8 +110,8 @@ mod tests {
     #[test]
     fn instants_are_told() {
         let now = Timestamp::parse("2026-11-24T17:26:05Z").unwrap();
-        assert_eq!(at_minute(now), "24 Nov 2026, 17:26 UTC");
-        assert_eq!(at_second(Timestamp::parse("2027-01-02T00:00:09Z").unwrap()), "2 Jan 2027, 00:00:09 UTC");
+        assert_eq!(at_minute(now), "2026-11-24 17:26 UTC");
+        assert_eq!(at_second(now), "2026-11-24 17:26:05 UTC");
         assert_eq!(local_input(now), "2026-11-24T17:26:05");
         for (seconds, told) in [
             (0, "just now"),
@@ -121,7 +130,7 @@ mod tests {
     fn messages_become_sentences() {
         for (message, told) in [
             ("no such key", "No such key."),
-            ("`a` is none; did you mean `b`?", "`a` is none; did you mean `b`?"),
+            ("`a` is none; did you mean `b`?", "“a” is none; did you mean “b”?"),
             ("", "."),
         ] {
             assert_eq!(sentence(message), told);
@@ -130,10 +139,8 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        assert_eq!(
-            (number(7), number(1200), number(1_234_567)),
-            ("7".into(), "1\u{202f}200".into(), "1\u{202f}234\u{202f}567".into())
-        );
+        let told = [7, 1200, 1_234_567].map(number);
+        assert_eq!(told, ["7", "1,200", "1,234,567"]);
         assert_eq!(counted(1, "key"), "1 key");
     }
 }

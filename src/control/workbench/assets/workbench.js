@@ -214,7 +214,7 @@
 
     function summarizeAddresses(form) {
         const choice = one('[name="addresses"]:checked', form);
-        if (!choice || choice.value !== "only") return ["Any address", ""];
+        if (!choice || choice.value !== "only") return [choice ? labelOf(choice) : "Any address", ""];
         const lines = (one('[name="networks"]', form)?.value || "").split("\n").filter((line) => line.trim() !== "").length;
         const platform = one('[name="platform"]', form);
         const own = lines === 1 ? "1 line" : `${lines} lines`;
@@ -238,11 +238,16 @@
         addresses: summarizeAddresses,
     };
 
-    /** Writes a value and its explanation where they differ from what is there. */
+    /** Writes a value and its explanation where they differ from what is there; `<bdi>` keeps a name from turning others around. */
     function write(place, [value, note]) {
-        const small = one("small", place) || place.appendChild(document.createElement("small"));
-        if (place.firstChild === small) place.prepend("");
-        if (place.firstChild.nodeValue !== value) place.firstChild.nodeValue = value;
+        let main = one("bdi", place);
+        let small = one("small", place);
+        if (!main || !small) {
+            main = document.createElement("bdi");
+            small = document.createElement("small");
+            place.replaceChildren(main, small);
+        }
+        if (main.textContent !== value) main.textContent = value;
         if (small.textContent !== note) small.textContent = note;
     }
 
@@ -511,10 +516,12 @@
 
     // Instants in the reader's own time.
 
+    const local = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+
     function nameLocalTimes(root) {
         for (const time of all("time[datetime]:not([title])", root)) {
             const at = new Date(time.dateTime);
-            if (!Number.isNaN(at.getTime())) time.title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
+            if (!Number.isNaN(at.getTime())) time.title = local.format(at);
         }
     }
 
