@@ -316,8 +316,8 @@ pub(super) async fn edit(visit: Visit) -> Result<Response, Refusal> {
     let edited =
         control.edit_member(&visit.asking, &id, &member.id, draft, FieldErrors::default(), visit.looked_at()).await;
     match edited {
-        // Who gives a role up may not see the list any more.
-        Ok(_) if is_self(&visit, &member.id) => Ok(see("/")),
+        // Who gives this right up does not see the list any more.
+        Ok(now) if is_self(&visit, &now.id) && !now.operator && now.role < Right::Manage.least_role() => Ok(see("/")),
         Ok(_) => Ok(see(&format!("/o/{id}/members?saved=1"))),
         Err(problem) => not_edited(&visit, &id, problem).await,
     }

@@ -9,6 +9,7 @@
 //! **To add a page:** a file with the handler and its template's struct, a line in [`router`], a row in the table of
 //! roles (`tests/it/workbench/roles.rs`).
 
+mod account;
 mod allowlist;
 mod answer;
 mod assets;
@@ -19,6 +20,7 @@ mod chart;
 mod edit_key;
 mod entry;
 mod expiry;
+mod find;
 mod form;
 mod key;
 mod keys;
@@ -87,6 +89,8 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/o/{org}/e/{env}/keys/{client_id}/remove-unused", post(key::remove_unused))
         .route("/o/{org}/e/{env}/why", get(why::show))
         .route("/o/{org}/e/{env}/allowlist", post(allowlist::verdict))
+        .route("/o/{org}/find", get(find::show))
+        .route("/account", get(account::show).post(account::change_password))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .fallback(answer::not_found)
         .layer(from_fn_with_state(Arc::clone(&bench), answer::finish))
