@@ -42,7 +42,7 @@ struct Asked {
     actor: String,
     target: String,
     from: String,
-    to: String,
+    until: String,
     before: String,
 }
 
@@ -65,14 +65,14 @@ impl Asked {
             actor: word("actor"),
             target: word("target"),
             from: word("from"),
-            to: word("to"),
+            until: word("until"),
             before: word("before"),
         }
     }
 
     fn is_filtered(&self) -> bool {
-        let Self { action, actor, target, from, to, before: _ } = self;
-        [action, actor, target, from, to].into_iter().any(|field| !field.is_empty())
+        let Self { action, actor, target, from, until, before: _ } = self;
+        [action, actor, target, from, until].into_iter().any(|field| !field.is_empty())
     }
 
     /// Whether the action is none that has a name here.
@@ -89,7 +89,7 @@ impl Asked {
             actor: filled(&self.actor),
             target: filled(&self.target),
             since: instant("/from", &self.from, &mut errors),
-            until: instant("/to", &self.to, &mut errors),
+            until: instant("/until", &self.until, &mut errors),
         };
         let before = self.before.parse().ok();
         errors.or(Some((filter, before)))
@@ -97,8 +97,8 @@ impl Asked {
 
     /// The same page from another row on.
     fn at(&self, path: &str, before: &str) -> String {
-        let Self { action, actor, target, from, to, before: _ } = self;
-        let pairs = [("action", action), ("actor", actor), ("target", target), ("from", from), ("to", to)];
+        let Self { action, actor, target, from, until, before: _ } = self;
+        let pairs = [("action", action), ("actor", actor), ("target", target), ("from", from), ("until", until)];
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (*name, value.as_str())).collect();
         with_query(path, &[pairs.as_slice(), &[("before", before)]].concat())
     }

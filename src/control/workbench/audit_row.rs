@@ -21,12 +21,12 @@ pub(super) const ACTIONS: [(&str, &str); 27] = [
     ("member.edit", "Edited a member"),
     ("member.invite", "Invited a member"),
     ("member.remove", "Removed a member"),
-    ("member.password", "Changed their password"),
+    ("password.change", "Changed their password"),
     ("session.create", "Signed in"),
     ("session.end", "Signed out"),
     ("token.create", "Made a token for scripts"),
     ("token.remove", "Ended a token for scripts"),
-    ("token.revoke", "Revoked an access token"),
+    ("access_token.revoke", "Revoked an access token"),
     ("organization.create", "Made the organization"),
     ("organization.edit", "Changed the settings"),
     ("environment.create", "Made an environment"),
@@ -231,6 +231,6 @@ mod tests {
         let many: Vec<String> = (0..5000).map(|at| format!("a:{at}")).collect();
         let found = differences(None, Some(&json!({"permissions": many})));
         let added = &found.first().unwrap().added;
-        assert_eq!((added.len(), added.last().unwrap().as_str()), (21, "and 4\u{202f}980 more"));
+        assert_eq!((added.len(), added.last().unwrap().as_str()), (21, format!("and {} more", number(4980)).as_str()));
     }
 }

@@ -6,6 +6,7 @@ use super::visit::Visit;
 use crate::control::api::Refusal;
 use crate::control::{Addresses, Right};
 use crate::model::ManagedBy;
+use crate::tables::EnvironmentTable;
 use askama::Template;
 use axum::response::Response;
 
@@ -23,6 +24,7 @@ struct Environment {
     keys: String,
     by_file: bool,
     addresses: Addresses,
+    /// Lines for a shell that get a token and make one request.
     curl: String,
 }
 
@@ -38,7 +40,7 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Refusal> {
             id: environment.to_string(),
             keys: format!("/o/{id}/e/{environment}/keys"),
             by_file: table.managed_by == ManagedBy::File,
-            curl: addresses.curl(),
+            curl: curl(&addresses, table),
             addresses,
         }
     });
@@ -47,4 +49,16 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Refusal> {
         shell: visit.shell_of(&id, Section::BaseUrls, "Base URLs").await,
         name: facts.name,
     })
+}
+
+/// The first operation without a parameter shows how a token is used.
+fn curl(addresses: &Addresses, table: &EnvironmentTable) -> String {
+    let labels = table.catalogue.operations().iter().map(|operation| &*operation.label);
+    let plain = |label: &str| label.strip_prefix("GET ").filter(|path| !path.contains('{')).map(str::to_owned);
+    let path = labels.filter_map(plain).next().unwrap_or_else(|| "/".to_owned());
+    format!(
+        "token=$(curl -sS {} \\\n  -u \"$PORTCULLIS_CLIENT_ID:$PORTCULLIS_CLIENT_SECRET\" \\\n  \
+         -d grant_type=client_credentials | jq -r .access_token)\n\ncurl -sS '{}{path}' -H \"Authorization: Bearer $token\"",
+        addresses.token_url, addresses.base_url
+    )
 }

@@ -9,6 +9,7 @@
 //! **To add a page:** a file with the handler and its template's struct, a line in [`router`], a row in the table of
 //! roles (`tests/it/workbench/roles.rs`).
 
+mod account;
 mod allowlist;
 mod answer;
 mod assets;
@@ -19,9 +20,11 @@ mod chart;
 mod edit_key;
 mod entry;
 mod expiry;
+mod find;
 mod form;
 mod key;
 mod keys;
+mod members;
 mod new_key;
 mod one_key;
 mod overview;
@@ -67,6 +70,15 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/invitation", get(entry::invitation_page).post(entry::invitation))
         .route("/sign-out", post(entry::sign_out))
         .route("/o/{org}", get(entry::organization))
+        .route("/o/{org}/base-urls", get(base_urls::show))
+        .route("/o/{org}/settings", get(settings::show).post(settings::save))
+        .route("/o/{org}/audit", get(audit::show))
+        .route("/o/{org}/audit/check", post(audit::check))
+        .route("/o/{org}/audit/export", get(audit::export))
+        .route("/o/{org}/members", get(members::list).post(members::add))
+        .route("/o/{org}/members/{member}", get(members::show).post(members::edit))
+        .route("/o/{org}/members/{member}/invitation", post(members::invite))
+        .route("/o/{org}/members/{member}/remove", get(members::ask_remove).post(members::remove))
         .route("/o/{org}/e/{env}/keys/new", get(new_key::show).post(new_key::create))
         .route("/o/{org}/e/{env}/overview", get(overview::show))
         .route("/o/{org}/e/{env}/keys", get(keys::list))
@@ -77,11 +89,8 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/o/{org}/e/{env}/keys/{client_id}/remove-unused", post(key::remove_unused))
         .route("/o/{org}/e/{env}/why", get(why::show))
         .route("/o/{org}/e/{env}/allowlist", post(allowlist::verdict))
-        .route("/o/{org}/base-urls", get(base_urls::show))
-        .route("/o/{org}/settings", get(settings::show).post(settings::save))
-        .route("/o/{org}/audit", get(audit::show))
-        .route("/o/{org}/audit/check", post(audit::check))
-        .route("/o/{org}/audit/export", get(audit::export))
+        .route("/o/{org}/find", get(find::show))
+        .route("/account", get(account::show).post(account::change_password))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .fallback(answer::not_found)
         .layer(from_fn_with_state(Arc::clone(&bench), answer::finish))

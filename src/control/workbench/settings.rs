@@ -19,7 +19,8 @@ use axum::response::Response;
 const LIFETIME: &str = "max_key_lifetime";
 const LEGACY: &str = "block_legacy_keys";
 const LIFETIME_POINTER: &str = "/policies/max_key_lifetime";
-const UNITS: [(&str, &str); 4] = [("d", "days"), ("h", "hours"), ("m", "minutes"), ("s", "seconds")];
+/// The lives to choose from by one click.
+const LIVES: [(&str, &str); 3] = [("30d", "30 days"), ("90d", "90 days"), ("365d", "1 year")];
 
 #[derive(Template)]
 #[template(path = "settings.html")]
@@ -31,9 +32,10 @@ struct SettingsPage {
     lifetime_locked: bool,
     facts: OrganizationFacts,
     typed: Typed,
-    units: Vec<(&'static str, &'static str, bool)>,
+    lives: Vec<Life>,
     saved: bool,
     problem: String,
+    is_overtaken: bool,
     /// What somebody else set meanwhile, where that differs from what was typed: field, theirs, typed.
     overtaken: Vec<(&'static str, String, String)>,
     errors: Vec<FieldError>,
@@ -45,21 +47,29 @@ struct SettingsPage {
 struct Typed {
     name: String,
     block: bool,
-    /// A number, or a number with its unit.
+    /// `none`, one of the lives, or `other`.
     lifetime: String,
-    unit: String,
+    /// The other one: a number of days, or a number with its unit.
+    days: String,
     revision: Option<Revision>,
+}
+
+/// A life to choose, and how many keys exceed it.
+struct Life {
+    value: &'static str,
+    label: &'static str,
+    exceeding: String,
 }
 
 /// How many keys the policies would touch, in words.
 struct Effects {
     legacy: String,
-    /// As the policy is now; empty where there is none.
-    lifetime_now: String,
-    /// As it was typed; empty where nothing else was.
-    lifetime_typed: String,
+    /// Under the policy that is in force; empty where there is none.
+    now: String,
+    /// Under the one that was typed; empty where that is the same, or none.
+    typed: String,
     /// Why what was typed is none.
-    lifetime_wrong: String,
+    wrong: String,
 }
 
 /// What came of a form.
@@ -79,41 +89,46 @@ impl Outcome {
 
 impl Typed {
     fn of(facts: &OrganizationFacts) -> Self {
-        let mut typed = Self {
+        let longest = facts.policies.max_key_lifetime.map(lifetime_text);
+        let (lifetime, days) = match longest {
+            None => ("none".to_owned(), String::new()),
+            Some(text) if LIVES.iter().any(|(known, _)| *known == text) => (text, String::new()),
+            Some(text) => ("other".to_owned(), text.strip_suffix('d').map_or_else(|| text.clone(), str::to_owned)),
+        };
+        Self {
             name: facts.name.clone(),
             block: facts.policies.block_legacy_keys,
-            lifetime: String::new(),
-            unit: "d".to_owned(),
+            lifetime,
+            days,
             revision: Some(facts.policies.revision),
-        };
-        if let Some(longest) = facts.policies.max_key_lifetime {
-            typed.lifetime = lifetime_text(longest);
-            typed.unit = typed.lifetime.pop().map_or_else(String::new, String::from);
         }
-        typed
     }
 
     /// What was sent; what a file sets is not asked for, and stays as it is.
     fn sent(form: &Form, facts: &OrganizationFacts) -> Self {
         let current = Self::of(facts);
-        let locked = |policy: &&str| facts.set_by_file.contains(policy);
-        let unit = form.text("unit").filter(|unit| UNITS.iter().any(|(known, _)| known == unit));
+        let is_locked = facts.set_by_file.contains(&LEGACY);
         Self {
             name: form.text("name").map_or(current.name, str::to_owned),
-            block: if locked(&LEGACY) { current.block || form.has(LEGACY) } else { form.has(LEGACY) },
-            lifetime: form.text(LIFETIME).map_or(current.lifetime, |text| text.trim().to_owned()),
-            unit: unit.map_or(current.unit, str::to_owned),
+            block: form.has(LEGACY) || (is_locked && current.block),
+            lifetime: form.filled(LIFETIME).map_or(current.lifetime, str::to_owned),
+            days: form.text("days").map_or(current.days, |text| text.trim().to_owned()),
             revision: form.text("revision").and_then(|text| text.parse().ok()).map(Revision).or(current.revision),
         }
     }
 
+    fn is(&self, lifetime: &str) -> bool {
+        self.lifetime == lifetime
+    }
+
     /// The longest life as configuration files write it; `None` is any.
     fn longest(&self) -> Option<String> {
-        let is_number = self.lifetime.bytes().all(|byte| byte.is_ascii_digit());
-        match (self.lifetime.is_empty(), is_number) {
-            (true, _) => None,
-            (false, true) => Some(format!("{}{}", self.lifetime, self.unit)),
-            (false, false) => Some(self.lifetime.clone()),
+        let is_number = !self.days.is_empty() && self.days.bytes().all(|byte| byte.is_ascii_digit());
+        match (self.lifetime.as_str(), is_number) {
+            ("none", _) => None,
+            ("other", true) => Some(format!("{}d", self.days)),
+            ("other", false) => Some(self.days.clone()),
+            (text, _) => Some(text.to_owned()),
         }
     }
 
@@ -150,7 +165,7 @@ impl SettingsPage {
 /// The API's words speak of JSON.
 fn worded(message: String) -> String {
     if message.contains("null") {
-        "This is not a length of time: give a number and choose its unit, or leave it empty.".to_owned()
+        "This is no length of time: give a number of days, or one with its unit such as `36h`.".to_owned()
     } else {
         message
     }
@@ -207,9 +222,10 @@ async fn render(visit: &Visit, facts: OrganizationFacts, typed: Typed, outcome: 
         name_locked: facts.managed_by == ManagedBy::File,
         legacy_locked: facts.set_by_file.contains(&LEGACY),
         lifetime_locked: facts.set_by_file.contains(&LIFETIME),
-        units: UNITS.iter().map(|(unit, words)| (*unit, *words, *unit == typed.unit)).collect(),
+        lives: lives(visit, &facts.id).await?,
         saved: visit.query.has("saved") && outcome.refusal.is_none(),
         problem: outcome.problem,
+        is_overtaken: outcome.overtaken,
         overtaken: if outcome.overtaken { typed.against(&facts) } else { vec![] },
         errors: outcome.errors,
         effects: effects(visit, &facts, &typed).await?,
@@ -222,52 +238,70 @@ async fn render(visit: &Visit, facts: OrganizationFacts, typed: Typed, outcome: 
     }
 }
 
+/// How many live keys each policy would touch, with this longest life.
+async fn count(visit: &Visit, id: &Identifier, longest: Option<String>) -> Result<Exceeding, ControlProblem> {
+    let draft = OrganizationDraft { max_key_lifetime: Some(longest), ..OrganizationDraft::default() };
+    visit.control().would_exceed(&visit.asking, id, draft).await
+}
+
+async fn lives(visit: &Visit, id: &Identifier) -> Result<Vec<Life>, Refusal> {
+    let counts = LIVES.map(|(value, _)| count(visit, id, Some(value.to_owned())));
+    let counts = futures_util::future::try_join_all(counts).await?;
+    let life = |((value, label), count): (&(&'static str, &'static str), Exceeding)| Life {
+        value,
+        label,
+        exceeding: match count.lifetime {
+            0 => "No live key exceeds it".to_owned(),
+            1 => "1 key exceeds it".to_owned(),
+            keys => format!("{} exceed it", counted(keys, "key")),
+        },
+    };
+    Ok(LIVES.iter().zip(counts).map(life).collect())
+}
+
 /// How many keys the policies touch, as they are and as they were typed.
 async fn effects(visit: &Visit, facts: &OrganizationFacts, typed: &Typed) -> Result<Effects, Refusal> {
-    let under = |longest: Option<String>| {
-        let draft = OrganizationDraft { max_key_lifetime: Some(longest), ..OrganizationDraft::default() };
-        visit.control().would_exceed(&visit.asking, &facts.id, draft)
-    };
     let now = facts.policies.max_key_lifetime;
-    let Exceeding { legacy, lifetime } = under(now.map(lifetime_text)).await?;
+    let Exceeding { legacy, lifetime } = count(visit, &facts.id, now.map(lifetime_text)).await?;
     let mut effects = Effects {
-        legacy: legacy_words(legacy, typed.block),
-        lifetime_now: now.map_or_else(String::new, |longest| exceeding_words(lifetime, &lifetime_words(longest))),
-        lifetime_typed: String::new(),
-        lifetime_wrong: String::new(),
+        legacy: legacy_words(legacy),
+        now: now.map_or_else(String::new, |longest| exceeding_words(lifetime, &lifetime_words(longest))),
+        typed: String::new(),
+        wrong: String::new(),
     };
-    if let Some(longest) = typed.longest().filter(|longest| Some(longest) != now.map(lifetime_text).as_ref()) {
-        match under(Some(longest.clone())).await {
-            Ok(counts) => effects.lifetime_typed = exceeding_words(counts.lifetime, &longest),
-            Err(ControlProblem::Invalid(errors)) => {
-                let messages = of_field(&errors.into_vec(), LIFETIME_POINTER);
-                effects.lifetime_wrong = messages.into_iter().map(worded).collect::<Vec<_>>().join(" ");
-            }
-            Err(problem) => return Err(problem.into()),
+    let longest = typed.longest().filter(|longest| Some(longest) != now.map(lifetime_text).as_ref());
+    let Some(longest) = longest.filter(|longest| !longest.is_empty()) else { return Ok(effects) };
+    match count(visit, &facts.id, Some(longest.clone())).await {
+        Ok(counts) => effects.typed = exceeding_words(counts.lifetime, &longest),
+        Err(ControlProblem::Invalid(errors)) => {
+            let messages = of_field(&errors.into_vec(), LIFETIME_POINTER);
+            effects.wrong = messages.into_iter().map(worded).collect::<Vec<_>>().join(" ");
         }
+        Err(problem) => return Err(problem.into()),
     }
     Ok(effects)
 }
 
-fn legacy_words(legacy: u64, blocked: bool) -> String {
-    let keys = counted(legacy, "live legacy key");
-    let go = if legacy == 1 { "goes" } else { "go" };
-    match (legacy, blocked) {
-        (0, _) => "No live key is a legacy key.".to_owned(),
-        (_, true) => format!("{keys} {go} on working; no new one can be made."),
-        (_, false) => format!("{keys}. If new ones were refused, nothing would happen to what is there."),
+fn legacy_words(legacy: u64) -> String {
+    match legacy {
+        0 => "No live key is legacy.".to_owned(),
+        1 => "1 live key is legacy. It keeps working either way.".to_owned(),
+        keys => format!("{} are legacy. They keep working either way.", counted(keys, "live key")),
     }
 }
 
 fn exceeding_words(keys: u64, longest: &str) -> String {
-    let have = if keys == 1 { "has" } else { "have" };
     match keys {
-        0 => format!("At most {longest}: no live key has a longer life."),
-        _ => format!(
-            "At most {longest}: {} {have} a longer life, or no end. Nothing happens to {} until the next rotation.",
-            counted(keys, "live key"),
-            if keys == 1 { "it" } else { "them" }
-        ),
+        0 => format!("No live key has a longer life than {longest}."),
+        1 => {
+            format!("1 live key has a longer life than {longest}, or no end. It goes on as it is until it is rotated.")
+        }
+        keys => {
+            let keys = counted(keys, "live key");
+            format!(
+                "{keys} have a longer life than {longest}, or no end. They go on as they are until they are rotated."
+            )
+        }
     }
 }
 
@@ -275,16 +309,19 @@ fn exceeding_words(keys: u64, longest: &str) -> String {
 mod tests {
     use super::*;
 
-    fn typed(lifetime: &str, unit: &str) -> Option<String> {
-        let (lifetime, unit) = (lifetime.to_owned(), unit.to_owned());
-        Typed { name: String::new(), block: false, lifetime, unit, revision: None }.longest()
-    }
-
     #[test]
-    fn a_life_is_typed_with_its_unit_or_beside_it() {
-        assert_eq!(typed("90", "d").as_deref(), Some("90d"));
-        assert_eq!(typed("36h", "d").as_deref(), Some("36h"));
-        assert_eq!(typed("", "d"), None);
-        assert_eq!(typed("soon", "d").as_deref(), Some("soon"));
+    fn a_life_is_chosen_or_typed() {
+        for (lifetime, days, longest) in [
+            ("none", "5", None),
+            ("90d", "5", Some("90d")),
+            ("other", "180", Some("180d")),
+            ("other", "36h", Some("36h")),
+            ("other", "", Some("")),
+            ("soon", "", Some("soon")),
+        ] {
+            let (lifetime, days) = (lifetime.to_owned(), days.to_owned());
+            let typed = Typed { name: String::new(), block: false, lifetime, days, revision: None };
+            assert_eq!(typed.longest().as_deref(), longest);
+        }
     }
 }
