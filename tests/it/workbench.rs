@@ -11,6 +11,8 @@ mod doors_browser;
 mod house;
 mod judge;
 mod judge_browser;
+mod life_browser;
+mod secret_browser;
 mod visitor;
 
 use crate::process::PATIENCE;

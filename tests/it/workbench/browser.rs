@@ -167,6 +167,13 @@ impl Browser {
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]);
         self.devtools("Emulation.setEmulatedMedia", json!({"features": features}));
+        self.settle();
+    }
+
+    /// Waits until nothing moves or changes its colour any more.
+    fn settle(&self) {
+        let script = "return document.getAnimations().filter((it) => it.playState === 'running').length";
+        wait("an end of all animations", || self.try_run(script, &[]).is_ok_and(|left| left == 0).then_some(()));
     }
 
     /// Whether pages may run scripts, from the next one on.
@@ -178,7 +185,7 @@ impl Browser {
     /// Goes to a path of the workbench, or a whole URL.
     #[track_caller]
     pub(super) fn open(&self, path: &str) {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.origin) };
+        let url = if path.starts_with('/') { format!("{}{path}", self.origin) } else { path.to_owned() };
         self.runtime.block_on(self.client.goto(&url)).unwrap();
     }
 
@@ -441,6 +448,7 @@ impl Browser {
     /// That a keyboard's user sees where they are: what has the focus has an outline or a ring, and is on the screen.
     #[track_caller]
     pub(super) fn focus_is_visible(&self) {
+        self.settle();
         let script = "const at = document.activeElement;
             if (!at || at === document.body) return null;
             const seen = (it) => { if (!it) return false; const style = getComputedStyle(it);
