@@ -5,7 +5,7 @@ use super::answer::page;
 use super::shell::{Here, Section, Shell};
 use super::visit::Visit;
 use crate::control::api::Refusal;
-use crate::control::{ControlProblem, KeyQuery, Right};
+use crate::control::{ControlProblem, KeyQuery};
 use crate::model::{EnvironmentId, Identifier, folded};
 use askama::Template;
 use axum::response::Response;
