@@ -114,7 +114,7 @@ impl TrafficRecorder {
 
     /// Puts back what a drain took out and nobody could write.
     pub fn restore(&self, counts: Vec<TrafficCount>, now: Timestamp) {
-        let first = now.plus_seconds(-KEPT);
+        let first = hour(now).plus_seconds(-KEPT);
         let mut unwritten = self.unwritten.lock();
         for TrafficCount { environment, hour, code, count } in counts.into_iter().filter(|count| count.hour >= first) {
             *unwritten.entry((hour, environment, code)).or_default() += count;

@@ -61,7 +61,7 @@ struct BodyLimit {
 }
 
 /// The control API. Every answer carries `X-Request-Id` and `Cache-Control: no-store`.
-pub fn router(control: Arc<Control>) -> Router {
+pub(super) fn router(control: Arc<Control>) -> Router {
     let document = Document(openapi_document().into());
     let open = open().split_for_parts().0;
     let signing_in = signing_in().split_for_parts().0;

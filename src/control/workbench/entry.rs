@@ -34,7 +34,6 @@ struct SignInPage<'a> {
     carried: &'a str,
     problem: &'a str,
     is_wait: bool,
-    ended: bool,
 }
 
 /// A form that is taken up again after signing in.
@@ -153,7 +152,6 @@ fn show_sign_in(
         carried: form.text("carried").unwrap_or_default(),
         problem,
         is_wait: status == StatusCode::TOO_MANY_REQUESTS,
-        ended: form.has("carried_to") || next.starts_with("/o/"),
     };
     let mut response = match refusal {
         Some(refusal) => page_with(refusal, &template)?,
@@ -179,7 +177,6 @@ pub(super) async fn ended(bench: &Bench, target: &str, form: &Form) -> Response 
         carried: &carried,
         problem: "",
         is_wait: false,
-        ended: true,
     };
     let mut response = match page_of(StatusCode::UNAUTHORIZED, &template) {
         Ok(response) => response,

@@ -99,7 +99,8 @@ async fn keys(visit: &Visit, environments: &[EnvironmentId], query: &str) -> Res
 
 /// The pages and actions whose words hold every word that is asked for.
 fn places(here: &Here, environments: &[EnvironmentId], query: &str) -> Vec<Hit> {
-    let hit = |name: &str, href: String, note: &str, kind| Hit { href, name: name.to_owned(), note: note.to_owned(), kind };
+    let hit =
+        |name: &str, href: String, note: &str, kind| Hit { href, name: name.to_owned(), note: note.to_owned(), kind };
     let mut all = Vec::new();
     for id in environments {
         let (note, base) = (id.environment.as_str(), format!("{}/e/{}", here.base, id.environment));

@@ -41,8 +41,6 @@ pub(super) struct Visit {
     pub(super) session: SecretDigest,
     /// Path and query.
     pub(super) target: String,
-    /// Whether htmx asks, for a part of a page.
-    pub(super) partial: bool,
 }
 
 /// Somebody who need not say who they are: for signing in.
@@ -150,7 +148,7 @@ impl FromRequest<Bench> for Visit {
             asking = again;
         }
         let session = SecretDigest::of(token.as_bytes());
-        Ok(Self { bench: Arc::clone(bench), asking, place, query, form, csrf, session, target, partial })
+        Ok(Self { bench: Arc::clone(bench), asking, place, query, form, csrf, session, target })
     }
 }
 

@@ -354,7 +354,7 @@
         const heading = document.createElement("h2");
         heading.id = "dialog-title";
         heading.tabIndex = -1;
-        heading.textContent = title;
+        heading.append(...title);
         const close = document.createElement("button");
         close.type = "button";
         close.className = "button quiet small";
@@ -374,10 +374,10 @@
         try {
             const page = new DOMParser().parseFromString(await fetchPage(link.href), "text/html");
             const content = one("[data-dialog-body]", page);
-            const title = one("h1", page)?.textContent.trim();
+            const title = one("h1", page);
             if (!content || !title) throw new Error("no dialog in this page");
             for (const form of all("form", content)) form.setAttribute("action", new URL(form.getAttribute("action") || "", link.href).href);
-            const dialog = makeDialog(title, document.importNode(content, true), link);
+            const dialog = makeDialog(document.importNode(title, true).childNodes, document.importNode(content, true), link);
             document.body.append(dialog);
             dialog.showModal();
             settle(dialog);
@@ -525,6 +525,27 @@
         }
     }
 
+    // When htmx does not get what it asked for.
+
+    /** A form that asked says so in place of the answer; a list that asked is opened as a page, which says more. */
+    function tellFailure(detail, words) {
+        if (detail.requestConfig?.verb === "get") {
+            window.location.assign(detail.pathInfo.finalRequestPath || detail.pathInfo.requestPath);
+            return;
+        }
+        const line = document.createElement("p");
+        line.className = "field-error";
+        line.textContent = words;
+        detail.target.replaceChildren(line);
+    }
+
+    /** A session that ended answers with the way to the sign-in page, which must not land in the middle of a form. */
+    function refuseSignIn(event) {
+        if (!/^\/sign-in\b/.test(event.detail.pathInfo?.responsePath || "")) return;
+        event.detail.shouldSwap = false;
+        tellFailure(event.detail, "Your session ended. Send the form to sign in again: nothing you typed is lost.");
+    }
+
     // Putting it together.
 
     /** Brings a part of the page into the state that its own fields ask for. */
@@ -600,6 +621,10 @@
     document.addEventListener("input", onInput);
     document.addEventListener("keydown", onKey);
     document.addEventListener("htmx:afterSwap", (event) => settle(event.target));
+    document.addEventListener("htmx:beforeSwap", refuseSignIn);
+    for (const failure of ["htmx:responseError", "htmx:sendError"]) {
+        document.addEventListener(failure, (event) => tellFailure(event.detail, "This could not be checked just now. Sending the form checks it."));
+    }
     window.addEventListener("pageshow", (event) => { if (event.persisted) settle(); });
     document.addEventListener("DOMContentLoaded", () => {
         settle();
