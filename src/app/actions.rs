@@ -4,7 +4,7 @@ use super::node::Shared;
 use super::reload::{Cause, Reloader};
 use super::signing::SigningKeys;
 use crate::control::{ControlProblem, LastReload, NodeActions, NodeProblem, Reloaded};
-use crate::model::Act;
+use crate::model::{Act, UpstreamUrl};
 use crate::tables::EnvironmentTable;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -38,6 +38,10 @@ impl NodeActions for Actions {
 
     async fn learn_upstreams(&self, environments: &[Arc<EnvironmentTable>]) {
         self.shared.upstreams.learn(environments).await;
+    }
+
+    fn resolves(&self, upstream: &UpstreamUrl) -> bool {
+        self.shared.upstreams.resolves(upstream)
     }
 
     async fn rotate_signing_key(&self, immediately: bool, act: &Act) -> Result<(), NodeProblem> {

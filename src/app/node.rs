@@ -16,11 +16,11 @@ use crate::edge::{self, EdgeParts, Upstreams};
 use crate::model::{BaseUrl, NetworkSet, Organization, Timestamp};
 use crate::store::{SqliteStore, Store};
 use crate::tables::{Follower, Tables, load_revoked};
-use crate::telemetry::{AccessLog, Metrics, UsageRecorder};
+use crate::telemetry::{AccessLog, DecisionLog, Metrics, TrafficRecorder, UsageRecorder};
 use anyhow::Context;
 use aws_lc_rs::rand;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -73,6 +73,8 @@ pub(super) struct Shared {
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) probes: Arc<probes::Probes>,
     pub(super) usage: Arc<UsageRecorder>,
+    pub(super) traffic: Arc<TrafficRecorder>,
+    pub(super) decisions: Arc<DecisionLog>,
     /// What OpenAPI documents gave, from one reading of them to the next.
     pub(super) documents: Arc<Documents>,
 }
@@ -95,7 +97,7 @@ impl Node {
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &documents, &signing, now))?;
-        tell_of_token(runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?);
+        let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
         let shared = Shared {
             store,
             tables,
@@ -103,12 +105,15 @@ impl Node {
             upstreams: Arc::new(Upstreams::default()),
             probes: Arc::new(probes::Probes::new(now)),
             usage: Arc::new(UsageRecorder::default()),
+            traffic: Arc::new(TrafficRecorder::default()),
+            decisions: Arc::new(DecisionLog::default()),
             documents,
         };
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
         let control_url = control_url(&node, &listeners)?;
+        tell_of_token(token_file.as_deref(), &control_url);
         let reloader = start_reloader(&runtime, &shared, &node, read);
         let drain = Arc::new(Notify::new());
         let actions = Actions {
@@ -182,6 +187,8 @@ impl Shared {
             tables: Arc::clone(&self.tables),
             node: actions,
             documents: Arc::clone(&self.documents),
+            traffic: Arc::clone(&self.traffic),
+            decisions: Arc::clone(&self.decisions),
             control_url,
             bootstrap_file: node.data_dir.join(crate::control::bootstrap::FILE),
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
@@ -273,10 +280,12 @@ fn request_id_seed() -> anyhow::Result<(u64, u64)> {
     Ok(((seed >> 64) as u64, seed as u64))
 }
 
-fn tell_of_token(file: Option<PathBuf>) {
+/// Where a first start goes on: never with the token itself, which would then be in the log.
+fn tell_of_token(file: Option<&Path>, control_url: &BaseUrl) {
     if let Some(file) = file {
         tracing::info!(
-            "the operator's bootstrap token is in {}; it makes the first owner: portcullis members add EMAIL --role owner",
+            "the operator's bootstrap token is in {}; it makes the first owner: at {control_url}/first-run, or \
+             portcullis members add EMAIL --role owner",
             file.display()
         );
     }

@@ -184,13 +184,13 @@ fn judge(draft: ExplainDraft, mut errors: FieldErrors) -> Result<Sound, FieldErr
     errors.or(sound)
 }
 
-fn method_of(text: &str) -> Option<Method> {
+pub(super) fn method_of(text: &str) -> Option<Method> {
     let served = text.len() <= MAX_METHOD && text != "CONNECT" && text != "TRACE";
     Method::from_bytes(text.as_bytes()).ok().filter(|_| served)
 }
 
 /// What the request path lets through to its checks as a path.
-fn is_path(text: &str) -> bool {
+pub(super) fn is_path(text: &str) -> bool {
     let sound = |byte: u8| byte.is_ascii_graphic() && !b"\"#<>?`".contains(&byte);
     text.starts_with('/') && text.len() <= MAX_PATH && text.bytes().all(sound)
 }

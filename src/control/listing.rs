@@ -1,11 +1,17 @@
-//! Lists of keys: those that files declare first, then those of the store, one cursor over both.
+//! Lists of keys: those that files declare among those of the store, in one order, with one cursor over both.
+//!
+//! By creation, which files do not tell, the declared ones count as newer than all others.
 
 use super::Control;
 use super::caller::{Asking, Right};
 use super::problem::ControlProblem;
 use crate::model::{ApiKey, ClientId, EnvironmentId, KeyKind, KeyStatus, ManagedBy, Timestamp, folded};
-use crate::store::{KeyFilter, KeyPage, Page};
-use std::cmp::Reverse;
+use crate::store::{KeyFilter, KeyPage, KeyPlace, KeySort, Page, SortValue};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// Declared keys are made so many seconds later than they say, as far as lists are concerned.
+const DECLARED_LATER: i64 = 1 << 60;
 
 /// What a listing asks for.
 #[derive(Clone, Debug)]
@@ -14,6 +20,10 @@ pub struct KeyQuery {
     pub limit: u32,
     /// Go on after this place.
     pub after: Option<ListPlace>,
+    /// What it is ordered by.
+    pub sort: KeySort,
+    /// Whether the greatest (the newest, the last) come first.
+    pub descending: bool,
     /// Only keys with this status.
     pub status: Option<KeyStatus>,
     /// `Some(true)`: only legacy keys; `Some(false)`: only fine-grained ones.
@@ -24,15 +34,60 @@ pub struct KeyQuery {
     pub expires_before: Option<Timestamp>,
     /// Only keys that were not used at or after this instant.
     pub unused_since: Option<Timestamp>,
+    /// Only keys that were made before this instant.
+    pub created_before: Option<Timestamp>,
 }
 
-/// A place in a listing: right after a key. One id can stand in a file and, from earlier, in the store.
+impl Default for KeyQuery {
+    /// The first 50 keys, newest first.
+    fn default() -> Self {
+        Self {
+            limit: 50,
+            after: None,
+            sort: KeySort::Created,
+            descending: true,
+            status: None,
+            legacy: None,
+            query: None,
+            expires_before: None,
+            unused_since: None,
+            created_before: None,
+        }
+    }
+}
+
+/// A place in a listing: right after a key, wherever it is kept and whether or not it is still there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListPlace {
-    /// Among the declared keys.
-    File(ClientId),
-    /// Among the store's.
-    Store(ClientId),
+pub struct ListPlace {
+    sort: KeySort,
+    descending: bool,
+    place: KeyPlace,
+}
+
+impl ListPlace {
+    /// The text of a cursor, of letters that need no escape in a query. [`parse`](Self::parse) reads it.
+    pub fn to_text(&self) -> String {
+        let (sort, order) = (self.sort.as_str(), if self.descending { "-" } else { "" });
+        let value = match &self.place.value {
+            SortValue::Number(number) => number.to_string(),
+            SortValue::Text(text) => text.clone(),
+        };
+        URL_SAFE_NO_PAD.encode(format!("k:{order}{sort}:{}:{value}", self.place.client_id))
+    }
+
+    /// Reads the text of a cursor; `None` where it is none of ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let mut parts = text.strip_prefix("k:")?.splitn(3, ':');
+        let (order, client_id, value) = (parts.next()?, parts.next()?, parts.next()?);
+        let (sort, descending) = KeySort::parse(order)?;
+        let value = match sort {
+            KeySort::Name => SortValue::Text(value.to_owned()),
+            KeySort::Created | KeySort::Expires | KeySort::LastUsed => SortValue::Number(value.parse().ok()?),
+        };
+        let client_id = ClientId::parse(client_id).ok()?;
+        Some(Self { sort, descending, place: KeyPlace { value, client_id } })
+    }
 }
 
 /// One page.
@@ -47,8 +102,8 @@ pub struct KeyListing {
 }
 
 impl Control {
-    /// One page of an environment's keys, newest first among the declared and among the rest.
-    /// Errors: `NotFound`, `NotAllowed`, `CursorUnknown`, `Unavailable`, `Fault`.
+    /// One page of an environment's keys.
+    /// Errors: `NotFound`, `NotAllowed`, `CursorUnknown` (a place of another order), `Unavailable`, `Fault`.
     pub async fn list_keys(
         &self,
         asking: &Asking,
@@ -56,23 +111,21 @@ impl Control {
         query: KeyQuery,
     ) -> Result<KeyListing, ControlProblem> {
         asking.caller.require_in(Right::See, environment)?;
+        let order = (query.sort, query.descending);
+        if query.after.as_ref().is_some_and(|after| (after.sort, after.descending) != order) {
+            return Err(ControlProblem::CursorUnknown);
+        }
         let now = asking.act.at;
         let limit = usize::try_from(query.limit.max(1)).unwrap_or(usize::MAX);
-        let mut keys = match &query.after {
-            None => self.declared_page(environment, &query, None, now)?,
-            Some(ListPlace::File(id)) => self.declared_page(environment, &query, Some(id), now)?,
-            Some(ListPlace::Store(_)) => vec![],
-        };
-        if keys.len() > limit {
-            keys.truncate(limit);
-            let next = last_place(&keys);
-            return Ok(KeyListing { keys, next, now });
-        }
-        let room = limit.saturating_sub(keys.len());
-        let KeyPage { keys: kept, more } = self.stored_page(environment, query, room, now).await?;
-        let goes_on = if room == 0 { !kept.is_empty() } else { more };
-        keys.extend(kept.into_iter().take(room));
-        let next = last_place(&keys).filter(|_| goes_on);
+        let declared = self.declared_page(environment, &query, now)?;
+        let KeyPage { keys: kept, more } = self.stored_page(environment, query, now).await?;
+        let mut keys = merged(order, declared, kept);
+        let goes_on = more || keys.len() > limit;
+        keys.truncate(limit);
+        let (sort, descending) = order;
+        let last = keys.last().filter(|_| goes_on);
+        let next = last.map(|(place, _)| ListPlace { sort, descending, place: place.clone() });
+        let mut keys: Vec<ApiKey> = keys.into_iter().map(|(_, key)| key).collect();
         // After the place is taken: a key of the store that a file declares as well is the file's.
         self.with_environment(environment, |snapshot| {
             let is_shadowed = |key: &ApiKey| snapshot.declared_key(environment, &key.client_id).is_some();
@@ -81,56 +134,62 @@ impl Control {
         Ok(KeyListing { keys, next, now })
     }
 
-    /// The declared keys that match, after this one.
+    /// The declared keys that match and come after the query's place.
     fn declared_page(
         &self,
         environment: &EnvironmentId,
         query: &KeyQuery,
-        after: Option<&ClientId>,
         now: Timestamp,
     ) -> Result<Vec<ApiKey>, ControlProblem> {
-        let place = |key: &ApiKey| (Reverse(key.created_at), key.client_id.clone());
+        let grow = query.sort.places_grow(query.descending);
+        let comes = |key: &ApiKey| {
+            query.after.as_ref().is_none_or(|after| {
+                let place = place(query.sort, key);
+                if grow { place > after.place } else { place < after.place }
+            })
+        };
         self.with_environment(environment, |snapshot| {
-            let after = match after.map(|id| snapshot.declared_key(environment, id)) {
-                None => None,
-                Some(Some(key)) => Some(place(key)),
-                Some(None) => return Err(ControlProblem::CursorUnknown),
-            };
             let matching = snapshot.declared_keys(environment).filter(|key| matches(key, query, now));
-            let rest = matching.filter(|key| after.as_ref().is_none_or(|after| place(key) > *after));
-            let mut keys: Vec<ApiKey> = rest.cloned().collect();
-            keys.sort_by_cached_key(place);
-            Ok(keys)
-        })?
+            matching.filter(|key| comes(key)).cloned().collect()
+        })
     }
 
-    /// The store's keys that match. With no room left, one more tells whether the listing goes on.
+    /// The store's keys that match.
     async fn stored_page(
         &self,
         environment: &EnvironmentId,
         query: KeyQuery,
-        room: usize,
         now: Timestamp,
     ) -> Result<KeyPage, ControlProblem> {
-        let after = match query.after {
-            Some(ListPlace::Store(id)) => Some(id),
-            Some(ListPlace::File(_)) | None => None,
-        };
-        let KeyQuery { status, legacy, query, expires_before, unused_since, .. } = query;
-        let page = Page { limit: u32::try_from(room.max(1)).unwrap_or(u32::MAX), after };
-        let filter = KeyFilter { status, legacy, query, expires_before, unused_since, now };
-        self.store.list_keys(environment, &filter, &page).await.map_err(|error| match ControlProblem::from(error) {
-            ControlProblem::NotFound => ControlProblem::CursorUnknown,
-            problem => problem,
-        })
+        let KeyQuery { limit, after, sort, descending, status, legacy, .. } = query;
+        let KeyQuery { query, expires_before, unused_since, created_before, .. } = query;
+        let page = Page { limit: limit.max(1), sort, descending, after: after.map(|after| after.place) };
+        let filter = KeyFilter { status, legacy, query, expires_before, unused_since, created_before, now };
+        Ok(self.store.list_keys(environment, &filter, &page).await?)
     }
 }
 
-fn last_place(keys: &[ApiKey]) -> Option<ListPlace> {
-    keys.last().map(|key| match key.managed_by {
-        ManagedBy::Api => ListPlace::Store(key.client_id.clone()),
-        ManagedBy::File => ListPlace::File(key.client_id.clone()),
-    })
+/// Where a key stands in a listing of files and store.
+fn place(sort: KeySort, key: &ApiKey) -> KeyPlace {
+    let place = sort.place(key);
+    match (sort, key.managed_by, place.value) {
+        (KeySort::Created, ManagedBy::File, SortValue::Number(number)) => {
+            KeyPlace { value: SortValue::Number(number - DECLARED_LATER), ..place }
+        }
+        (_, _, value) => KeyPlace { value, ..place },
+    }
+}
+
+/// Keys of files and of the store in one order. Of two with one place the file's comes first, and hides the other.
+fn merged((sort, descending): (KeySort, bool), declared: Vec<ApiKey>, kept: Vec<ApiKey>) -> Vec<(KeyPlace, ApiKey)> {
+    let mut keys: Vec<_> = declared.into_iter().chain(kept).map(|key| (place(sort, &key), key)).collect();
+    // Stable: what comes first stays first.
+    if sort.places_grow(descending) {
+        keys.sort_by(|(a, _), (b, _)| a.cmp(b));
+    } else {
+        keys.sort_by(|(a, _), (b, _)| b.cmp(a));
+    }
+    keys
 }
 
 /// What the store's filter means, for keys it does not hold.
@@ -143,5 +202,6 @@ fn matches(key: &ApiKey, query: &KeyQuery, now: Timestamp) -> bool {
         && query.legacy.is_none_or(|legacy| matches!(key.kind, KeyKind::Legacy { .. }) == legacy)
         && query.expires_before.is_none_or(|before| key.expires_at.is_some_and(|expiry| expiry < before))
         && query.unused_since.is_none_or(|since| key.last_used_at.is_none_or(|used| used < since))
+        && query.created_before.is_none_or(|before| key.created_at < before)
         && query.query.as_deref().is_none_or(contains)
 }

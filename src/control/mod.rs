@@ -5,28 +5,36 @@
 //! after the answer sees it. What it leaves to others: keeping (`store`), deciding requests (`access`), serving
 //! them (`edge`).
 
+mod account;
+mod addresses;
 mod api;
 mod audit;
 mod authenticate;
 pub mod bootstrap;
 mod caller;
+mod decisions;
 mod draft;
 mod drift;
 mod environments;
 mod explain;
 mod field;
+mod health;
 mod keys;
 mod listing;
 mod members;
 mod node;
 mod organizations;
+mod overview;
 mod passwords;
 mod problem;
 mod refusals;
+mod requests;
 mod sessions;
 mod under_way;
+mod workbench;
 
-pub use api::{openapi_document, router};
+pub use addresses::Addresses;
+pub use api::openapi_document;
 pub use audit::{AuditRows, AuditVerdict, Chain};
 pub use authenticate::Unproven;
 pub use bootstrap::{BootstrapError, ensure_bootstrap_token, make_operator_token};
@@ -36,6 +44,7 @@ pub use drift::ComparedCatalogue;
 pub use environments::{CatalogueDraft, EnvironmentFacts, NamedKind, NamedPlace};
 pub use explain::{Check, ExplainDraft, ExplainedStep, ExplainedVerdict, Explanation};
 pub use field::{FieldError, FieldErrors};
+pub use health::{AnswersAndFailures, UpstreamHealth};
 pub use keys::IssuedKey;
 pub use listing::{KeyListing, KeyQuery, ListPlace};
 pub use members::{InvitedMember, IssuedMemberToken, MemberDraft, MemberEditDraft, MemberTokenDraft};
@@ -43,8 +52,10 @@ pub use node::{
     Change, EnvironmentChange, KeysHolding, LastReload, NodeActions, NodeProblem, Reloaded, SigningKeyFacts,
 };
 pub use organizations::{OrganizationDraft, OrganizationFacts, Policies, lifetime_text};
+pub use overview::{HourTraffic, Overview};
 pub use problem::ControlProblem;
 pub use refusals::Attempt;
+pub use requests::PickedRequest;
 pub use sessions::{SignInDraft, SignedIn};
 pub use under_way::Incoming;
 
@@ -53,15 +64,22 @@ use crate::model::{BaseUrl, NetworkSet, SecretDigest, Timestamp};
 use crate::oauth::SignInThrottle;
 use crate::store::Store;
 use crate::tables::Tables;
+use crate::telemetry::{DecisionLog, TrafficRecorder};
 use audit::LongReads;
 use drift::Comparisons;
 use environments::Adopted;
+use overview::RecentCounts;
 use parking_lot::Mutex;
 use passwords::Passwords;
 use refusals::Refusals;
 use std::path::PathBuf;
 use std::sync::Arc;
 use under_way::{Receiving, UnderWay};
+
+/// Everything that is served on the control listener: the API below `/v1`, and the workbench.
+pub fn router(control: Arc<Control>) -> axum::Router {
+    api::router(Arc::clone(&control)).merge(workbench::router(control))
+}
 
 /// What a control plane is made of.
 pub struct ControlParts {
@@ -73,6 +91,10 @@ pub struct ControlParts {
     pub node: Arc<dyn NodeActions>,
     /// What OpenAPI documents gave.
     pub documents: Arc<Documents>,
+    /// What the requests of this node came to.
+    pub traffic: Arc<TrafficRecorder>,
+    /// What this node decided lately.
+    pub decisions: Arc<DecisionLog>,
     /// What callers call this control plane: the audience of access tokens for it.
     pub control_url: BaseUrl,
     /// Where the bootstrap token was left; it is removed when the token ends.
@@ -93,6 +115,9 @@ pub struct Control {
     tables: Arc<Tables>,
     node: Arc<dyn NodeActions>,
     documents: Arc<Documents>,
+    traffic: Arc<TrafficRecorder>,
+    decisions: Arc<DecisionLog>,
+    recent_counts: RecentCounts,
     adopted: Adopted,
     control_url: BaseUrl,
     bootstrap_file: PathBuf,
@@ -114,13 +139,17 @@ pub struct Control {
 impl Control {
     /// A control plane of these parts.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { store, tables, node, documents, control_url, bootstrap_file, .. } = parts;
+        let ControlParts { store, tables, node, documents, traffic, decisions, control_url, bootstrap_file, .. } =
+            parts;
         let ControlParts { trusted_proxies, version, started_at, clock, .. } = parts;
         Self {
             store,
             tables,
             node,
             documents,
+            traffic,
+            decisions,
+            recent_counts: RecentCounts::default(),
             adopted: Adopted::default(),
             control_url,
             bootstrap_file,

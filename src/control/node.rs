@@ -3,7 +3,7 @@
 
 use super::caller::Asking;
 use super::{Control, ControlProblem};
-use crate::model::{Act, ClientId, KeyName, PermissionName, Timestamp};
+use crate::model::{Act, ClientId, KeyName, PermissionName, Timestamp, UpstreamUrl};
 use crate::tables::EnvironmentTable;
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -123,6 +123,9 @@ pub trait NodeActions: Send + Sync {
 
     /// Finds the upstreams of environments that are about to be shown to the request path.
     async fn learn_upstreams(&self, environments: &[Arc<EnvironmentTable>]);
+
+    /// Whether the upstream's name had an address when it was last looked up.
+    fn resolves(&self, upstream: &UpstreamUrl) -> bool;
 
     /// Makes the next signing key. It is published at once and signs once everybody had time to learn of it, or
     /// `immediately`.

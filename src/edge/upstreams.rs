@@ -20,6 +20,8 @@ pub struct Upstreams {
 #[derive(Clone, Debug)]
 struct Known {
     addresses: Arc<[SocketAddr]>,
+    /// Whether the last look found them; else they are of an earlier one.
+    resolves: bool,
     /// The round in which somebody last named it.
     round: u64,
 }
@@ -56,11 +58,17 @@ impl Upstreams {
 
     fn note(&self, url: &UpstreamUrl, addresses: Option<Arc<[SocketAddr]>>) {
         let known = self.known.pin();
+        let resolves = addresses.is_some();
         let addresses = addresses.or_else(|| known.get(url).map(|known| Arc::clone(&known.addresses)));
         if let Some(addresses) = addresses {
             let round = self.round.load(Ordering::Relaxed);
-            known.insert(url.clone(), Known { addresses, round });
+            known.insert(url.clone(), Known { addresses, resolves, round });
         }
+    }
+
+    /// Whether the upstream's name had an address when it was last resolved.
+    pub fn resolves(&self, url: &UpstreamUrl) -> bool {
+        self.known.pin().get(url).is_some_and(|known| known.resolves)
     }
 
     /// The next upstream in turn, and the next of its addresses; `None` where none is known.

@@ -81,6 +81,8 @@ pub struct KeyFilter {
     pub expires_before: Option<Timestamp>,
     /// Only keys that were not used at or after this instant, those never used included.
     pub unused_since: Option<Timestamp>,
+    /// Only keys that were made before this instant.
+    pub created_before: Option<Timestamp>,
     /// The instant that `status` is judged at.
     pub now: Timestamp,
 }
@@ -93,17 +95,132 @@ impl KeyFilter {
         query: None,
         expires_before: None,
         unused_since: None,
+        created_before: None,
         now: Timestamp::EPOCH,
     };
 }
 
-/// A stretch of a listing, ordered by creation (newest first), then client id.
+/// What a listing is ordered by; keys of one value are in the order of their client ids, or backwards as the listing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeySort {
+    /// When they were made. Of one instant, descending lists are in the order of client ids.
+    #[default]
+    Created,
+    /// When they end; those that never do come last.
+    Expires,
+    /// When they were last used; those that never were come first.
+    LastUsed,
+    /// Their names, ignoring case.
+    Name,
+}
+
+/// What a key is ordered by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SortValue {
+    /// Seconds since the Unix epoch; for [`KeySort::Created`] with the other sign, so that the newest is the least.
+    Number(i64),
+    /// A name in one case.
+    Text(String),
+}
+
+/// A place in an ordered listing: right after a key with this value and id, whether or not it is still there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyPlace {
+    /// What the key was ordered by.
+    pub value: SortValue,
+    /// The key.
+    pub client_id: ClientId,
+}
+
+impl KeySort {
+    /// Every order.
+    pub const ALL: [Self; 4] = [Self::Created, Self::Expires, Self::LastUsed, Self::Name];
+
+    /// The name of the order: that of the field it goes by.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created_at",
+            Self::Expires => "expires_at",
+            Self::LastUsed => "last_used_at",
+            Self::Name => "name",
+        }
+    }
+
+    /// Reads a name, and whether a `-` before it says that the list descends.
+    pub fn parse(text: &str) -> Option<(Self, bool)> {
+        let (name, descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
+        Self::ALL.into_iter().find(|sort| sort.as_str() == name).map(|sort| (sort, descending))
+    }
+
+    /// Where a key stands. Places grow from page to page of an ascending listing, but for [`Self::Created`], where they
+    /// grow in a descending one.
+    pub fn place(self, key: &ApiKey) -> KeyPlace {
+        let value = match self {
+            Self::Created => SortValue::Number(-key.created_at.as_unix()),
+            Self::Expires => SortValue::Number(key.expires_at.map_or(i64::MAX, Timestamp::as_unix)),
+            Self::LastUsed => SortValue::Number(key.last_used_at.map_or(i64::MIN, Timestamp::as_unix)),
+            Self::Name => SortValue::Text(key.name.folded()),
+        };
+        KeyPlace { value, client_id: key.client_id.clone() }
+    }
+
+    /// Whether places grow from page to page.
+    pub const fn places_grow(self, descending: bool) -> bool {
+        match self {
+            Self::Created => descending,
+            Self::Expires | Self::LastUsed | Self::Name => !descending,
+        }
+    }
+}
+
+/// A stretch of a listing.
 #[derive(Clone, Debug)]
 pub struct Page {
     /// At most this many, 1 to 1000.
     pub limit: u32,
-    /// Go on after this key of the previous page.
-    pub after: Option<ClientId>,
+    /// What it is ordered by.
+    pub sort: KeySort,
+    /// Whether the greatest come first.
+    pub descending: bool,
+    /// Go on after this place of the same order.
+    pub after: Option<KeyPlace>,
+}
+
+impl Page {
+    /// The first page, newest first.
+    pub const fn newest(limit: u32) -> Self {
+        Self { limit, sort: KeySort::Created, descending: true, after: None }
+    }
+}
+
+/// How many keys an environment has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyCounts {
+    /// All of them.
+    pub total: u64,
+    /// Those that open something.
+    pub active: u64,
+    /// Active ones that end soon.
+    pub expiring: u64,
+    /// Active ones that are old and were not used for long, or never.
+    pub unused: u64,
+    /// Active ones that hold a role.
+    pub legacy: u64,
+    /// Those that have ended by themselves.
+    pub expired: u64,
+    /// Those that were ended.
+    pub revoked: u64,
+}
+
+/// What keys are counted by.
+#[derive(Clone, Copy, Debug)]
+pub struct CountedAt {
+    /// The instant that status is judged at.
+    pub now: Timestamp,
+    /// Active keys that end before this instant are expiring.
+    pub expiring_before: Timestamp,
+    /// Active keys that were made before this instant, and not used since, are unused.
+    pub unused_since: Timestamp,
 }
 
 /// One page of keys.
@@ -159,13 +276,21 @@ pub trait KeyStore: Send + Sync {
     /// One key wherever it works (for those who follow the feed).
     async fn key_by_id(&self, id: &ClientId) -> Result<Option<ApiKey>, StoreError>;
 
-    /// A page of an environment's keys. Errors: `KeyNotFound` where `page.after` is no key of the environment.
+    /// A page of an environment's keys.
     async fn list_keys(
         &self,
         environment: &EnvironmentId,
         filter: &KeyFilter,
         page: &Page,
     ) -> Result<KeyPage, StoreError>;
+
+    /// How many keys an environment has, without these.
+    async fn count_keys(
+        &self,
+        environment: &EnvironmentId,
+        without: &[ClientId],
+        at: &CountedAt,
+    ) -> Result<KeyCounts, StoreError>;
 
     /// Every key of every environment, ordered by client id, in batches: at most `limit` after `after`.
     async fn all_keys(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<ApiKey>, StoreError>;

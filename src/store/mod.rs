@@ -17,7 +17,10 @@ mod usage;
 
 pub use audit::{AuditFilter, AuditPage, AuditStore, Noted};
 pub use environments::{DocumentChange, DocumentText, EnvironmentStore, EnvironmentWrite, Judged, StoredEnvironment};
-pub use keys::{Beyond, Holders, KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, RoleHolders, Rotation};
+pub use keys::{
+    Beyond, CountedAt, Holders, KeyCounts, KeyEdit, KeyFilter, KeyPage, KeyPlace, KeySort, KeyStore, NewKey, Page,
+    RoleHolders, Rotation, SortValue,
+};
 pub use node::{NodeStore, RevokedToken, StoredSigningKey};
 pub use organizations::{Exceeding, OrganizationChange, OrganizationStore, StoredOrganization};
 pub use people::{
@@ -25,11 +28,11 @@ pub use people::{
     PasswordHash, PeopleStore, Person,
 };
 pub use sessions::{
-    MAX_SESSIONS, NewSession, OpenedSession, SESSION_IDLE_SECONDS, Session, SessionProof, SessionStore, TokenHolder,
-    USE_NOTED_SECONDS,
+    MAX_SESSIONS, NewPassword, NewSession, OpenedSession, SESSION_IDLE_SECONDS, Session, SessionProof, SessionStore,
+    TokenHolder, USE_NOTED_SECONDS,
 };
 pub use sqlite::{CopyProgress, SqliteStore, StoreFile, backup, restore};
-pub use usage::{KeyUse, OperationUse, UsageStore};
+pub use usage::{HOUR_SECONDS, HOURS_KEPT_SECONDS, HourUse, KeyUse, OperationUse, TrafficHour, UsageStore, hour_of};
 
 use crate::model::{Act, ClientId, EnvironmentId, Identifier, MemberId, Revision};
 use async_trait::async_trait;

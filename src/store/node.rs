@@ -76,6 +76,6 @@ pub trait NodeStore: Send + Sync {
     async fn revoked_tokens(&self, now: Timestamp) -> Result<Vec<RevokedToken>, StoreError>;
 
     /// Forgets what is over at `now`: revoked tokens that are dead anyway, invitations, sessions and members' tokens,
-    /// idempotency keys after a day.
+    /// idempotency keys after a day, what was counted by the hour after two.
     async fn forget_ended(&self, now: Timestamp) -> Result<(), StoreError>;
 }

@@ -79,6 +79,19 @@ pub struct TokenHolder {
     pub last_used_at: Option<Timestamp>,
 }
 
+/// A password in place of another one, by somebody who knew that.
+#[derive(Clone, Debug)]
+pub struct NewPassword {
+    /// Whose.
+    pub person: MemberId,
+    /// What the known one was compared with.
+    pub known: PasswordHash,
+    /// The new one.
+    pub password: PasswordHash,
+    /// The session in which they do it, which stays.
+    pub session: SecretDigest,
+}
+
 /// Sessions, and who shows a token.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
@@ -96,6 +109,10 @@ pub trait SessionStore: Send + Sync {
 
     /// Ends a session. Errors: `CredentialEnded` where it is not live at `act.at`.
     async fn end_session(&self, digest: &SecretDigest, act: &Act) -> Result<(), StoreError>;
+
+    /// Changes a password. Every other session of the person ends. Told in the log of each of their organizations.
+    /// Errors: `CredentialEnded` where the session is not live and theirs, or the known password is theirs no more.
+    async fn change_password(&self, new: &NewPassword, act: &Act) -> Result<(), StoreError>;
 
     /// Whose token this is, where it is live at `now`.
     async fn token_holder(&self, digest: &SecretDigest, now: Timestamp) -> Result<Option<TokenHolder>, StoreError>;

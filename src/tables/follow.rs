@@ -47,11 +47,11 @@ pub(super) async fn load_keys(
         return load_all_keys(store, apply).await.map(|_| ());
     }
     for environment in environments {
-        let mut page = Page { limit: BATCH, after: None };
+        let mut page = Page::newest(BATCH);
         loop {
             let KeyPage { keys, more } = store.list_keys(&environment.policy.id, &KeyFilter::ALL, &page).await?;
             keys.iter().for_each(&apply);
-            page.after = keys.last().filter(|_| more).map(|last| last.client_id.clone());
+            page.after = keys.last().filter(|_| more).map(|last| page.sort.place(last));
             if page.after.is_none() {
                 break;
             }

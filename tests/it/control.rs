@@ -32,6 +32,7 @@ use portcullis::model::{
 };
 use portcullis::store::{SqliteStore, Store};
 use portcullis::tables::{EnvironmentTable, Tables};
+use portcullis::telemetry::{DecisionLog, TrafficRecorder};
 use portcullis::token::{Algorithm, SigningKey, SigningKeySet};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -156,6 +157,9 @@ impl NodeActions for Deaf {
     }
     fn drain(&self) {}
     async fn learn_upstreams(&self, _: &[Arc<EnvironmentTable>]) {}
+    fn resolves(&self, upstream: &UpstreamUrl) -> bool {
+        upstream.port() == 9
+    }
     async fn rotate_signing_key(&self, _: bool, _: &Act) -> Result<(), NodeProblem> {
         Ok(())
     }
@@ -167,6 +171,8 @@ struct Node {
     address: SocketAddr,
     store: Arc<FlakyStore>,
     tables: Arc<Tables>,
+    traffic: Arc<TrafficRecorder>,
+    decisions: Arc<DecisionLog>,
     control: Arc<Control>,
     token: String,
     contract: Contract,
@@ -248,11 +254,14 @@ impl Node {
         let token = std::fs::read_to_string(made).unwrap().trim().to_owned();
         let signing = SigningKeySet::new(SigningKey::generate(Algorithm::EdDsa).unwrap(), []);
         let tables = Arc::new(Tables::of_files(organizations, Arc::new(signing)).unwrap());
+        let (traffic, decisions) = (Arc::<TrafficRecorder>::default(), Arc::<DecisionLog>::default());
         let control = Arc::new(Control::new(ControlParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             tables: Arc::clone(&tables),
             node: Arc::new(Deaf),
             documents: Arc::default(),
+            traffic: Arc::clone(&traffic),
+            decisions: Arc::clone(&decisions),
             control_url: BaseUrl::parse(CONTROL_URL).unwrap(),
             bootstrap_file: folder.path().join("bootstrap-token"),
             trusted_proxies: NetworkSet::default(),
@@ -265,7 +274,8 @@ impl Node {
         let app = router(Arc::clone(&control));
         let service = app.into_make_service_with_connect_info::<SocketAddr>();
         runtime.spawn(async move { axum::serve(listener, service).await });
-        Self { runtime, address, store, tables, control, token, contract: Contract::new(), folder }
+        let contract = Contract::new();
+        Self { runtime, address, store, tables, traffic, decisions, control, token, contract, folder }
     }
 
     fn url(&self, path: &str) -> String {

@@ -10,7 +10,7 @@ use super::query::{self, KeyParameters};
 use super::revision::{if_match, replayed, tagged};
 use super::schema::{Address, Description, ETag, KeyType};
 use super::{ENVIRONMENT, Shared};
-use crate::control::{Asking, ControlProblem, IssuedKey};
+use crate::control::{Asking, ControlProblem, IssuedKey, ListPlace};
 use crate::model::{
     Allowlist, ApiKey, ClientId, ClientSecret, EnvironmentId, KeyKind, KeyName, KeyStatus, ManagedBy, Network,
     PermissionName, Revision, Timestamp,
@@ -48,8 +48,8 @@ refusals! {
 
 /// List API keys
 ///
-/// One page of an environment's keys: first those that tenant files declare, then the others, newest first. Filters
-/// are combined; one that is misspelt is refused, so that it never answers with everything.
+/// One page of an environment's keys, newest first unless `sort` says otherwise; those that tenant files declare count as
+/// the newest. Filters are combined; one that is misspelt is refused, so that it never answers with everything.
 #[utoipa::path(get, context_path = ENVIRONMENT, path = "/keys", operation_id = "list_keys", tag = tag::KEYS,
     params(KeyParameters),
     responses((status = 200, description = "One page of keys", body = KeyPage)))]
@@ -62,7 +62,7 @@ pub(super) async fn list_all(
     let environment = place.environment()?;
     let query = query::key_query(query.as_deref().unwrap_or_default())?;
     let listing = control.list_keys(&asked.asking(), &environment, query).await?;
-    let next_cursor = listing.next.as_ref().map(query::write_cursor);
+    let next_cursor = listing.next.as_ref().map(ListPlace::to_text);
     Ok(page(listing.keys.iter().map(|key| KeyObject::new(key, listing.now)), next_cursor))
 }
 

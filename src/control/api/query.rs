@@ -5,8 +5,8 @@ use super::answer::Refusal;
 use super::schema::KeyType;
 use crate::control::field::{FieldErrors, pointer};
 use crate::control::{KeyQuery, ListPlace};
-use crate::model::{ClientId, KeyStatus, Timestamp, quoted};
-use crate::store::AuditFilter;
+use crate::model::{KeyStatus, Timestamp, quoted};
+use crate::store::{AuditFilter, KeySort};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::HashSet;
@@ -15,8 +15,8 @@ use utoipa::{IntoParams, ToSchema};
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 100;
 
-pub(super) const KEY_PARAMETERS: [&str; 7] =
-    ["limit", "cursor", "status", "type", "q", "expires_before", "unused_since"];
+pub(super) const KEY_PARAMETERS: [&str; 8] =
+    ["limit", "cursor", "sort", "status", "type", "q", "expires_before", "unused_since"];
 pub(super) const PAGE_PARAMETERS: [&str; 2] = ["limit", "cursor"];
 pub(super) const AUDIT_PARAMETERS: [&str; 8] =
     ["limit", "cursor", "action", "actor", "target", "since", "until", "format"];
@@ -32,6 +32,11 @@ pub(super) struct KeyParameters {
     /// Go on here: the `next_cursor` of the page before.
     #[param(pattern = "^[A-Za-z0-9_-]+$")]
     cursor: Option<String>,
+    /// What the list is ordered by: a field, descending with `-` before it. Keys that never end come last of those that
+    /// ascend by `expires_at`, those never used first by `last_used_at`. By `created_at` keys of files count as newer than
+    /// all others.
+    #[param(nullable = false, inline, default = "-created_at")]
+    sort: Option<KeyOrder>,
     /// Only keys with this status.
     #[param(nullable = false)]
     status: Option<KeyStatus>,
@@ -46,6 +51,28 @@ pub(super) struct KeyParameters {
     /// Only keys that were not used at or after this instant; those never used belong to them.
     #[param(nullable = false)]
     unused_since: Option<Timestamp>,
+}
+
+/// How a list of keys is ordered.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes")]
+enum KeyOrder {
+    #[schema(rename = "name")]
+    Name,
+    #[schema(rename = "-name")]
+    NameDescending,
+    #[schema(rename = "expires_at")]
+    Expires,
+    #[schema(rename = "-expires_at")]
+    ExpiresDescending,
+    #[schema(rename = "last_used_at")]
+    LastUsed,
+    #[schema(rename = "-last_used_at")]
+    LastUsedDescending,
+    #[schema(rename = "created_at")]
+    Created,
+    #[schema(rename = "-created_at")]
+    CreatedDescending,
 }
 
 /// What a list without filters can be asked for, for the document; a test compares it with what is read.
@@ -86,18 +113,10 @@ pub(super) fn page_query<P>(query: &str, place: impl Fn(&str) -> Option<P>) -> R
 
 /// Reads the query of a list of keys.
 pub(super) fn key_query(query: &str) -> Result<KeyQuery, Refusal> {
-    let mut asked = KeyQuery {
-        limit: DEFAULT_LIMIT,
-        after: None,
-        status: None,
-        legacy: None,
-        query: None,
-        expires_before: None,
-        unused_since: None,
-    };
+    let mut asked = KeyQuery { limit: DEFAULT_LIMIT, ..KeyQuery::default() };
     each(query, &KEY_PARAMETERS, |name, value| {
         if name == "cursor" {
-            asked.after = Some(read_cursor(value).ok_or_else(Wrong::cursor)?);
+            asked.after = Some(ListPlace::parse(value).ok_or_else(Wrong::cursor)?);
             return Ok(());
         }
         read(&mut asked, name, value)
@@ -232,6 +251,10 @@ fn instant(value: &str) -> Result<Timestamp, Wrong> {
 fn read(asked: &mut KeyQuery, name: &str, value: &str) -> Result<(), Wrong> {
     match name {
         "limit" => asked.limit = read_limit(value)?,
+        "sort" => {
+            let names = "`sort` is `name`, `expires_at`, `last_used_at` or `created_at`, descending with `-` before it";
+            (asked.sort, asked.descending) = KeySort::parse(value).ok_or_else(|| Wrong::value(names))?;
+        }
         "status" => {
             let known = [KeyStatus::Active, KeyStatus::Expired, KeyStatus::Revoked];
             let status = known.into_iter().find(|status| status.as_str() == value);
@@ -282,26 +305,6 @@ pub(super) fn read_place(cursor: &str) -> Option<u64> {
     text.strip_prefix("n:")?.parse().ok()
 }
 
-/// The cursor for a place. Opaque to callers.
-pub(super) fn write_cursor(place: &ListPlace) -> String {
-    let text = match place {
-        ListPlace::File(id) => format!("f:{id}"),
-        ListPlace::Store(id) => format!("s:{id}"),
-    };
-    URL_SAFE_NO_PAD.encode(text)
-}
-
-fn read_cursor(cursor: &str) -> Option<ListPlace> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-    let (section, id) = text.split_once(':')?;
-    let id = ClientId::parse(id).ok()?;
-    match section {
-        "f" => Some(ListPlace::File(id)),
-        "s" => Some(ListPlace::Store(id)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,12 +322,28 @@ mod tests {
 
     #[test]
     fn cursors_round_trip_and_nothing_else_is_one() {
-        let id = ClientId::parse("pcull_a").unwrap();
-        for place in [ListPlace::File(id.clone()), ListPlace::Store(id)] {
-            assert_eq!(read_cursor(&write_cursor(&place)), Some(place));
+        let mut query = KeyQuery::default();
+        for sort in KeySort::ALL {
+            let text = write(sort);
+            assert_eq!(ListPlace::parse(&text).map(|place| place.to_text()), Some(text.clone()));
+            assert!(key_query(&format!("sort={}&cursor={text}", sort.as_str())).is_ok());
+            query = key_query(&format!("sort=-{}", sort.as_str())).ok().unwrap();
+            assert_eq!((query.sort, query.descending), (sort, true));
         }
+        assert_eq!(query.limit, DEFAULT_LIMIT);
         for text in ["", "x", "pcull_a", "czo", "eDpwY3VsbF9h"] {
-            assert_eq!(read_cursor(text), None, "{text}");
+            assert!(ListPlace::parse(text).is_none(), "{text}");
         }
+        for sort in ["", "-", "--name", "Name", "age"] {
+            assert!(key_query(&format!("sort={sort}")).is_err(), "{sort}");
+        }
+    }
+
+    fn write(sort: KeySort) -> String {
+        let value = match sort {
+            KeySort::Name => "a:b",
+            KeySort::Created | KeySort::Expires | KeySort::LastUsed => "-7",
+        };
+        URL_SAFE_NO_PAD.encode(format!("k:{}:pcull_a:{value}", sort.as_str()))
     }
 }

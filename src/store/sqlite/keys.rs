@@ -11,7 +11,8 @@ use crate::model::{
     PermissionName, Revision, Timestamp, folded,
 };
 use crate::store::{
-    Beyond, Holders, KeyEdit, KeyFilter, KeyPage, KeyStore, NewKey, Page, Rotation, StoreError, Subject,
+    Beyond, CountedAt, Holders, KeyCounts, KeyEdit, KeyFilter, KeyPage, KeyPlace, KeySort, KeyStore, NewKey, Page,
+    Rotation, SortValue, StoreError, Subject,
 };
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
@@ -49,34 +50,94 @@ const ALL: &str = keys_sql!(
     "SELECT json_group_array(",
     ") FROM (SELECT * FROM api_keys WHERE client_id > ?1 ORDER BY client_id LIMIT ?2)"
 );
-/// A listing over an index; `$only` repeats the condition of a partial one. It is named, since SQLite would choose by
-/// guesses at how the keys are spread.
-/// Names are searched with `instr`: what a person looks for needs no escaping there and has no length limit. Client ids
-/// are short and plain, and LIKE ignores their case without a copy.
-macro_rules! list_sql {
-    ($index:literal, $only:literal) => {
-        concat!(
-            keys_sql!("SELECT ", " FROM api_keys INDEXED BY "),
-            $index,
-            " WHERE organization = ?1 AND environment = ?2 AND (newest_first, client_id) > (?3, ?4)
+/// What a listing leaves in. Names are searched with `instr`: what a person looks for needs no escaping there and has no
+/// length limit. Client ids are short and plain, and LIKE ignores their case without a copy.
+macro_rules! wanted_sql {
+    () => {
+        "organization = ?1 AND environment = ?2
                 AND (?5 IS NULL OR ?5 = CASE WHEN revoked_at IS NOT NULL THEN 'revoked'
                                              WHEN expires_at <= ?6 THEN 'expired'
                                              ELSE 'active' END)
                 AND (?7 IS NULL OR ?7 = (role IS NOT NULL))
                 AND (?8 IS NULL OR expires_at < ?8)
                 AND (?9 IS NULL OR instr(name_folded, ?9) > 0 OR client_id LIKE ?12 ESCAPE '\\')
-                AND (?11 IS NULL OR last_used_at IS NULL OR last_used_at < ?11) ",
+                AND (?11 IS NULL OR last_used_at IS NULL OR last_used_at < ?11)
+                AND (?13 IS NULL OR created_at < ?13)"
+    };
+}
+/// A listing over an index; `$only` repeats the condition of a partial one. It is named, since SQLite would choose by
+/// guesses at how the keys are spread.
+macro_rules! list_sql {
+    ($index:literal, $only:literal, $value:literal, $beyond:literal, $order:literal) => {
+        concat!(
+            keys_sql!("SELECT ", " FROM api_keys INDEXED BY "),
+            $index,
+            " WHERE ",
+            wanted_sql!(),
+            " AND (",
+            $value,
+            ", client_id) ",
+            $beyond,
+            " (?3, ?4) ",
             $only,
-            " ORDER BY newest_first, client_id
-              LIMIT ?10"
+            " ORDER BY ",
+            $value,
+            " ",
+            $order,
+            ", client_id ",
+            $order,
+            " LIMIT ?10"
         )
     };
 }
-const LIST: &str = list_sql!("api_keys_newest_first", "");
-const LIST_ENDING: &str = list_sql!("api_keys_ending", "AND expires_at IS NOT NULL");
-const LIST_LEGACY: &str = list_sql!("api_keys_legacy", "AND role IS NOT NULL");
-const LIST_REVOKED: &str = list_sql!("api_keys_revoked", "AND revoked_at IS NOT NULL");
-const PLACE: &str = "SELECT newest_first FROM api_keys WHERE client_id = ?1 AND organization = ?2 AND environment = ?3";
+/// A listing that no index is ordered by: one would cost a write with each use of a key. The places of all that is wanted
+/// pass through a sorter that keeps as many as fit on the page; then those are read.
+macro_rules! list_used_sql {
+    ($beyond:literal, $order:literal) => {
+        concat!(
+            keys_sql!(
+                "SELECT ",
+                " FROM (SELECT rowid AS place, COALESCE(last_used_at, -9223372036854775808) AS used, client_id AS id
+                        FROM api_keys INDEXED BY api_keys_newest_first WHERE "
+            ),
+            wanted_sql!(),
+            " AND (COALESCE(last_used_at, -9223372036854775808), client_id) ",
+            $beyond,
+            " (?3, ?4) ORDER BY used ",
+            $order,
+            ", id ",
+            $order,
+            " LIMIT ?10) AS page CROSS JOIN api_keys ON api_keys.rowid = page.place ORDER BY used ",
+            $order,
+            ", id ",
+            $order
+        )
+    };
+}
+const LIST: &str = list_sql!("api_keys_newest_first", "", "newest_first", ">", "ASC");
+const LIST_OLDEST: &str = list_sql!("api_keys_newest_first", "", "newest_first", "<", "DESC");
+const LIST_ENDING: &str = list_sql!("api_keys_ending", "AND expires_at IS NOT NULL", "newest_first", ">", "ASC");
+const LIST_LEGACY: &str = list_sql!("api_keys_legacy", "AND role IS NOT NULL", "newest_first", ">", "ASC");
+const LIST_REVOKED: &str = list_sql!("api_keys_revoked", "AND revoked_at IS NOT NULL", "newest_first", ">", "ASC");
+const LIST_A_TO_Z: &str = list_sql!("api_keys_by_name", "", "name_folded", ">", "ASC");
+const LIST_Z_TO_A: &str = list_sql!("api_keys_by_name", "", "name_folded", "<", "DESC");
+const LIST_ENDING_FIRST: &str = list_sql!("api_keys_by_end", "", "ends", ">", "ASC");
+const LIST_ENDING_LAST: &str = list_sql!("api_keys_by_end", "", "ends", "<", "DESC");
+const LIST_UNUSED_FIRST: &str = list_used_sql!(">", "ASC");
+const LIST_USED_FIRST: &str = list_used_sql!("<", "DESC");
+/// Counts by an index alone, but for old keys that may be unused.
+const COUNTS: &str = "SELECT COUNT(*),
+         COUNT(*) FILTER (WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)),
+         COUNT(*) FILTER (WHERE revoked_at IS NULL AND expires_at > ?3 AND expires_at < ?4),
+         (SELECT COUNT(*) FROM api_keys INDEXED BY api_keys_newest_first
+          WHERE organization = ?1 AND environment = ?2 AND newest_first > ?5 AND revoked_at IS NULL
+              AND (expires_at IS NULL OR expires_at > ?3) AND (last_used_at IS NULL OR last_used_at < -?5)
+              AND client_id NOT IN (SELECT value FROM json_each(?6))),
+         COUNT(*) FILTER (WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3) AND role IS NOT NULL),
+         COUNT(*) FILTER (WHERE revoked_at IS NULL AND expires_at <= ?3),
+         COUNT(*) FILTER (WHERE revoked_at IS NOT NULL)
+     FROM api_keys INDEXED BY api_keys_newest_first
+     WHERE organization = ?1 AND environment = ?2 AND client_id NOT IN (SELECT value FROM json_each(?6))";
 
 #[async_trait]
 impl KeyStore for SqliteStore {
@@ -114,6 +175,16 @@ impl KeyStore for SqliteStore {
     ) -> Result<KeyPage, StoreError> {
         let mut reader = self.reader().await?;
         list(&mut reader, environment, filter, page).await
+    }
+
+    async fn count_keys(
+        &self,
+        environment: &EnvironmentId,
+        without: &[ClientId],
+        at: &CountedAt,
+    ) -> Result<KeyCounts, StoreError> {
+        let mut reader = self.reader().await?;
+        counts(&mut reader, environment, without, at).await
     }
 
     async fn all_keys(&self, after: Option<&ClientId>, limit: u32) -> Result<Vec<ApiKey>, StoreError> {
@@ -368,16 +439,17 @@ async fn list(
     page: &Page,
 ) -> Result<KeyPage, StoreError> {
     let limit = page.limit.clamp(1, MAX_PAGE);
-    let after = page.after.as_ref().map_or("", ClientId::as_str);
-    let newest_first = match &page.after {
-        Some(id) => place(reader, environment, id).await?,
-        None => i64::MIN,
-    };
-    let rows = sqlx::query(listing(filter))
+    let (value, client_id) = begin(page);
+    let query = sqlx::query(listing(filter, page))
         .bind(environment.organization.as_str())
-        .bind(environment.environment.as_str())
-        .bind(newest_first)
-        .bind(after)
+        .bind(environment.environment.as_str());
+    let query = match value {
+        Bound::Number(number) => query.bind(number),
+        Bound::Text(text) => query.bind(text),
+        Bound::PastText => query.bind(Vec::<u8>::new()),
+    };
+    let rows = query
+        .bind(client_id)
         .bind(filter.status.map(KeyStatus::as_str))
         .bind(filter.now.as_unix())
         .bind(filter.legacy)
@@ -386,6 +458,7 @@ async fn list(
         .bind(limit.saturating_add(1))
         .bind(filter.unused_since.map(Timestamp::as_unix))
         .bind(filter.query.as_deref().and_then(id_pattern))
+        .bind(filter.created_before.map(Timestamp::as_unix))
         .fetch_all(reader)
         .await
         .map_err(fault)?;
@@ -394,8 +467,52 @@ async fn list(
     Ok(KeyPage { keys, more: rows.len() > wanted })
 }
 
+/// Where a page begins, as SQLite compares it.
+enum Bound<'p> {
+    Number(i64),
+    Text(&'p str),
+    /// A blob, which is greater than any text.
+    PastText,
+}
+
+/// The place after which a page begins: before the first, or after the last where places shrink.
+fn begin(page: &Page) -> (Bound<'_>, &str) {
+    /// Greater than any client id.
+    const PAST_IDS: &str = "~";
+    let bound = |value| match value {
+        &SortValue::Number(number) => Bound::Number(number),
+        SortValue::Text(text) => Bound::Text(text),
+    };
+    if let Some(KeyPlace { value, client_id }) = &page.after {
+        return (bound(value), client_id.as_str());
+    }
+    match (page.sort, page.sort.places_grow(page.descending)) {
+        (KeySort::Name, true) => (Bound::Text(""), ""),
+        (KeySort::Name, false) => (Bound::PastText, PAST_IDS),
+        (KeySort::Created | KeySort::Expires | KeySort::LastUsed, true) => (Bound::Number(i64::MIN), ""),
+        (KeySort::Created | KeySort::Expires | KeySort::LastUsed, false) => (Bound::Number(i64::MAX), PAST_IDS),
+    }
+}
+
 /// The statement that passes over the fewest keys.
-const fn listing(filter: &KeyFilter) -> &'static str {
+const fn listing(filter: &KeyFilter, page: &Page) -> &'static str {
+    match (page.sort, page.descending) {
+        (KeySort::Created, true) => newest(filter),
+        (KeySort::Created, false) => LIST_OLDEST,
+        (KeySort::Expires, true) => LIST_ENDING_LAST,
+        (KeySort::Expires, false) => LIST_ENDING_FIRST,
+        (KeySort::LastUsed, true) => LIST_USED_FIRST,
+        (KeySort::LastUsed, false) => LIST_UNUSED_FIRST,
+        (KeySort::Name, true) => LIST_Z_TO_A,
+        (KeySort::Name, false) => LIST_A_TO_Z,
+    }
+}
+
+/// The same for the newest first. A search looks at names, which the partial indices do not hold.
+const fn newest(filter: &KeyFilter) -> &'static str {
+    if filter.query.is_some() {
+        return LIST;
+    }
     match (filter.legacy, filter.status, filter.expires_before) {
         (Some(true), _, _) => LIST_LEGACY,
         (_, Some(KeyStatus::Revoked), _) => LIST_REVOKED,
@@ -404,21 +521,38 @@ const fn listing(filter: &KeyFilter) -> &'static str {
     }
 }
 
+/// How many keys of each kind there are.
+async fn counts(
+    reader: &mut SqliteConnection,
+    environment: &EnvironmentId,
+    without: &[ClientId],
+    at: &CountedAt,
+) -> Result<KeyCounts, StoreError> {
+    let found: (i64, i64, i64, i64, i64, i64, i64) = sqlx::query_as(COUNTS)
+        .bind(environment.organization.as_str())
+        .bind(environment.environment.as_str())
+        .bind(at.now.as_unix())
+        .bind(at.expiring_before.as_unix())
+        .bind(-at.unused_since.as_unix())
+        .bind(json(without)?)
+        .fetch_one(reader)
+        .await
+        .map_err(fault)?;
+    let (total, active, expiring, unused, legacy, expired, revoked) = found;
+    Ok(KeyCounts {
+        total: row::count(total)?,
+        active: row::count(active)?,
+        expiring: row::count(expiring)?,
+        unused: row::count(unused)?,
+        legacy: row::count(legacy)?,
+        expired: row::count(expired)?,
+        revoked: row::count(revoked)?,
+    })
+}
+
 /// What LIKE finds this text in a client id by; `None` where it can stand in none.
 fn id_pattern(query: &str) -> Option<String> {
     ClientId::parse(query).ok().map(|part| format!("%{}%", part.as_str().replace('_', "\\_")))
-}
-
-/// Where a key stands in the listing of its environment. Neither part of it ever changes.
-async fn place(reader: &mut SqliteConnection, environment: &EnvironmentId, id: &ClientId) -> Result<i64, StoreError> {
-    sqlx::query_scalar(PLACE)
-        .bind(id.as_str())
-        .bind(environment.organization.as_str())
-        .bind(environment.environment.as_str())
-        .fetch_optional(reader)
-        .await
-        .map_err(fault)?
-        .ok_or(StoreError::KeyNotFound)
 }
 
 /// The columns `permissions` and `role`.
@@ -464,15 +598,28 @@ mod tests {
     async fn listings_walk_an_index_and_sort_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("portcullis.db")).await.unwrap();
-        for (statement, index) in [
-            (LIST, "api_keys_newest_first"),
-            (LIST_ENDING, "api_keys_ending"),
-            (LIST_LEGACY, "api_keys_legacy"),
-            (LIST_REVOKED, "api_keys_revoked"),
+        for (statement, index, place) in [
+            (LIST, "api_keys_newest_first", "(newest_first,client_id)>"),
+            (LIST_OLDEST, "api_keys_newest_first", "(newest_first,client_id)<"),
+            (LIST_ENDING, "api_keys_ending", "(newest_first,client_id)>"),
+            (LIST_LEGACY, "api_keys_legacy", "(newest_first,client_id)>"),
+            (LIST_REVOKED, "api_keys_revoked", "(newest_first,client_id)>"),
+            (LIST_A_TO_Z, "api_keys_by_name", "(name_folded,client_id)>"),
+            (LIST_Z_TO_A, "api_keys_by_name", "(name_folded,client_id)<"),
+            (LIST_ENDING_FIRST, "api_keys_by_end", "(ends,client_id)>"),
+            (LIST_ENDING_LAST, "api_keys_by_end", "(ends,client_id)<"),
         ] {
-            let walk = "(organization=? AND environment=? AND (newest_first,client_id)>(?,?))";
+            let walk = format!("(organization=? AND environment=? AND {place}(?,?))");
             assert_eq!(plan(&store, statement).await, format!("SEARCH api_keys USING INDEX {index} {walk}"));
         }
+        for statement in [LIST_UNUSED_FIRST, LIST_USED_FIRST] {
+            let plan = plan(&store, statement).await;
+            let walk = "SEARCH api_keys USING INDEX api_keys_newest_first (organization=? AND environment=?)";
+            assert!(plan.contains(walk) && plan.contains("USING INTEGER PRIMARY KEY (rowid=?)"), "{plan}");
+        }
+        let counts = plan(&store, COUNTS).await;
+        let covering = "SEARCH api_keys USING COVERING INDEX api_keys_newest_first (organization=? AND environment=?)";
+        assert!(counts.contains(covering), "{counts}");
         let all = plan(&store, ALL).await;
         assert!(all.contains("SEARCH api_keys USING INDEX") && !all.contains("TEMP B-TREE"), "{all}");
     }

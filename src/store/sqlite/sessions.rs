@@ -7,8 +7,8 @@ use super::node::entry as node_entry;
 use super::people::{entry, person, role, stamp};
 use crate::model::{Act, AuditEntry, Identifier, MemberId, MemberRole, MemberTokenId, SecretDigest, Timestamp};
 use crate::store::{
-    MAX_SESSIONS, NewSession, OpenedSession, PasswordHash, Person, SESSION_IDLE_SECONDS, Session, SessionProof,
-    SessionStore, StoreError, Subject, TokenHolder, USE_NOTED_SECONDS,
+    MAX_SESSIONS, NewPassword, NewSession, OpenedSession, PasswordHash, Person, SESSION_IDLE_SECONDS, Session,
+    SessionProof, SessionStore, StoreError, Subject, TokenHolder, USE_NOTED_SECONDS,
 };
 use async_trait::async_trait;
 use serde_json::{Value, json};
@@ -97,6 +97,33 @@ async fn take_up(
     let revision = change.next(&Subject::Member(found.id.clone())).await?;
     stamp(change, &found.id, revision).await?;
     Ok(Person { revision, ..found })
+}
+
+/// Puts a password in place of the known one; who did it.
+async fn replace_password(change: &mut Changing<'_>, new: &NewPassword, at: Timestamp) -> Result<Person, StoreError> {
+    let (whose, _, _) = live(change, &new.session, at).await?.ok_or(StoreError::CredentialEnded)?;
+    if whose.as_deref() != Some(new.person.as_str()) {
+        return Err(StoreError::CredentialEnded);
+    }
+    let done = sqlx::query("UPDATE people SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2")
+        .bind(new.person.as_str())
+        .bind(new.known.as_str())
+        .bind(new.password.as_str())
+        .execute(&mut **change)
+        .await
+        .map_err(fault)?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::CredentialEnded);
+    }
+    sqlx::query("DELETE FROM sessions WHERE person = ?1 AND digest <> ?2")
+        .bind(new.person.as_str())
+        .bind(new.session.to_text())
+        .execute(&mut **change)
+        .await
+        .map_err(fault)?;
+    let revision = change.next(&Subject::Member(new.person.clone())).await?;
+    stamp(change, &new.person, revision).await?;
+    person(change, new.person.as_str()).await?.ok_or(StoreError::CredentialEnded)
 }
 
 /// Writes the session, and takes off what is too much.
@@ -243,6 +270,12 @@ impl SessionStore for SqliteStore {
             .await
             .map_err(fault)?;
         finish(change, "session.end", person.as_ref(), None).await
+    }
+
+    async fn change_password(&self, new: &NewPassword, act: &Act) -> Result<(), StoreError> {
+        let mut change = self.change(act).await?;
+        let person = replace_password(&mut change, new, act.at).await?;
+        finish(change, "password.change", Some(&person), None).await
     }
 
     async fn token_holder(&self, digest: &SecretDigest, now: Timestamp) -> Result<Option<TokenHolder>, StoreError> {

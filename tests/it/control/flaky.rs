@@ -5,12 +5,12 @@ use portcullis::model::{
     PermissionName, Revision, SecretDigest, Timestamp,
 };
 use portcullis::store::{
-    AuditFilter, AuditPage, AuditStore, Beyond, Change, DocumentText, EnvironmentStore, EnvironmentWrite, Exceeding,
-    Feed, Holders, Judged, KeyEdit, KeyFilter, KeyPage, KeyStore, KeyUse, Member, MemberEdit, MemberPage, MemberToken,
-    NewInvitation, NewKey, NewMember, NewMemberToken, NewSession, NodeStore, Noted, OpenedSession, OperationUse,
-    OrganizationChange, OrganizationStore, Page, PasswordHash, PeopleStore, Person, RevokedToken, Rotation, Session,
-    SessionStore, SqliteStore, StoreError, StoredEnvironment, StoredOrganization, StoredSigningKey, TokenHolder,
-    UsageStore,
+    AuditFilter, AuditPage, AuditStore, Beyond, Change, CountedAt, DocumentText, EnvironmentStore, EnvironmentWrite,
+    Exceeding, Feed, Holders, HourUse, Judged, KeyCounts, KeyEdit, KeyFilter, KeyPage, KeyStore, KeyUse, Member,
+    MemberEdit, MemberPage, MemberToken, NewInvitation, NewKey, NewMember, NewMemberToken, NewPassword, NewSession,
+    NodeStore, Noted, OpenedSession, OperationUse, OrganizationChange, OrganizationStore, Page, PasswordHash,
+    PeopleStore, Person, RevokedToken, Rotation, Session, SessionStore, SqliteStore, StoreError, StoredEnvironment,
+    StoredOrganization, StoredSigningKey, TokenHolder, TrafficHour, UsageStore,
 };
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -111,6 +111,7 @@ flaky! {
         read key(environment: &EnvironmentId, id: &ClientId) -> ApiKey;
         read key_by_id(id: &ClientId) -> Option<ApiKey>;
         read list_keys(environment: &EnvironmentId, filter: &KeyFilter, page: &Page) -> KeyPage;
+        read count_keys(environment: &EnvironmentId, without: &[ClientId], at: &CountedAt) -> KeyCounts;
         read all_keys(after: Option<&ClientId>, limit: u32) -> Vec<ApiKey>;
         read keys_holding(e: &EnvironmentId, names: &[PermissionName], now: Timestamp, first: u32) -> Vec<Holders>;
         walk keys_beyond(
@@ -141,6 +142,9 @@ flaky! {
     }
     UsageStore {
         change record_usage(uses: &[KeyUse]) -> ();
+        change record_traffic(counts: &[(EnvironmentId, TrafficHour)]) -> ();
+        read hours_used(ids: &[ClientId], since: Timestamp, hours: u32) -> Vec<HourUse>;
+        read traffic(environment: &EnvironmentId, since: Timestamp, hours: u32) -> Vec<TrafficHour>;
         read operations_used(id: &ClientId) -> Vec<OperationUse>;
     }
     PeopleStore {
@@ -161,6 +165,7 @@ flaky! {
         change open_session(new: &NewSession, act: &Act) -> OpenedSession;
         read session(digest: &SecretDigest, now: Timestamp) -> Option<Session>;
         change end_session(digest: &SecretDigest, act: &Act) -> ();
+        change change_password(new: &NewPassword, act: &Act) -> ();
         read token_holder(digest: &SecretDigest, now: Timestamp) -> Option<TokenHolder>;
         change note_use(digest: &SecretDigest, now: Timestamp) -> ();
     }

@@ -2,14 +2,19 @@
 
 use super::*;
 use portcullis::model::{ApiKey, KeyStatus};
-use portcullis::store::StoreError;
+use portcullis::store::{KeyPlace, KeySort, KeyUse};
 
 /// Every page of a listing, one after another.
 async fn walk(store: &dyn Store, filter: &KeyFilter, limit: u32) -> Vec<ApiKey> {
-    let mut keys: Vec<ApiKey> = Vec::new();
+    walk_sorted(store, filter, &page(limit)).await
+}
+
+/// The same in the order of a page.
+async fn walk_sorted(store: &dyn Store, filter: &KeyFilter, first: &Page) -> Vec<ApiKey> {
+    let (mut keys, limit): (Vec<ApiKey>, u32) = (Vec::new(), first.limit);
     loop {
-        let after = keys.last().map(|key| key.client_id.clone());
-        let page = store.list_keys(&production(), filter, &Page { limit, after }).await.unwrap();
+        let after = keys.last().map(|key| first.sort.place(key));
+        let page = store.list_keys(&production(), filter, &Page { after, ..first.clone() }).await.unwrap();
         assert!(page.keys.len() <= limit as usize);
         assert!(!page.more || page.keys.len() == limit as usize, "only a full page has a next one");
         keys.extend(page.keys);
@@ -63,7 +68,8 @@ pub(super) async fn pages_hold_while_keys_are_made(home: &dyn Home) {
     store.rotate_key(&production(), last, &rotation("new"), None, &act_at(NOON.plus_seconds(60))).await.unwrap();
     store.revoke_key(&production(), last, None, &act()).await.unwrap();
     let active = KeyFilter { status: Some(KeyStatus::Active), ..everything() };
-    let rest = store.list_keys(&production(), &active, &Page { limit: 100, after: Some(last.clone()) }).await.unwrap();
+    let after = Some(KeySort::Created.place(&first.keys[4]));
+    let rest = store.list_keys(&production(), &active, &Page { after, ..page(100) }).await.unwrap();
     assert_eq!(rest.keys, keys[5..]);
     assert!(!rest.more);
 }
@@ -77,15 +83,82 @@ pub(super) async fn a_limit_is_held_to_its_range(home: &dyn Home) {
     assert_eq!((most.keys.len(), most.more), (3, false));
 }
 
-pub(super) async fn a_cursor_of_elsewhere_is_not_found(home: &dyn Home) {
+pub(super) async fn a_place_need_not_be_there(home: &dyn Home) {
     let store = home.open().await;
-    make(&*store, 3).await;
-    let staging = NewKey { environment: environment("acme", "staging"), ..new_key("elsewhere") };
-    let elsewhere = store.create_key(&staging, &act()).await.unwrap();
-    for id in [elsewhere.client_id, fresh_id()] {
-        let refused = store.list_keys(&production(), &everything(), &Page { limit: 10, after: Some(id) }).await;
-        assert!(matches!(refused, Err(StoreError::KeyNotFound)), "{refused:?}");
+    let keys = in_order(make(&*store, 9).await);
+    for key in &keys {
+        let ClientIds { before, after } = ClientIds::around(key);
+        for (client_id, left) in [(before, true), (after, false)] {
+            let place = KeyPlace { client_id, ..KeySort::Created.place(key) };
+            let rest = store.list_keys(&production(), &everything(), &Page { after: Some(place), ..page(100) }).await;
+            assert_eq!(rest.unwrap().keys.contains(key), left);
+        }
     }
+}
+
+/// Ids that stand right before and right after a key's.
+struct ClientIds {
+    before: ClientId,
+    after: ClientId,
+}
+
+impl ClientIds {
+    fn around(key: &ApiKey) -> Self {
+        let id = key.client_id.as_str();
+        let parse = |text: &str| ClientId::parse(text).unwrap();
+        Self { before: parse(&id[..id.len() - 1]), after: parse(&format!("{id}0")) }
+    }
+}
+
+pub(super) async fn lists_are_sorted_both_ways(home: &dyn Home) {
+    let store = home.open().await;
+    let mut keys = Vec::new();
+    for (number, (named, expires, used)) in [
+        ("b", None, Some(5)),
+        ("Ä", Some(20), None),
+        ("a", Some(10), Some(5)),
+        ("C", Some(10), Some(-7)),
+        ("é", None, None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let expires_at = expires.map(|seconds| NOON.plus_seconds(seconds));
+        let made = NOON.plus_seconds(i64::try_from(number).unwrap() / 2);
+        let key = store.create_key(&NewKey { expires_at, ..new_key(named) }, &act_at(made)).await.unwrap();
+        let last_used_at = used.map(|seconds| NOON.plus_seconds(seconds));
+        if let Some(last_used_at) = last_used_at {
+            let client_id = key.client_id.clone();
+            let used = KeyUse { client_id, last_used_at, last_address: None, operations: vec![] };
+            store.record_usage(&[used]).await.unwrap();
+        }
+        keys.push(ApiKey { last_used_at, ..key });
+    }
+    // Two of one name: the one that was revoked made room.
+    let again = store.create_key(&NewKey { name: name("B"), ..new_key("z") }, &act()).await;
+    assert!(again.is_err());
+    keys[0] = store.revoke_key(&production(), &keys[0].client_id, None, &act()).await.unwrap();
+    keys.push(store.create_key(&new_key("B"), &act()).await.unwrap());
+    for sort in KeySort::ALL {
+        for descending in [false, true] {
+            let mut sorted = keys.clone();
+            sorted.sort_by_key(|key| sort.place(key));
+            if !sort.places_grow(descending) {
+                sorted.reverse();
+            }
+            for limit in [1, 2, 3, 100] {
+                let asked = Page { limit, sort, descending, after: None };
+                assert_eq!(walk_sorted(&*store, &everything(), &asked).await, sorted, "{asked:?}");
+            }
+            let active = KeyFilter { status: Some(KeyStatus::Active), query: Some("b".to_owned()), ..everything() };
+            let asked = Page { limit: 1, sort, descending, after: None };
+            assert_eq!(names(&walk_sorted(&*store, &active, &asked).await), ["B"], "{asked:?}");
+        }
+    }
+    let by_name = Page { limit: 10, sort: KeySort::Name, descending: false, after: None };
+    let found: Vec<_> = walk_sorted(&*store, &everything(), &by_name).await;
+    let found: Vec<&str> = found.iter().map(|key| key.name.as_str()).collect();
+    assert_eq!((&found[..1], &found[3..]), (&["a"][..], &["C", "Ä", "é"][..]));
 }
 
 pub(super) async fn newest_first_then_client_id(home: &dyn Home) {
