@@ -34,7 +34,7 @@ impl Control {
         errors.or(Some(()))?;
         let known = self.compare_own(asking, &email, current).await?;
         let password = self.passwords.hash(new).await?;
-        let new = NewPassword { person: id, known, password, session: session.clone() };
+        let new = NewPassword { person: id, known, password, session: *session };
         // In a task of its own: whoever hangs up does not undo what the store has begun.
         let (store, act) = (Arc::clone(&self.store), asking.act.clone());
         let changing = tokio::spawn(async move { store.change_password(&new, &act).await });

@@ -74,6 +74,7 @@ fn draft(visit: &Visit, id: &EnvironmentId, key: &ApiKey) -> Result<(EditDraft, 
     let mut found = FieldErrors::default();
     let permissions = match &key.kind {
         KeyKind::FineGrained { .. } => {
+            permissions::judge(form, environment, &mut found);
             Some(permissions::in_order(&permissions::chosen(form, environment), environment))
         }
         KeyKind::Legacy { .. } => None,
