@@ -12,6 +12,7 @@ mod house;
 mod judge;
 mod judge_browser;
 mod life_browser;
+mod roles;
 mod secret_browser;
 mod visitor;
 

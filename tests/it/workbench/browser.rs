@@ -297,15 +297,21 @@ impl Browser {
         found.unwrap_or_else(|| panic!("no {role} `{name}`; there are {names:?}"))
     }
 
-    /// The field with this label: waits until it is there.
+    /// The field with this label, or one that begins with it: waits until it is there. An exact label wins.
     #[track_caller]
     pub(super) fn field(&self, label: &str) -> Element {
+        let mut names = Vec::new();
         let found = wait_or(|| {
-            let named = self.tree(None, Some(label)).into_iter().find(|named| FIELDS.contains(&named.role.as_str()));
-            named.and_then(|named| self.element(&named))
+            let is_field = |named: &Named| FIELDS.contains(&named.role.as_str());
+            let exact = self.tree(None, Some(label)).into_iter().find(is_field);
+            let found = exact.or_else(|| {
+                let all: Vec<Named> = FIELDS.iter().flat_map(|role| self.tree(Some(role), None)).collect();
+                names = all.iter().map(|named| named.name.clone()).collect();
+                all.into_iter().find(|named| named.name.starts_with(label))
+            });
+            found.and_then(|named| self.element(&named))
         });
-        let there = || FIELDS.iter().flat_map(|role| self.names(role)).collect::<Vec<_>>();
-        found.unwrap_or_else(|| panic!("no field `{label}`; there are {:?}", there()))
+        found.unwrap_or_else(|| panic!("no field `{label}`; there are {names:?}"))
     }
 
     /// The element of a node of the accessibility tree; `None` where it has gone meanwhile.

@@ -3,7 +3,7 @@
 
 use super::browser::Browser;
 use super::house::{House, K, KEYS};
-use crate::harness::token_form;
+use crate::harness::{eventually, token, token_form};
 use fantoccini::key::Key;
 use serde_json::json;
 
@@ -27,6 +27,14 @@ fn opens(house: &House, (id, secret): &(String, String)) -> bool {
         400 | 401 => false,
         other => panic!("{other}"),
     }
+}
+
+/// A call of the API with this secret, until it is known that the key was used.
+#[track_caller]
+fn call(house: &House, (id, secret): &(String, String)) {
+    let token = token(&house.gateway, id, secret);
+    assert_eq!(house.gateway.get("/cards").bearer(&token).send().status, 200);
+    eventually("the key's use is written", || (!house.shown(id)["last_used_at"].is_null()).then_some(()));
 }
 
 #[test]
@@ -98,9 +106,15 @@ fn with_the_mouse() {
     let edited = house.shown(&first.0);
     assert_eq!(edited["permissions"], json!(["cards:read", "cards:write", "files:read", "files:write"]), "{edited}");
 
+    // In use, so that its name has to be typed.
+    call(&house, &second);
     browser.link("Revoke");
     browser.find("dialog", "Revoke crm-sync-2");
+    assert_eq!(browser.focused().1, "Type the name to confirm");
     browser.judge("revoke-dialog");
+    browser.type_here("crm-sync-");
+    assert!(browser.attribute("button", "Revoke API key", "disabled").is_some(), "half a name is no name");
+    browser.type_here("2");
     browser.button("Revoke API key");
     browser.sees("Revoked on");
     browser.judge("key-revoked");
@@ -236,12 +250,15 @@ fn with_scripts_off() {
     browser.button("Save changes");
     browser.is_at("plain-form");
     assert_eq!(house.shown(&first.0)["description"], "Nightly\nexport");
+    call(&house, &second);
     browser.link("Revoke");
     browser.is_at("Revoke plain-form");
+    browser.fill("Type the name to confirm", "plain");
+    browser.button("Revoke API key");
+    browser.is_at("Revoke plain-form");
     browser.judge("revoke");
-    if browser.has("textbox", "Type the name to confirm") {
-        browser.fill("Type the name to confirm", "plain-form");
-    }
+    assert_eq!(house.shown(&first.0)["status"], "active", "a wrong name revokes nothing");
+    browser.fill("Type the name to confirm", "plain-form");
     browser.button("Revoke API key");
     browser.sees("Revoked on");
     assert!(!opens(&house, &second));
