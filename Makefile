@@ -31,7 +31,7 @@ demo: ## run the gateway before a sample API (DEMO_ARGS="--upstream URL" for you
 .PHONY: test
 test: ## run every test (TEST_ARGS=name for some)
 	@scripts/install-missing build test
-	@scripts/install-test-tools oauth-node oauth-python schemathesis || [ $$? -eq 3 ]
+	@scripts/install-test-tools axe oauth-node oauth-python schemathesis || [ $$? -eq 3 ]
 	@if cargo nextest --version >/dev/null 2>&1; then \
 		set -x; cargo nextest run --locked --lib --bins --test it $${CI:+--profile ci} $(TEST_ARGS); \
 	else \

@@ -5,7 +5,7 @@
 use super::node::{self, Listeners, Node};
 use super::serving;
 use crate::catalogue::AccessClass;
-use crate::control::{Asking, Caller, ControlProblem, FieldErrors, IssuedKey, KeyDraft};
+use crate::control::{Asking, Caller, ControlProblem, FieldErrors, IssuedKey, KeyDraft, bootstrap};
 use crate::model::{Act, Actor, EnvironmentId, Identifier, Permission};
 use crate::{clock, config, edge, sample};
 use anyhow::Context;
@@ -62,8 +62,9 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
         serving::serve_http(sample, sample::router())?;
     }
     let key = node.block_on(make_key(&node, preset))?;
+    let first_run = bootstrap::left_token(&folder.join("data"))?;
     let mut output = std::io::stdout().lock();
-    output.write_all(facts.text(&key, &folder, options).as_bytes())?;
+    output.write_all(facts.text(&key, first_run.as_ref().map(|token| token.as_str()), &folder, options).as_bytes())?;
     output.flush()?;
     drop(output);
     node.run();
@@ -105,19 +106,39 @@ impl Addresses {
         [token, allowed, refused]
     }
 
-    fn text(&self, key: &IssuedKey, folder: &Path, options: &DemoOptions) -> String {
+    /// Where an owner signs in.
+    fn workbench(&self) -> String {
+        format!("{}/sign-in", self.control_url)
+    }
+
+    /// Where the bootstrap token makes the first owner.
+    fn first_run(&self, token: &str) -> String {
+        format!("{}/first-run?token={token}", self.control_url)
+    }
+
+    /// `token` is the bootstrap token, where it has not ended.
+    fn text(&self, key: &IssuedKey, token: Option<&str>, folder: &Path, options: &DemoOptions) -> String {
         let (id, secret) = (key.key.client_id.as_str(), key.secret.expose());
         let curl = self.curl(key, options);
         let Self { base_url, control_url, metrics_url, .. } = self;
-        let token_file = folder.join("data").join(crate::control::bootstrap::FILE);
+        let token_file = folder.join("data").join(bootstrap::FILE);
+        let first_run = token.map(|token| self.first_run(token));
         if options.json {
             let facts = json!({
                 "base_url": base_url, "token_url": format!("{base_url}/oauth2/token"), "control_url": control_url,
-                "metrics_url": metrics_url, "organization": "demo", "environment": "sandbox", "client_id": id,
-                "client_secret": secret, "bootstrap_token_file": token_file, "curl": curl,
+                "workbench_url": self.workbench(), "first_run_url": first_run, "metrics_url": metrics_url,
+                "organization": "demo", "environment": "sandbox", "client_id": id, "client_secret": secret,
+                "bootstrap_token_file": token_file, "curl": curl,
             });
             return format!("{facts}\n");
         }
+        let workbench = match first_run {
+            Some(first_run) => format!(
+                "{first_run}\n\x20                 (once: this link makes the first owner, who then signs in at {})",
+                self.workbench()
+            ),
+            None => self.workbench(),
+        };
         let [token, allowed, refused] = curl;
         let token_file = token_file.display();
         format!(
@@ -125,6 +146,7 @@ impl Addresses {
              \x20 base URL       {base_url}\n\
              \x20 client id      {id}\n\
              \x20 client secret  {secret}\n\
+             \x20 workbench      {workbench}\n\
              \x20 control API    {control_url}/v1/status   (operator token: {token_file})\n\
              \x20 metrics        {metrics_url}\n\n\
              Paste these one after the other:\n\n\

@@ -20,7 +20,7 @@ use crate::telemetry::{AccessLog, DecisionLog, Metrics, TrafficRecorder, UsageRe
 use anyhow::Context;
 use aws_lc_rs::rand;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -97,12 +97,13 @@ impl Node {
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &documents, &signing, now))?;
-        tell_of_token(runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?);
+        let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
         let shared = Shared::new(store, tables, Arc::clone(&metrics), documents, now);
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
         let control_url = control_url(&node, &listeners)?;
+        tell_of_token(token_file.as_deref(), &control_url);
         let reloader = start_reloader(&runtime, &shared, &node, read);
         let drain = Arc::new(Notify::new());
         let actions = Actions {
@@ -291,10 +292,12 @@ fn request_id_seed() -> anyhow::Result<(u64, u64)> {
     Ok(((seed >> 64) as u64, seed as u64))
 }
 
-fn tell_of_token(file: Option<PathBuf>) {
+/// Where a first start goes on: never with the token itself, which would then be in the log.
+fn tell_of_token(file: Option<&Path>, control_url: &BaseUrl) {
     if let Some(file) = file {
         tracing::info!(
-            "the operator's bootstrap token is in {}; it makes the first owner: portcullis members add EMAIL --role owner",
+            "the operator's bootstrap token is in {}; it makes the first owner: at {control_url}/first-run, or \
+             portcullis members add EMAIL --role owner",
             file.display()
         );
     }

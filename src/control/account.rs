@@ -3,7 +3,7 @@
 use super::caller::{Asking, Caller};
 use super::field::FieldErrors;
 use super::{Control, ControlProblem, passwords};
-use crate::model::{Email, MemberId, SecretDigest, TokenKind};
+use crate::model::{Email, MemberId, SecretDigest};
 use crate::store::{NewPassword, PasswordHash};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -13,18 +13,18 @@ const IN_A_SESSION: ControlProblem =
     ControlProblem::NotAllowed("a password is changed by its owner, who has signed in with it");
 
 impl Control {
-    /// Changes the caller's own password, in the session of this token, which stays; every other session of the caller
+    /// Changes the caller's own password, in the session whose token has this digest, which stays; every other session of the caller
     /// ends. The current password is looked at under the same throttle as sign-ins.
     /// Errors: `NotAllowed` (no session of a member), `Invalid` (`/current_password`, `/new_password`), `RateLimited`,
     /// `NotAuthenticated` (the session has ended), `Unavailable`, `Fault`.
     pub async fn change_password(
         &self,
         asking: &Asking,
-        session: &str,
+        session: &SecretDigest,
         current: Zeroizing<String>,
         new: Zeroizing<String>,
     ) -> Result<(), ControlProblem> {
-        let (id, email) = member(asking, session)?;
+        let (id, email) = member(asking)?;
         let mut errors = FieldErrors::default();
         if let Err(message) = passwords::judge(&new, Some(&email)) {
             errors.add("/new_password", "password_invalid", message);
@@ -34,8 +34,7 @@ impl Control {
         errors.or(Some(()))?;
         let known = self.compare_own(asking, &email, current).await?;
         let password = self.passwords.hash(new).await?;
-        let session = SecretDigest::of(session.as_bytes());
-        let new = NewPassword { person: id, known, password, session };
+        let new = NewPassword { person: id, known, password, session: *session };
         // In a task of its own: whoever hangs up does not undo what the store has begun.
         let (store, act) = (Arc::clone(&self.store), asking.act.clone());
         let changing = tokio::spawn(async move { store.change_password(&new, &act).await });
@@ -78,10 +77,9 @@ impl Control {
 }
 
 /// Who asks, where it is a member in a session of their own.
-fn member(asking: &Asking, session: &str) -> Result<(MemberId, Email), ControlProblem> {
-    let in_session = TokenKind::of(session) == Some(TokenKind::Session);
+fn member(asking: &Asking) -> Result<(MemberId, Email), ControlProblem> {
     match &asking.caller {
-        Caller::Member(member) if in_session && member.until.is_none() => {
+        Caller::Member(member) if member.until.is_none() => {
             let email = Email::parse(&member.email).map_err(|_| ControlProblem::Fault)?;
             Ok((member.id.clone(), email))
         }

@@ -7,7 +7,7 @@
 use super::keys::draw;
 use crate::model::{Act, Actor, OpaqueToken, SecretDigest, Timestamp, TokenKind};
 use crate::store::{Store, StoreError};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -84,6 +84,15 @@ pub async fn make_operator_token(
     Ok(token)
 }
 
+/// The bootstrap token that is in the data folder; `None` where none was left there, or it has ended.
+pub fn left_token(data_dir: &Path) -> io::Result<Option<Zeroizing<String>>> {
+    match data_dir.join(FILE).symlink_metadata() {
+        Ok(facts) => own_token(&data_dir.join(FILE), &facts),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Takes the file of a token that has ended away; that there is none is no error.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
@@ -104,17 +113,23 @@ fn left_behind(path: &Path) -> io::Result<Option<Zeroizing<String>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    if facts.is_file() && facts.mode() & 0o077 == 0 {
-        let mut text = Zeroizing::new(String::new());
-        // Text that is no UTF-8 is no token of ours either.
-        if File::open(path)?.take(1024).read_to_string(&mut text).is_ok()
-            && TokenKind::of(text.trim_end()) == Some(TokenKind::Operator)
-        {
-            return Ok(Some(Zeroizing::new(text.trim_end().to_owned())));
-        }
+    let token = own_token(path, &facts)?;
+    if token.is_none() {
+        std::fs::remove_file(path)?;
     }
-    std::fs::remove_file(path)?;
-    Ok(None)
+    Ok(token)
+}
+
+/// The token in a file that is ours alone and whole.
+fn own_token(path: &Path, facts: &Metadata) -> io::Result<Option<Zeroizing<String>>> {
+    if !facts.is_file() || facts.mode() & 0o077 != 0 {
+        return Ok(None);
+    }
+    let mut text = Zeroizing::new(String::new());
+    // Text that is no UTF-8 is no token of ours either.
+    let read = File::open(path)?.take(1024).read_to_string(&mut text).is_ok();
+    let token = text.trim_end();
+    Ok((read && TokenKind::of(token) == Some(TokenKind::Operator)).then(|| Zeroizing::new(token.to_owned())))
 }
 
 fn write(data_dir: &Path, path: &Path, token: &str) -> io::Result<()> {

@@ -6,6 +6,7 @@
 //! them (`edge`).
 
 mod account;
+mod addresses;
 mod api;
 mod audit;
 mod authenticate;
@@ -30,8 +31,10 @@ mod refusals;
 mod requests;
 mod sessions;
 mod under_way;
+mod workbench;
 
-pub use api::{openapi_document, router};
+pub use addresses::Addresses;
+pub use api::openapi_document;
 pub use audit::{AuditRows, AuditVerdict, Chain};
 pub use authenticate::Unproven;
 pub use bootstrap::{BootstrapError, ensure_bootstrap_token, make_operator_token};
@@ -72,6 +75,11 @@ use refusals::Refusals;
 use std::path::PathBuf;
 use std::sync::Arc;
 use under_way::{Receiving, UnderWay};
+
+/// Everything that is served on the control listener: the API below `/v1`, and the workbench.
+pub fn router(control: Arc<Control>) -> axum::Router {
+    api::router(Arc::clone(&control)).merge(workbench::router(control))
+}
 
 /// What a control plane is made of.
 pub struct ControlParts {

@@ -102,6 +102,22 @@ impl Control {
         Ok(Exceeding { legacy: if block_legacy_keys { counted.legacy } else { 0 }, ..counted })
     }
 
+    /// How many live keys of it each policy of this draft would refuse if they were made now, whether or not it is in
+    /// force: what a policy would touch, before it is set. Errors: `NotFound`, `NotAllowed`, `Invalid`, `Unavailable`,
+    /// `Fault`.
+    pub async fn would_exceed(
+        &self,
+        asking: &Asking,
+        id: &Identifier,
+        draft: OrganizationDraft,
+    ) -> Result<Exceeding, ControlProblem> {
+        asking.caller.require(Right::Manage, id)?;
+        let facts = self.organization_facts(id).await?;
+        let change = judge(draft, FieldErrors::default())?;
+        let longest = change.max_key_lifetime.unwrap_or(facts.policies.max_key_lifetime);
+        Ok(self.store.count_exceeding(id, longest, self.now()).await?)
+    }
+
     /// Changes name and policies. `found` is what reading the draft found wrong already.
     /// Errors: `NotFound`, `NotAllowed`, `Invalid`, `ManagedByFile`, `RevisionMismatch`, `Unavailable`, `Fault`.
     pub async fn edit_organization(

@@ -69,7 +69,12 @@ impl Control {
         if TokenKind::of(token) != Some(TokenKind::Session) {
             return Err(ControlProblem::NotFound);
         }
-        Ok(self.store.end_session(&SecretDigest::of(token.as_bytes()), &asking.act).await?)
+        self.end_session(asking, &SecretDigest::of(token.as_bytes())).await
+    }
+
+    /// Ends the session whose token has this digest. Errors: `NotAuthenticated`, `Unavailable`.
+    pub(super) async fn end_session(&self, asking: &Asking, digest: &SecretDigest) -> Result<(), ControlProblem> {
+        Ok(self.store.end_session(digest, &asking.act).await?)
     }
 
     async fn by_password(

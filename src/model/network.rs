@@ -53,6 +53,16 @@ impl Network {
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
+
+    /// Whether every address of the other lies in this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.0.contains(&other.0)
+    }
+
+    /// How many leading bits its addresses share, of how many: 24 of 32.
+    pub fn prefix(&self) -> (u8, u8) {
+        (self.0.prefix_len(), self.0.max_prefix_len())
+    }
 }
 
 /// IPv4-mapped IPv6 networks become the IPv4 network; one that is wider than the mapped range is refused.

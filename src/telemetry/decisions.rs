@@ -156,6 +156,20 @@ impl DecisionLog {
         })
     }
 
+    /// The latest requests of an environment that were refused, or failed, with this code, newest first.
+    pub fn refused(&self, environment: EnvironmentIndex, code: &str, most: usize) -> Vec<Decision> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            for ((_, whose), list) in shard.lists.iter().filter(|((of, _), _)| *of == environment) {
+                let refused = list.entries.iter().filter(|entry| entry.code() == Some(code));
+                found.extend(refused.map(|entry| (whose.clone(), entry.clone())));
+            }
+        }
+        found.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.at));
+        found.into_iter().take(most).map(|(whose, entry)| entry.shown(whose.as_ref())).collect()
+    }
+
     /// `None` never happens: there are shards.
     fn shard(&self, whose: &Whose) -> Option<&Mutex<Shard>> {
         self.shards.get((self.hasher.hash_one(whose) >> 32) as usize % SHARDS)
@@ -208,6 +222,14 @@ impl Entry {
             outcome: decided.outcome,
             told: decided.told,
         })
+    }
+
+    fn code(&self) -> Option<&'static str> {
+        match &self.told {
+            None => None,
+            Some(Told::Denial(denial)) => Some(denial.code()),
+            Some(Told::Nothing(code) | Told::Words(code, _)) => Some(code),
+        }
     }
 
     fn shown(self, client_id: Option<&ClientId>) -> Decision {

@@ -1,19 +1,20 @@
 //! `portcullis demo`: what it prints can be pasted, and it is true.
 
 use crate::process::{Api, Key, Process, Wire, portcullis};
-use serde_json::{Deserializer, Value};
+use serde_json::{Deserializer, Value, json};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 /// A demo on ports of its own, and the facts it printed.
-struct Demo {
-    process: Process,
-    facts: Value,
+pub(crate) struct Demo {
+    pub(crate) process: Process,
+    pub(crate) facts: Value,
 }
 
 impl Demo {
     #[track_caller]
-    fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let usual =
             ["demo", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--json"];
         let mut process = Process::spawn(portcullis(&[&usual, args].concat()).stdout(Stdio::piped()));
@@ -24,13 +25,13 @@ impl Demo {
     }
 
     #[track_caller]
-    fn text(&self, name: &str) -> &str {
+    pub(crate) fn text(&self, name: &str) -> &str {
         self.facts[name].as_str().unwrap_or_else(|| panic!("no {name} in {}", self.facts))
     }
 
     /// A wire to the server of the URL of that name, and the URL's path.
     #[track_caller]
-    fn reach(&self, name: &str) -> (Wire, String) {
+    pub(crate) fn reach(&self, name: &str) -> (Wire, String) {
         let url: http::Uri = self.text(name).parse().unwrap();
         let authority = url.authority().unwrap().as_str();
         let address: SocketAddr = authority.parse().unwrap_or_else(|why| panic!("{name} `{authority}`: {why}"));
@@ -158,13 +159,56 @@ fn a_demo_ends_with_0_when_told_to() {
     assert_eq!(status.code(), Some(0), "{status}\n{}", demo.process.stderr());
 }
 
+/// An owner, made and signed in by the control API.
+fn make_owner(demo: &Demo) {
+    let (mut control, _) = demo.reach("control_url");
+    let token = std::fs::read_to_string(demo.text("bootstrap_token_file")).unwrap();
+    assert!(demo.text("first_run_url").ends_with(token.trim()), "{}", demo.facts);
+    let authorization = format!("Bearer {}", token.trim());
+    let json = ("Content-Type", "application/json");
+    let body = json!({"email": "ada@example.com", "role": "owner"}).to_string();
+    let fields = [("Authorization", authorization.as_str()), json];
+    let made = control.send("POST", "/v1/organizations/demo/members", &fields, body.as_bytes()).unwrap().expect(201);
+    let shown = json!({"invitation": made.json()["invitation"], "password": "correct horse battery staple"});
+    control.send("POST", "/v1/sessions", &[json], shown.to_string().as_bytes()).unwrap().expect(201);
+}
+
+/// What it says to people, without `--json`: the link is there once, and nothing of it is in the log.
+#[test]
+fn a_demo_shows_the_way_into_the_workbench() {
+    let anywhere = "127.0.0.1:0";
+    let args = ["demo", "--listen", anywhere, "--control", anywhere, "--metrics", anywhere];
+    let mut process = Process::spawn(portcullis(&args).stdout(Stdio::piped()));
+    let stdout = BufReader::new(process.stdout());
+    let mut lines = stdout.lines().map_while(Result::ok).skip_while(|line| !line.contains("  workbench "));
+    let [link, words] = [lines.next().unwrap(), lines.next().unwrap()];
+    let (at, token) = link.trim().trim_start_matches("workbench").trim().split_once("/first-run?token=").unwrap();
+    assert!(at.starts_with("http://127.0.0.1:") && token.starts_with("pcullo_"), "{link}");
+    assert_eq!(words.trim(), format!("(once: this link makes the first owner, who then signs in at {at}/sign-in)"));
+    let log = process.stderr();
+    assert!(!log.contains(token) && log.contains(&format!("{at}/first-run")), "{log}");
+}
+
 #[test]
 fn a_demo_starts_again_on_its_own_folder() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
+    let args = ["--data-dir", data.to_str().unwrap()];
+    let mut links = Vec::new();
     for _ in 0..3 {
-        let mut demo = Demo::start(&["--data-dir", data.to_str().unwrap()]);
+        let mut demo = Demo::start(&args);
         assert!(!demo.token().is_empty());
+        links.push(demo.text("first_run_url").split_once("?token=").unwrap().1.to_owned());
         demo.process.kill();
     }
+    // Nobody has used it, so it is still the way in.
+    assert!(links.iter().all(|token| *token == links[0]), "{links:?}");
+    let mut demo = Demo::start(&args);
+    make_owner(&demo);
+    demo.process.kill();
+    let demo = Demo::start(&args);
+    assert_eq!(demo.facts["first_run_url"], Value::Null, "{}", demo.facts);
+    let (mut control, path) = demo.reach("workbench_url");
+    assert_eq!(path, "/sign-in");
+    control.send("GET", &path, &[], b"").unwrap().expect(200);
 }

@@ -35,3 +35,4 @@ mod store;
 mod tidy;
 mod tools;
 mod watch;
+mod workbench;

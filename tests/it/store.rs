@@ -199,7 +199,15 @@ fn rotation(secret: &str) -> Rotation {
 }
 
 fn everything() -> KeyFilter {
-    KeyFilter { status: None, legacy: None, query: None, expires_before: None, unused_since: None, now: NOON }
+    KeyFilter {
+        status: None,
+        legacy: None,
+        query: None,
+        expires_before: None,
+        unused_since: None,
+        created_before: None,
+        now: NOON,
+    }
 }
 
 fn page(limit: u32) -> Page {

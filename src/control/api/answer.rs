@@ -18,15 +18,16 @@ use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{Array, ObjectBuilder, Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header that carries a request's id.
+pub(in crate::control) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The request's id, for those who log or record it.
 #[derive(Clone, Debug)]
-pub(super) struct RequestId(pub(super) String);
+pub(in crate::control) struct RequestId(pub(in crate::control) String);
 
 /// A refusal. It becomes a whole answer in [`finish`], which knows the request's id.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal {
+pub(in crate::control) struct Refusal {
     code: Code,
     detail: String,
     errors: Option<Vec<FieldError>>,
@@ -104,7 +105,7 @@ impl Refusal {
     }
 
     /// The code, where this refuses an attempt that the audit log should know of: not a slip of the pen.
-    pub(super) fn attempt(&self) -> Option<&'static str> {
+    pub(in crate::control) fn attempt(&self) -> Option<&'static str> {
         const POLICIES: [&str; 4] = ["expiry_required", "expiry_too_far", "grant_exceeds_own", "legacy_blocked"];
         match self.status() {
             StatusCode::UNAUTHORIZED
@@ -124,11 +125,11 @@ impl Refusal {
         matches!(self.status(), StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY)
     }
 
-    pub(super) fn malformed(detail: impl Into<String>) -> Self {
+    pub(in crate::control) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(Code::Malformed, detail)
     }
 
-    pub(super) fn method_not_allowed() -> Self {
+    pub(in crate::control) fn method_not_allowed() -> Self {
         let detail = "this path does not take that method; `Allow` lists those it takes";
         Self::new(Code::MethodNotAllowed, detail)
     }
@@ -139,7 +140,7 @@ impl Refusal {
     }
 
     /// One shape for whatever is not there: nobody learns which part of a path was wrong.
-    pub(super) fn not_found() -> Self {
+    pub(in crate::control) fn not_found() -> Self {
         Self::new(Code::NotFound, "there is nothing at this path")
     }
 
@@ -157,8 +158,23 @@ impl Refusal {
         self.errors.as_deref().unwrap_or_default()
     }
 
-    fn status(&self) -> StatusCode {
+    pub(in crate::control) fn status(&self) -> StatusCode {
         self.code.status()
+    }
+
+    /// A few words, the same for every refusal of the kind.
+    pub(in crate::control) const fn title(&self) -> &'static str {
+        self.code.title()
+    }
+
+    /// What happened, and what can be done about it.
+    pub(in crate::control) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Seconds after which to try again.
+    pub(in crate::control) const fn retry_after(&self) -> Option<u64> {
+        self.retry_after
     }
 
     fn render(&self, request_id: &str) -> Response {

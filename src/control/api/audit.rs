@@ -102,7 +102,7 @@ async fn log(control: &Shared, asked: Asked, chain: Chain, query: Option<String>
 }
 
 /// Every row, one JSON object a line, read and sent batch by batch.
-fn lines(rows: AuditRows) -> Response {
+pub(in crate::control) fn lines(rows: AuditRows) -> Response {
     let batches = try_unfold(rows, |mut rows| async move {
         let batch = rows.next().await?;
         if batch.is_empty() {

@@ -26,34 +26,34 @@ const METHODS: [Method; 6] = [Method::DELETE, Method::GET, Method::HEAD, Method:
 
 /// Lets a request pass if it carries a token that counts.
 pub(super) async fn require(State(control): State<Shared>, request: Request, next: Next) -> Response {
-    let visit = match Visit::of(&control, &request) {
-        Ok(visit) => visit,
+    let arrival = match Arrival::of(&control, &request) {
+        Ok(arrival) => arrival,
         Err(refusal) => return refusal.into_response(),
     };
-    let (caller, response) = match admit(&control, &visit, request).await {
+    let (caller, response) = match admit(&control, &arrival, request).await {
         // The room is kept until what was sent is done with.
         Ok((caller, request, _room)) => (Some(caller), next.run(request).await),
         Err(refusal) => (None, refusal.into_response()),
     };
-    visit.note(&control, caller.as_ref(), &response);
+    arrival.note_answer(&control, caller.as_ref(), &response);
     response
 }
 
 /// Lets a request pass whoever asks: what it carries is its body's business.
 pub(super) async fn let_pass(State(control): State<Shared>, request: Request, next: Next) -> Response {
-    let visit = match Visit::of(&control, &request) {
-        Ok(visit) => visit,
+    let arrival = match Arrival::of(&control, &request) {
+        Ok(arrival) => arrival,
         Err(refusal) => return refusal.into_response(),
     };
     let response = match body::whole(request).await {
         Ok(mut request) => {
             // What the body shows is judged at the instant at which it is there.
-            request.extensions_mut().insert(Anybody { act: visit.act(Actor::Anonymous, control.now()) });
+            request.extensions_mut().insert(Anybody { act: arrival.act(Actor::Anonymous, control.now()) });
             next.run(request).await
         }
         Err(refusal) => refusal.into_response(),
     };
-    visit.note(&control, None, &response);
+    arrival.note_answer(&control, None, &response);
     response
 }
 
@@ -61,20 +61,20 @@ pub(super) async fn let_pass(State(control): State<Shared>, request: Request, ne
 /// nobody keeps a right that they lost meanwhile.
 async fn admit(
     control: &Shared,
-    visit: &Visit,
+    arrival: &Arrival,
     mut request: Request,
 ) -> Result<(Caller, Request, Option<Incoming>), Refusal> {
     let token = bearer(request.headers()).map(|token| Zeroizing::new(token.to_owned()));
     let token = token.ok_or_else(Refusal::not_authenticated)?;
     let is_status = request.method() == Method::GET && request.uri().path() == "/v1/status";
-    let mut caller = prove(control, &token, visit.address, is_status).await?;
+    let mut caller = prove(control, &token, arrival.address, is_status).await?;
     let mut room = None;
     if !request.body().is_end_stream() {
         room = make_room(control, &caller, &mut request).await?;
         request = body::whole(request).await?;
-        caller = prove(control, &token, visit.address, is_status).await?;
+        caller = prove(control, &token, arrival.address, is_status).await?;
     }
-    let act = visit.act(caller.actor(), control.now());
+    let act = arrival.act(caller.actor(), control.now());
     request.extensions_mut().insert(Asking { caller: caller.clone(), act });
     Ok((caller, request, room))
 }
@@ -91,15 +91,17 @@ async fn make_room(control: &Shared, caller: &Caller, request: &mut Request) -> 
 }
 
 /// What is known of a request before anybody is proven.
-struct Visit {
-    address: Option<IpAddr>,
+#[derive(Clone, Debug)]
+pub(in crate::control) struct Arrival {
+    pub(in crate::control) address: Option<IpAddr>,
     request_id: String,
     route: String,
     organization: Option<Identifier>,
 }
 
-impl Visit {
-    fn of(control: &Control, request: &Request) -> Result<Self, Refusal> {
+impl Arrival {
+    /// Errors: where forwarding headers cannot be read.
+    pub(in crate::control) fn of(control: &Control, request: &Request) -> Result<Self, Refusal> {
         Ok(Self {
             address: address(control, request)?,
             request_id: request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone()),
@@ -108,13 +110,24 @@ impl Visit {
         })
     }
 
-    fn act(&self, actor: Actor, now: Timestamp) -> Act {
+    /// What somebody does with the request.
+    pub(in crate::control) fn act(&self, actor: Actor, now: Timestamp) -> Act {
         Act { address: self.address, request_id: self.request_id.clone(), ..Act::of(actor, now) }
     }
 
+    /// The organization that the path names.
+    pub(in crate::control) const fn organization(&self) -> Option<&Identifier> {
+        self.organization.as_ref()
+    }
+
+    fn note_answer(self, control: &Control, caller: Option<&Caller>, response: &Response) {
+        if let Some(refusal) = response.extensions().get::<Refusal>() {
+            self.note(control, caller, refusal);
+        }
+    }
+
     /// Counts what was refused. An organization's own log tells of nobody who has no part in it.
-    fn note(self, control: &Control, caller: Option<&Caller>, response: &Response) {
-        let Some(refusal) = response.extensions().get::<Refusal>() else { return };
+    pub(in crate::control) fn note(self, control: &Control, caller: Option<&Caller>, refusal: &Refusal) {
         let Some(code) = refusal.attempt() else { return };
         let Self { address, request_id, route, organization } = self;
         let sees = |organization: &Identifier| caller.is_some_and(|caller| caller.sees(organization));
@@ -142,13 +155,15 @@ async fn prove(control: &Control, token: &str, address: Option<IpAddr>, is_statu
 /// Method and template of the route: bounded, and free of what callers wrote.
 fn route(request: &Request) -> String {
     let path = request.extensions().get::<MatchedPath>().map_or("*", MatchedPath::as_str);
+    let path = if path.ends_with("{*rest}") { "*" } else { path };
     let method = Some(request.method()).filter(|method| METHODS.contains(method));
     format!("{} {path}", method.map_or("*", Method::as_str))
 }
 
 /// The organization that the path names.
 fn organization(uri: &Uri) -> Option<Identifier> {
-    let rest = uri.path().strip_prefix("/v1/organizations/")?;
+    let path = uri.path();
+    let rest = path.strip_prefix("/v1/organizations/").or_else(|| path.strip_prefix("/o/"))?;
     Identifier::parse(rest.split('/').next()?).ok()
 }
 

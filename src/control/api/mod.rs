@@ -7,9 +7,9 @@
 //! like. What is left to say is a handler's own refusals (`refusals!`, one set a handler), `IfMatch` and
 //! `IdempotencyKey` where it honours them, and a row in `code` for a new code.
 
-mod answer;
-mod audit;
-mod auth;
+pub(super) mod answer;
+pub(super) mod audit;
+pub(super) mod auth;
 mod bodies;
 mod body;
 mod code;
@@ -28,9 +28,11 @@ mod schema;
 mod sessions;
 
 use super::Control;
-use answer::Refusal;
+pub(super) use answer::Refusal;
+pub(super) use auth::Arrival;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::any;
 use axum::{Extension, Router};
 use document::{Document, Foundation};
 use std::sync::Arc;
@@ -59,7 +61,7 @@ struct BodyLimit {
 }
 
 /// The control API. Every answer carries `X-Request-Id` and `Cache-Control: no-store`.
-pub fn router(control: Arc<Control>) -> Router {
+pub(super) fn router(control: Arc<Control>) -> Router {
     let document = Document(openapi_document().into());
     let open = open().split_for_parts().0;
     let signing_in = signing_in().split_for_parts().0;
@@ -71,7 +73,9 @@ pub fn router(control: Arc<Control>) -> Router {
                 .method_not_allowed_fallback(async || Refusal::method_not_allowed())
                 .route_layer(from_fn_with_state(Arc::clone(&control), auth::let_pass)),
         )
-        .fallback(async || Refusal::not_found())
+        .route("/v1", any(async || Refusal::not_found()))
+        .route("/v1/", any(async || Refusal::not_found()))
+        .route("/v1/{*rest}", any(async || Refusal::not_found()))
         .layer(Extension(document))
         .layer((DefaultBodyLimit::max(OPEN_BODY.bytes), Extension(OPEN_BODY)))
         .layer(from_fn(answer::finish))

@@ -8,7 +8,7 @@ use super::node::LastReloadObject;
 use super::query::{PageParameters, PageQuery, page_query, read_name_cursor, write_name_cursor};
 use super::schema::ETag;
 use super::{ENVIRONMENT, ORGANIZATION, Shared};
-use crate::control::{Asking, Control, ControlProblem, EnvironmentFacts, NamedKind, NamedPlace, Right};
+use crate::control::{Addresses, Asking, Control, ControlProblem, EnvironmentFacts, NamedKind, NamedPlace, Right};
 use crate::model::{
     ClientId, CoveredOperation, EnvironmentId, Identifier, ManagedBy, MemberId, MemberTokenId, Operation, Permission,
     PermissionName, Revision, Timestamp,
@@ -329,15 +329,15 @@ struct PlatformObject<'a> {
 
 impl<'a> EnvironmentObject<'a> {
     fn new(snapshot: &Snapshot, environment: &'a EnvironmentTable) -> Self {
+        let addresses = Addresses::of(snapshot, environment);
         let base_url = environment.base_url.as_str();
-        let endpoint = format!("{base_url}{}", environment.oauth_prefix);
         Self {
             id: &environment.policy.id.environment,
             organization: &environment.policy.id.organization,
             base_url,
-            jwks_url: snapshot.signing().has_public_keys().then(|| format!("{endpoint}/jwks")),
-            curl: format!("curl -u CLIENT_ID -d grant_type=client_credentials {endpoint}/token"),
-            token_url: format!("{endpoint}/token"),
+            curl: addresses.curl(),
+            jwks_url: addresses.jwks_url,
+            token_url: addresses.token_url,
             issuer: base_url,
             platform_addresses: PlatformObject { label: &environment.platform.label },
             managed_by: environment.managed_by,

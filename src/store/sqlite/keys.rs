@@ -61,7 +61,8 @@ macro_rules! wanted_sql {
                 AND (?7 IS NULL OR ?7 = (role IS NOT NULL))
                 AND (?8 IS NULL OR expires_at < ?8)
                 AND (?9 IS NULL OR instr(name_folded, ?9) > 0 OR client_id LIKE ?12 ESCAPE '\\')
-                AND (?11 IS NULL OR last_used_at IS NULL OR last_used_at < ?11)"
+                AND (?11 IS NULL OR last_used_at IS NULL OR last_used_at < ?11)
+                AND (?13 IS NULL OR newest_first > -?13)"
     };
 }
 /// A listing over an index; `$only` repeats the condition of a partial one. It is named, since SQLite would choose by
@@ -464,6 +465,7 @@ async fn list(
         .bind(limit.saturating_add(1))
         .bind(filter.unused_since.map(Timestamp::as_unix))
         .bind(filter.query.as_deref().and_then(id_pattern))
+        .bind(filter.created_before.map(Timestamp::as_unix))
         .fetch_all(reader)
         .await
         .map_err(fault)?;

@@ -1,0 +1,379 @@
+//! Who is here: the session's cookie becomes an [`Asking`], and a form is taken from its own page alone.
+//!
+//! A form is believed where it carries the CSRF token of the session (or, before there is one, of a cookie made for
+//! forms), and where the browser does not say that another site sent it. Whoever's session has ended is asked to sign
+//! in, and keeps what they typed.
+
+use super::answer::Known;
+use super::form::{Form, with_query};
+use super::{Bench, MAX_FORM, MAX_OPEN_FORM, entry};
+use crate::control::api::{Arrival, Refusal};
+use crate::control::keys::draw;
+use crate::control::{Asking, Control, ControlProblem, Unproven};
+use crate::model::{
+    Act, Actor, ClientId, EnvironmentId, Idempotency, Identifier, MemberId, SecretDigest, TokenKind, hex,
+};
+use axum::RequestExt;
+use axum::extract::{FromRequest, Path, Request};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// A form has this long to arrive.
+const ARRIVAL: Duration = Duration::from_secs(30);
+const FOREIGN: ControlProblem =
+    ControlProblem::NotAllowed("this form was not sent from its own page, or the page is too old; load it again");
+
+/// Somebody with a live session, where they are and what they sent.
+pub(super) struct Visit {
+    pub(super) bench: Bench,
+    pub(super) asking: Asking,
+    pub(super) place: Place,
+    pub(super) query: Form,
+    pub(super) form: Form,
+    /// What every form of this session carries.
+    pub(super) csrf: String,
+    /// Whose session's token this is the digest of.
+    pub(super) session: SecretDigest,
+    /// Path and query.
+    pub(super) target: String,
+}
+
+/// Somebody who need not say who they are: for signing in.
+pub(super) struct Stranger {
+    pub(super) bench: Bench,
+    pub(super) act: Act,
+    pub(super) query: Form,
+    pub(super) form: Form,
+    /// The cookie that the next form is bound to.
+    pub(super) cookie: FormCookie,
+    /// A live session's token, where there is one.
+    pub(super) session: Option<Zeroizing<String>>,
+    /// Whether another site's page led here, and the browser keeps the session's cookie back for that.
+    pub(super) from_elsewhere: bool,
+}
+
+/// The names in a path.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Place {
+    org: String,
+    env: String,
+    client_id: String,
+    member: String,
+}
+
+impl Place {
+    /// The organization named. A name that cannot be one is a name of nothing.
+    pub(super) fn organization(&self) -> Result<Identifier, Refusal> {
+        Identifier::parse(&self.org).map_err(|_| Refusal::not_found())
+    }
+
+    /// The environment named.
+    pub(super) fn environment(&self) -> Result<EnvironmentId, Refusal> {
+        let environment = Identifier::parse(&self.env).map_err(|_| Refusal::not_found())?;
+        Ok(EnvironmentId { organization: self.organization()?, environment })
+    }
+
+    /// The key named.
+    pub(super) fn client_id(&self) -> Result<ClientId, Refusal> {
+        ClientId::parse(&self.client_id).map_err(|_| Refusal::not_found())
+    }
+
+    /// The member named.
+    pub(super) fn member_id(&self) -> Result<MemberId, Refusal> {
+        MemberId::parse(&self.member).map_err(|_| Refusal::not_found())
+    }
+}
+
+impl Visit {
+    /// The control plane.
+    pub(super) fn control(&self) -> &Control {
+        &self.bench.control
+    }
+
+    /// Who asks, for something that a form does once: what is sent again under its `once` was done before.
+    pub(super) fn asking_once(&self) -> Asking {
+        let mut asking = self.asking.clone();
+        let key = self.form.text("once").filter(|key| key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit()));
+        asking.act.idempotency = key.map(|key| {
+            let what = format!("{}\n{}", self.target, self.form.to_text());
+            Idempotency { key: format!("form-{key}"), fingerprint: hex(&Sha256::digest(what)) }
+        });
+        asking
+    }
+
+    /// Whether the form is to be shown again, with what it holds, and nothing to be done.
+    pub(super) fn only_shows(&self) -> bool {
+        self.form.has("step")
+    }
+}
+
+/// What a form that does something once carries.
+pub(super) fn once() -> Result<String, Refusal> {
+    Ok(hex(&draw::<16>()?))
+}
+
+impl FromRequest<Bench> for Visit {
+    type Rejection = Response;
+
+    async fn from_request(mut request: Request, bench: &Bench) -> Result<Self, Response> {
+        let arrival = arrival(&request)?;
+        let place = place(&mut request).await?;
+        let target = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+        let query = Form::read(request.uri().query().unwrap_or_default().as_bytes());
+        let partial = request.headers().contains_key("hx-request");
+        let Some((token, mut asking)) = proven(bench, &arrival, request.headers()).await? else {
+            return Err(signed_out(bench, request, &target, partial).await);
+        };
+        let known = request.extensions().get::<Known>().cloned().unwrap_or_default();
+        let csrf = csrf_of(&token);
+        known.set(&asking, &csrf);
+        let mut form = Form::default();
+        if *request.method() == Method::POST {
+            is_own(request.headers())?;
+            form = read(request, MAX_FORM).await?;
+            if !is_same(&csrf, form.text("csrf")) {
+                return Err(Refusal::from(FOREIGN).into_response());
+            }
+            // A form takes as long as its sender likes: nobody keeps a right that they lost meanwhile.
+            let headers = cookie_headers(&bench.control, &token);
+            let Some((_, again)) = proven(bench, &arrival, &headers).await? else {
+                return Err(entry::ended(bench, &target, &form).await);
+            };
+            asking = again;
+        }
+        let session = SecretDigest::of(token.as_bytes());
+        Ok(Self { bench: Arc::clone(bench), asking, place, query, form, csrf, session, target })
+    }
+}
+
+impl FromRequest<Bench> for Stranger {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, bench: &Bench) -> Result<Self, Response> {
+        let arrival = arrival(&request)?;
+        let query = Form::read(request.uri().query().unwrap_or_default().as_bytes());
+        let headers = request.headers().clone();
+        let session = proven(bench, &arrival, &headers).await?.map(|(token, _)| token);
+        let from_elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
+        let cookie = FormCookie::of(bench, &headers)?;
+        let mut form = Form::default();
+        if *request.method() == Method::POST {
+            is_own(&headers)?;
+            form = read(request, MAX_OPEN_FORM).await?;
+            if cookie.is_new || !is_same(&cookie.csrf(), form.text("csrf")) {
+                let problem = ControlProblem::NotAllowed(
+                    "this form was not sent from its own page, or the browser keeps no cookies of this address; load it again",
+                );
+                return Err(Refusal::from(problem).into_response());
+            }
+        }
+        let act = arrival.act(Actor::Anonymous, bench.control.now());
+        Ok(Self { bench: Arc::clone(bench), act, query, form, cookie, session, from_elsewhere })
+    }
+}
+
+fn arrival(request: &Request) -> Result<Arrival, Response> {
+    request.extensions().get::<Arrival>().cloned().ok_or_else(|| Refusal::from(ControlProblem::Fault).into_response())
+}
+
+async fn place(request: &mut Request) -> Result<Place, Response> {
+    let found = request.extract_parts::<Path<Place>>().await;
+    found.map(|Path(place)| place).map_err(|_| Refusal::not_found().into_response())
+}
+
+/// The session's token and who has it, where it counts.
+async fn proven(
+    bench: &Bench,
+    arrival: &Arrival,
+    headers: &HeaderMap,
+) -> Result<Option<(Zeroizing<String>, Asking)>, Response> {
+    let Some(token) = cookie(headers, session_cookie(&bench.control)) else { return Ok(None) };
+    if TokenKind::of(&token) != Some(TokenKind::Session) {
+        return Ok(None);
+    }
+    let now = bench.control.now();
+    match bench.control.authenticate(&token, arrival.address, now, false).await {
+        Ok(caller) => {
+            let act = arrival.act(caller.actor(), now);
+            Ok(Some((token, Asking { caller, act })))
+        }
+        Err(Unproven::Nobody | Unproven::Refused(_)) => Ok(None),
+        Err(Unproven::Problem(problem)) => Err(Refusal::from(problem).into_response()),
+    }
+}
+
+/// Asks somebody without a session to sign in. What they typed comes along.
+async fn signed_out(bench: &Bench, request: Request, target: &str, partial: bool) -> Response {
+    let sign_in = with_query("/sign-in", &[("next", target)]);
+    if partial {
+        // htmx follows it with the whole page.
+        let header = HeaderValue::from_str(&sign_in).unwrap_or_else(|_| HeaderValue::from_static("/sign-in"));
+        return (StatusCode::UNAUTHORIZED, [("hx-redirect", header)]).into_response();
+    }
+    if *request.method() != Method::POST {
+        return Redirect::to(&sign_in).into_response();
+    }
+    match read(request, MAX_OPEN_FORM).await {
+        Ok(form) => entry::ended(bench, target, &form).await,
+        Err(response) => response,
+    }
+}
+
+async fn read(request: Request, limit: usize) -> Result<Form, Response> {
+    let given = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !given.starts_with("application/x-www-form-urlencoded") {
+        return Err(Refusal::malformed("a form is sent as `application/x-www-form-urlencoded`").into_response());
+    }
+    let reading = axum::body::to_bytes(request.into_body(), limit);
+    let late = |_| Refusal::malformed("the form took too long to arrive").into_response();
+    let bytes = tokio::time::timeout(ARRIVAL, reading).await.map_err(late)?;
+    let unread =
+        |_| Refusal::malformed(format!("a form has at most {limit} bytes here, and arrives whole")).into_response();
+    bytes.map(|bytes| Form::read(&bytes)).map_err(unread)
+}
+
+/// Refuses what the browser says another site sent. One that says nothing is bound by the token alone.
+fn is_own(headers: &HeaderMap) -> Result<(), Response> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let foreign_site = text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
+    let host = text("host").unwrap_or_default();
+    let foreign_origin = text("origin").is_some_and(|origin| {
+        origin.split_once("://").is_none_or(|(_, authority)| !authority.eq_ignore_ascii_case(host))
+    });
+    if foreign_site || foreign_origin { Err(Refusal::from(FOREIGN).into_response()) } else { Ok(()) }
+}
+
+/// The one cookie of that name.
+fn cookie(headers: &HeaderMap, name: &str) -> Option<Zeroizing<String>> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut found = lines
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('=').filter(|(known, _)| *known == name).map(|(_, value)| value));
+    // Two of one name: somebody put one in from another path or host.
+    found.next().filter(|_| found.next().is_none()).map(|value| Zeroizing::new(value.to_owned()))
+}
+
+const fn session_cookie(control: &Control) -> &'static str {
+    if control.control_url.tls() { "__Host-portcullis_session" } else { "portcullis_session" }
+}
+
+/// The header that hands a session over: to this host alone, never to a script, never along from another site.
+pub(super) fn opened(control: &Control, token: &str) -> Option<HeaderValue> {
+    set_cookie(control, session_cookie(control), token, "")
+}
+
+/// The header that takes it away.
+pub(super) fn closed(control: &Control) -> Option<HeaderValue> {
+    set_cookie(control, session_cookie(control), "", "; Max-Age=0")
+}
+
+fn set_cookie(control: &Control, name: &str, value: &str, more: &str) -> Option<HeaderValue> {
+    let secure = if control.control_url.tls() { "; Secure" } else { "" };
+    let text = Zeroizing::new(format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}"));
+    let mut header = HeaderValue::from_str(&text).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+fn cookie_headers(control: &Control, token: &str) -> HeaderMap {
+    let pair = Zeroizing::new(format!("{}={token}", session_cookie(control)));
+    HeaderValue::from_str(&pair).map(|value| HeaderMap::from_iter([(header::COOKIE, value)])).unwrap_or_default()
+}
+
+/// The CSRF token of a session: whoever reads it learns nothing of the session's own.
+pub(super) fn csrf_of(secret: &str) -> String {
+    hex(&Sha256::digest(format!("portcullis form\n{secret}")))
+}
+
+fn is_same(expected: &str, given: Option<&str>) -> bool {
+    use subtle::ConstantTimeEq;
+    given.is_some_and(|given| bool::from(given.as_bytes().ct_eq(expected.as_bytes())))
+}
+
+/// What binds forms to a browser before there is a session.
+pub(super) struct FormCookie {
+    value: Zeroizing<String>,
+    is_new: bool,
+}
+
+impl FormCookie {
+    const LENGTH: usize = 64;
+
+    fn name(control: &Control) -> &'static str {
+        if control.control_url.tls() { "__Host-portcullis_form" } else { "portcullis_form" }
+    }
+
+    fn of(bench: &Bench, headers: &HeaderMap) -> Result<Self, Response> {
+        let sound =
+            |value: &Zeroizing<String>| value.len() == Self::LENGTH && value.bytes().all(|b| b.is_ascii_hexdigit());
+        match cookie(headers, Self::name(&bench.control)).filter(sound) {
+            Some(value) => Ok(Self { value, is_new: false }),
+            None => Self::new(),
+        }
+    }
+
+    /// One that no browser has yet.
+    pub(super) fn new() -> Result<Self, Response> {
+        let drawn = draw::<32>().map_err(|problem| Refusal::from(problem).into_response())?;
+        Ok(Self { value: Zeroizing::new(hex(&drawn)), is_new: true })
+    }
+
+    /// What a form carries.
+    pub(super) fn csrf(&self) -> String {
+        csrf_of(&self.value)
+    }
+
+    /// Hands the cookie over with a page, where the browser does not have it yet.
+    pub(super) fn put(&self, control: &Control, response: &mut Response) {
+        if self.is_new
+            && let Some(header) = set_cookie(control, Self::name(control), &self.value, "")
+        {
+            response.headers_mut().append(header::SET_COOKIE, header);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).fold(
+            HeaderMap::new(),
+            |mut map, (name, value): (header::HeaderName, _)| {
+                map.append(name, value);
+                map
+            },
+        )
+    }
+
+    #[test]
+    fn one_cookie_of_a_name_counts_and_two_do_not() {
+        let value = |pairs: &[_]| cookie(&headers(pairs), "a").map(|value| value.to_string());
+        assert_eq!(value(&[("cookie", "b=1; a=2;c=3")]), Some("2".into()));
+        assert_eq!(value(&[("cookie", "a=1"), ("cookie", "a=2")]), None);
+        assert_eq!(value(&[("cookie", "a=1; a=2")]), None);
+        assert_eq!(value(&[("cookie", "aa=1; ba=2; a")]), None);
+    }
+
+    #[test]
+    fn what_another_site_sends_is_told() {
+        for (pairs, own) in [
+            (&[("host", "a:1")][..], true),
+            (&[("host", "a:1"), ("origin", "http://a:1"), ("sec-fetch-site", "same-origin")], true),
+            (&[("host", "a:1"), ("sec-fetch-site", "none")], true),
+            (&[("host", "a:1"), ("origin", "http://a")], false),
+            (&[("host", "a:1"), ("origin", "null")], false),
+            (&[("host", "a:1"), ("sec-fetch-site", "same-site")], false),
+            (&[("host", "a:1"), ("sec-fetch-site", "cross-site")], false),
+        ] {
+            assert_eq!(is_own(&headers(pairs)).is_ok(), own, "{pairs:?}");
+        }
+    }
+}
