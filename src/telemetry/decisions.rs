@@ -130,7 +130,7 @@ impl Default for DecisionLog {
 
 impl DecisionLog {
     /// Records what became of a request. `client_id` is the key that was proven, if it works in the environment.
-    pub fn record(&self, environment: EnvironmentIndex, client_id: Option<&ClientId>, decided: &Decided<'_>) {
+    pub fn record(&self, environment: EnvironmentIndex, client_id: Option<&ClientId>, decided: Decided<'_>) {
         let Some(entry) = Entry::new(decided) else { return };
         let whose = (environment, client_id.cloned());
         // What is pushed out is dropped after the lock.
@@ -210,7 +210,7 @@ impl Shard {
 
 impl Entry {
     /// `None` where the id is none of ours, which does not happen.
-    fn new(decided: &Decided<'_>) -> Option<Self> {
+    fn new(decided: Decided<'_>) -> Option<Self> {
         Some(Self {
             request_id: parse(decided.request_id)?,
             at: decided.at,
@@ -220,7 +220,7 @@ impl Entry {
             operation: decided.operation.cloned(),
             status: decided.status,
             outcome: decided.outcome,
-            told: decided.told.clone(),
+            told: decided.told,
         })
     }
 

@@ -58,6 +58,7 @@ pub(super) async fn save(visit: Visit) -> Result<Response, Refusal> {
             let now = visit.key(&id).await?;
             let mut template = form_page(&visit, &id, &now, None).await?;
             template.conflict = Some(conflict(&visit, &id, &now).await?);
+            template.key = KeyHead::told(&now, &visit);
             page_with(&problem.into(), &template)
         }
         Err(problem) => match Problems::of(&problem, &visit.form) {
@@ -101,7 +102,7 @@ async fn form_page(
     let environment = snapshot.environment(id).ok_or_else(Refusal::not_found)?;
     let form = &visit.form;
     let sent = form.has("csrf");
-    let head = KeyHead::new(key, visit.asking.act.at);
+    let head = KeyHead::new(key, visit);
     let mut chosen: HashSet<String> =
         if sent { permissions::chosen(form, environment) } else { held(key).into_iter().collect() };
     chosen.extend(picked.iter().flat_map(|(_, names)| names.iter().cloned()));
