@@ -8,10 +8,12 @@
 mod browser;
 mod doors;
 mod doors_browser;
+mod forms_browser;
 mod house;
 mod judge;
 mod judge_browser;
 mod life_browser;
+mod newcomer_browser;
 mod roles;
 mod secret_browser;
 mod visitor;
