@@ -11,6 +11,7 @@ mod doors_browser;
 mod house;
 mod judge;
 mod judge_browser;
+mod organization;
 mod visitor;
 
 use crate::process::PATIENCE;

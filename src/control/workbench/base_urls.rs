@@ -81,7 +81,10 @@ async fn health(visit: &Visit, environment: &EnvironmentId) -> Option<Health> {
         last_failure: first.last_failure.map(|(at, code)| (moment(at), code)),
         hour: words(first.hour),
         day: words(first.day),
-        upstreams: found.iter().map(|upstream| Upstream { url: upstream.url.clone(), state: state(upstream) }).collect(),
+        upstreams: found
+            .iter()
+            .map(|upstream| Upstream { url: upstream.url.clone(), state: state(upstream) })
+            .collect(),
     })
 }
 
