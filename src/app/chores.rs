@@ -7,9 +7,9 @@ use super::signing::SigningKeys;
 use crate::clock;
 use crate::control::Control;
 use crate::model::{EnvironmentId, Revision, Timestamp};
-use crate::store::KeyUse;
+use crate::store::{KeyUse, TrafficHour};
 use crate::tables::Follower;
-use crate::telemetry;
+use crate::telemetry::{self, TrafficCount};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,10 @@ impl Chores {
         self.every(RESOLVE, |chores| async move {
             chores.shared.upstreams.refresh(chores.shared.tables.load_full().environments()).await;
         });
-        self.every(USAGE, |chores| async move { chores.write_usage().await });
+        self.every(USAGE, |chores| async move {
+            chores.write_usage().await;
+            chores.write_traffic(clock::now()).await;
+        });
         self.every(REFUSALS, |chores| async move { chores.control.write_refusals().await });
         self.every(SIGNING, |chores| async move {
             if let Err(error) = chores.signing.tend(&chores.shared.tables, clock::now()).await {
@@ -57,6 +60,7 @@ impl Chores {
     /// What was gathered and is not written yet, at the end.
     pub(super) async fn finish(&self) {
         self.write_usage().await;
+        self.write_traffic(clock::now()).await;
         self.control.write_refusals().await;
     }
 
@@ -121,6 +125,18 @@ impl Chores {
         }
     }
 
+    async fn write_traffic(&self, now: Timestamp) {
+        let drained = self.shared.traffic.drain(now);
+        if drained.is_empty() {
+            return;
+        }
+        let counts: Vec<_> = drained.iter().map(traffic_hour).collect();
+        if let Err(error) = self.shared.store.record_traffic(&counts).await {
+            self.shared.traffic.restore(drained, now);
+            self.failed("traffic", &error);
+        }
+    }
+
     async fn forget(&self, now: Timestamp) {
         self.shared.tables.revoked().purge(now);
         if let Err(error) = self.shared.store.forget_ended(now).await {
@@ -142,4 +158,11 @@ fn key_use(used: &telemetry::KeyUse) -> KeyUse {
         last_address: Some(used.last_address),
         operations: used.operations.iter().map(|(name, count)| (name.to_string(), *count)).collect(),
     }
+}
+
+/// The same for what requests came to.
+fn traffic_hour(counted: &TrafficCount) -> (EnvironmentId, TrafficHour) {
+    let TrafficCount { environment, hour, code, count } = counted;
+    let hour = TrafficHour { hour: *hour, code: (*code).to_owned(), count: *count };
+    (environment.as_ref().clone(), hour)
 }

@@ -98,17 +98,7 @@ impl Node {
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &documents, &signing, now))?;
         let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
-        let shared = Shared {
-            store,
-            tables,
-            metrics: Arc::clone(&metrics),
-            upstreams: Arc::new(Upstreams::default()),
-            probes: Arc::new(probes::Probes::new(now)),
-            usage: Arc::new(UsageRecorder::default()),
-            traffic: Arc::new(TrafficRecorder::default()),
-            decisions: Arc::new(DecisionLog::default()),
-            documents,
-        };
+        let shared = Shared::new(store, tables, Arc::clone(&metrics), documents, now);
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
@@ -137,6 +127,8 @@ impl Node {
             metrics,
             access_log,
             usage: Arc::clone(&shared.usage),
+            traffic: Arc::clone(&shared.traffic),
+            decisions: Arc::clone(&shared.decisions),
             listeners: listeners.edge,
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
             limits: node.limits,
@@ -175,6 +167,26 @@ impl Node {
 }
 
 impl Shared {
+    fn new(
+        store: Arc<dyn Store>,
+        tables: Arc<Tables>,
+        metrics: Arc<Metrics>,
+        documents: Arc<Documents>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            store,
+            tables,
+            metrics,
+            upstreams: Arc::default(),
+            probes: Arc::new(probes::Probes::new(now)),
+            usage: Arc::default(),
+            traffic: Arc::default(),
+            decisions: Arc::default(),
+            documents,
+        }
+    }
+
     fn control(
         &self,
         node: &NodeConfig,

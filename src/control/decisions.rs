@@ -34,6 +34,19 @@ impl Control {
         Ok(self.decisions.find(self.place_of(environment)?, request_id.trim()))
     }
 
+    /// The latest requests of an environment that were refused, or failed, with this code, newest first, as far as this
+    /// node remembers them. Errors: as [`find_decision`](Self::find_decision).
+    pub fn refused_lately(
+        &self,
+        asking: &Asking,
+        environment: &EnvironmentId,
+        code: &str,
+        most: usize,
+    ) -> Result<Vec<Decision>, ControlProblem> {
+        asking.caller.require_in(Right::See, environment)?;
+        Ok(self.decisions.refused(self.place_of(environment)?, code, most))
+    }
+
     fn place_of(&self, environment: &EnvironmentId) -> Result<EnvironmentIndex, ControlProblem> {
         let place = self.with_environment(environment, |snapshot| {
             snapshot.environment(environment).map(|table| table.policy.index)

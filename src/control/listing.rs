@@ -34,6 +34,8 @@ pub struct KeyQuery {
     pub expires_before: Option<Timestamp>,
     /// Only keys that were not used at or after this instant.
     pub unused_since: Option<Timestamp>,
+    /// Only keys that were made before this instant.
+    pub created_before: Option<Timestamp>,
 }
 
 impl Default for KeyQuery {
@@ -49,6 +51,7 @@ impl Default for KeyQuery {
             query: None,
             expires_before: None,
             unused_since: None,
+            created_before: None,
         }
     }
 }
@@ -158,9 +161,10 @@ impl Control {
         query: KeyQuery,
         now: Timestamp,
     ) -> Result<KeyPage, ControlProblem> {
-        let KeyQuery { limit, after, sort, descending, status, legacy, query, expires_before, unused_since } = query;
+        let KeyQuery { limit, after, sort, descending, status, legacy, .. } = query;
+        let KeyQuery { query, expires_before, unused_since, created_before, .. } = query;
         let page = Page { limit: limit.max(1), sort, descending, after: after.map(|after| after.place) };
-        let filter = KeyFilter { status, legacy, query, expires_before, unused_since, now };
+        let filter = KeyFilter { status, legacy, query, expires_before, unused_since, created_before, now };
         Ok(self.store.list_keys(environment, &filter, &page).await?)
     }
 }
@@ -198,5 +202,6 @@ fn matches(key: &ApiKey, query: &KeyQuery, now: Timestamp) -> bool {
         && query.legacy.is_none_or(|legacy| matches!(key.kind, KeyKind::Legacy { .. }) == legacy)
         && query.expires_before.is_none_or(|before| key.expires_at.is_some_and(|expiry| expiry < before))
         && query.unused_since.is_none_or(|since| key.last_used_at.is_none_or(|used| used < since))
+        && query.created_before.is_none_or(|before| key.created_at < before)
         && query.query.as_deref().is_none_or(contains)
 }

@@ -1,9 +1,9 @@
 //! What is known of one request while it is served.
 
 use crate::access::Permit;
-use crate::model::{ClientId, UpstreamUrl};
+use crate::model::{ClientId, Timestamp, UpstreamUrl};
 use crate::tables::EnvironmentTable;
-use crate::telemetry::{EnvironmentMetrics, InFlight, Outcome};
+use crate::telemetry::{EnvironmentMetrics, InFlight, Outcome, Told};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +22,14 @@ pub(super) struct RequestContext {
     pub(super) permit: Option<Permit>,
     pub(super) outcome: Outcome,
     pub(super) code: Option<&'static str>,
+    /// When it was decided.
+    pub(super) at: Timestamp,
+    /// What the caller was told where it was refused.
+    pub(super) told: Option<Told>,
+    /// The key that one of our endpoints proved.
+    pub(super) proven: Option<ClientId>,
+    /// The key's first permitted request of its second: it is remembered.
+    pub(super) is_sample: bool,
     pub(super) upstream_since: Option<Instant>,
     /// The upstream this attempt goes to.
     pub(super) upstream: Option<UpstreamUrl>,

@@ -6,19 +6,20 @@
 use super::answer::{Answer, PORTCULLIS_ERROR};
 use super::gate::Arrived;
 use super::revocation::{RevocationRefused, RevocationSink, TokenRevocation};
-use crate::model::{AccessTokenClaims, LiveKey, Timestamp};
+use crate::model::{AccessTokenClaims, ClientId, LiveKey, Timestamp};
 use crate::oauth::{
     self, AskedToken, ClientContext, ClientCredentials, ClientThrottle, Grant, GrantContext, OAuthError, ProvenClient,
     TokenQuestion, TokenRequest, WireRequest,
 };
 use crate::tables::{EnvironmentTable, Snapshot, Tables};
-use crate::telemetry::UsageRecorder;
+use crate::telemetry::{Told, UsageRecorder};
 use crate::token;
 use http::header::{PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method};
 use parking_lot::Mutex;
 use pingora_core::protocols::http::ServerSession;
 use serde_json::json;
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,18 @@ pub(super) struct Asked<'a> {
     pub(super) request_id: &'a str,
 }
 
+/// An answer, and what else there is to tell of it.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) answer: Answer,
+    /// What metrics call it: `issued`, `active`, `inactive`, `revoked`, `unchanged`, or the error's code.
+    pub(super) result: &'static str,
+    /// Whose secret was proven.
+    pub(super) proven: Option<ClientId>,
+    /// What the caller was told where it was refused.
+    pub(super) told: Option<Told>,
+}
+
 /// What a request comes to before anybody has to wait.
 enum Outcome {
     Answer(Answer, &'static str),
@@ -81,8 +94,7 @@ enum Outcome {
 }
 
 impl Endpoints {
-    /// Answers a request, and names the result for metrics: `issued`, `active`, `inactive`, `revoked`, `unchanged`, or
-    /// the error's code.
+    /// Answers a request.
     pub(super) async fn answer(
         &self,
         endpoint: Endpoint,
@@ -91,24 +103,26 @@ impl Endpoints {
         environment: &EnvironmentTable,
         tables: &Tables,
         asked: &Asked<'_>,
-    ) -> (Answer, &'static str) {
-        let outcome = {
+    ) -> Answered {
+        let (outcome, proven) = {
             let snapshot = tables.load();
             // The tables may have been swapped while the body arrived: one snapshot decides.
             let environment = snapshot.environment(&environment.policy.id).map_or(environment, Arc::as_ref);
-            let place = Place { endpoints: self, environment, tables: &snapshot, asked };
-            read(request, body).and_then(|wire| place.decide(endpoint, &wire.as_wire(request)))
+            let place = Place { endpoints: self, environment, tables: &snapshot, asked, proven: Cell::default() };
+            let outcome = read(request, body).and_then(|wire| place.decide(endpoint, &wire.as_wire(request)));
+            (outcome, place.proven.into_inner())
         };
         let error = match outcome {
-            Ok(Outcome::Answer(answer, result)) => return (answer, result),
+            Ok(Outcome::Answer(answer, result)) => return Answered { answer, result, proven, told: None },
             Ok(Outcome::Revoke(revocation)) => match self.revocations.revoke(revocation).await {
-                Ok(()) => return (nothing(), "revoked"),
+                Ok(()) => return Answered { answer: nothing(), result: "revoked", proven, told: None },
                 Err(RevocationRefused::TooMany { retry_after }) => OAuthError::TooManyRevoked { retry_after },
                 Err(RevocationRefused::Unavailable) => OAuthError::Unavailable,
             },
             Err(error) => error,
         };
-        (refusal(&error), error.code())
+        let told = Some(Told::Words(error.code(), error.description()));
+        Answered { answer: refusal(&error), result: error.code(), proven, told }
     }
 }
 
@@ -118,6 +132,8 @@ struct Place<'a> {
     environment: &'a EnvironmentTable,
     tables: &'a Snapshot,
     asked: &'a Asked<'a>,
+    /// Whose secret was proven.
+    proven: Cell<Option<ClientId>>,
 }
 
 impl Place<'_> {
@@ -189,6 +205,10 @@ impl Place<'_> {
         self.own_key(&credentials.client_id, |key| {
             let context = ClientContext { environment: &self.environment.policy, key, address: self.asked.address };
             let client = oauth::authenticate(credentials, &context, self.asked.now);
+            // A client is refused by a reason of its own once its secret is proven.
+            if matches!(client, Ok(_) | Err(OAuthError::ClientRefused { .. })) {
+                self.proven.set(key.map(|key| key.client_id.clone()));
+            }
             ask(&client.map_err(|error| self.slowed_down(credentials, error))?)
         })
     }

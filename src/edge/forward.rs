@@ -2,15 +2,18 @@
 
 use super::answer::{Answer, PORTCULLIS_ERROR};
 use super::context::{RequestContext, RequestIds};
-use super::endpoints::{self, Asked, Endpoint, Endpoints};
+use super::endpoints::{self, Answered, Asked, Endpoint, Endpoints};
 use super::gate::{Arrived, Gate, Own, Seen, Verdict};
 use super::identity;
 use super::reserved;
 use super::upstreams::Upstreams;
-use crate::access::Denial;
+use crate::access::{Denial, Permit};
 use crate::model::{Timestamp, UpstreamHost, UpstreamUrl};
 use crate::tables::{EnvironmentTable, Tables};
-use crate::telemetry::{AccessLine, AccessLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome, UsageRecorder};
+use crate::telemetry::{
+    AccessLine, AccessLog, Decided, DecisionLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome, Told, TrafficRecorder,
+    UsageRecorder,
+};
 use async_trait::async_trait;
 use http::header::HOST;
 use http::request::Parts as RequestParts;
@@ -38,6 +41,8 @@ pub(super) struct Forward {
     pub(super) request_ids: Arc<RequestIds>,
     pub(super) endpoints: Endpoints,
     pub(super) usage: Arc<UsageRecorder>,
+    pub(super) traffic: Arc<TrafficRecorder>,
+    pub(super) decisions: Arc<DecisionLog>,
     pub(super) clock: fn() -> Timestamp,
 }
 
@@ -59,10 +64,11 @@ impl Forward {
         context.environment = seen.environment;
         context.address = seen.address;
         context.client_id = seen.client_id;
+        context.at = now;
         if let (Ok(Verdict::Forward(permit)), Some(address)) = (&verdict, seen.address)
             && let Some(client_id) = permit.client_id()
         {
-            self.usage.record(client_id, permit.operation(), address, now);
+            context.is_sample = self.usage.record(client_id, permit.operation(), address, now);
         }
         let decided = Instant::now();
         self.metrics.overhead.observe(decided.duration_since(context.started).as_secs_f64());
@@ -102,7 +108,8 @@ impl Forward {
         };
         let arrived = arrived(session.req_header(), session);
         let answered = self.endpoints.answer(endpoint, &arrived, &body, environment, &self.tables, &asked).await;
-        let (answer, result) = answered;
+        let Answered { answer, result, proven, told } = answered;
+        (context.proven, context.told) = (proven, told);
         if let Some(metrics) = &context.metrics {
             self.metrics.count_endpoint_request(metrics, endpoint.as_str(), result);
         }
@@ -111,6 +118,38 @@ impl Forward {
         }
         context.code = (answer.status != 200).then_some(result);
         answer
+    }
+
+    /// Counts what a request came to, and remembers it where it was refused, or failed, or is the first of its second.
+    fn remember(&self, session: &Session, context: &mut RequestContext, status: u16) {
+        let Some(environment) = &context.environment else { return };
+        let (id, code) = (&environment.policy.id, context.code);
+        match (context.outcome, code) {
+            (Outcome::Forwarded, _) => self.traffic.answered(id, context.at),
+            (Outcome::Failed, Some(code)) if code.starts_with("upstream_") => self.traffic.failed(id, code, context.at),
+            (Outcome::Answered | Outcome::Denied | Outcome::Failed, Some(code)) => self.traffic.refused(id, code),
+            (Outcome::Answered | Outcome::Denied | Outcome::Failed, None) => {}
+        }
+        if !context.is_sample && context.told.is_none() {
+            return;
+        }
+        let header = session.req_header();
+        let (path, _) = arrived(header, session).split_target();
+        // A token of elsewhere is genuine and proves no key of this environment.
+        let is_own = code != Some(Denial::WrongEnvironment.code());
+        let whose = context.proven.as_ref().or(context.client_id.as_ref()).filter(|_| is_own);
+        let decided = Decided {
+            request_id: &context.request_id,
+            at: context.at,
+            method: &header.method,
+            path,
+            address: context.address,
+            operation: context.permit.as_ref().map(Permit::operation),
+            status,
+            outcome: context.outcome,
+            told: context.told.take(),
+        };
+        self.decisions.record(environment.policy.index, whose, decided);
     }
 
     fn log(&self, session: &Session, context: &RequestContext, status: u16, duration: Duration) {
@@ -139,6 +178,7 @@ impl RequestContext {
     fn note(&mut self, denial: &Denial, outcome: Outcome) {
         self.outcome = outcome;
         self.code = Some(denial.code());
+        self.told = Some(Told::Denial(denial.clone()));
     }
 }
 
@@ -175,6 +215,10 @@ impl ProxyHttp for Forward {
             permit: None,
             outcome: Outcome::Failed,
             code: None,
+            at: Timestamp::EPOCH,
+            told: None,
+            proven: None,
+            is_sample: false,
             upstream_since: None,
             upstream: None,
             answered: false,
@@ -303,6 +347,7 @@ impl ProxyHttp for Forward {
         let Some(denial) = failure(error) else {
             context.outcome = Outcome::Failed;
             context.code = Some("downstream_closed");
+            context.told = Some(Told::Nothing("downstream_closed"));
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         context.note(&denial, Outcome::Failed);
@@ -346,6 +391,7 @@ impl ProxyHttp for Forward {
                 self.metrics.count_denial(metrics, code);
             }
         }
+        self.remember(session, context, status);
         if self.access_log.is_on() {
             self.log(session, context, status, duration);
         }

@@ -14,7 +14,7 @@ use crate::config::HeadLimits;
 use crate::model::{BaseUrl, NetworkSet, Timestamp};
 use crate::oauth::ClientThrottle;
 use crate::tables::Tables;
-use crate::telemetry::{AccessLog, Metrics, UsageRecorder};
+use crate::telemetry::{AccessLog, DecisionLog, Metrics, TrafficRecorder, UsageRecorder};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::proxy::http_proxy;
@@ -45,6 +45,10 @@ pub struct EdgeParts {
     pub access_log: Arc<AccessLog>,
     /// What keys are used for.
     pub usage: Arc<UsageRecorder>,
+    /// What requests came to.
+    pub traffic: Arc<TrafficRecorder>,
+    /// What was decided lately.
+    pub decisions: Arc<DecisionLog>,
     /// Bound sockets.
     pub listeners: Vec<TcpListener>,
     /// Whose forwarding headers are believed.
@@ -137,6 +141,8 @@ pub fn serve(parts: EdgeParts) {
             throttle: Mutex::new(ClientThrottle::new(parts.throttle_seed)),
         },
         usage: parts.usage,
+        traffic: parts.traffic,
+        decisions: parts.decisions,
         clock: parts.clock,
     };
     let front = Front {

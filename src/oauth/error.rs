@@ -128,7 +128,7 @@ impl OAuthError {
     }
 
     /// For people; in the alphabet of RFC 6749 section 5.2 (no `"`, no `\`).
-    fn description(&self) -> Cow<'static, str> {
+    pub fn description(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::ClientRefused { reason, .. } => return reason.clone(),
             Self::InvalidClient { .. } => "the client id is unknown or the secret is wrong",

@@ -81,6 +81,8 @@ pub struct KeyFilter {
     pub expires_before: Option<Timestamp>,
     /// Only keys that were not used at or after this instant, those never used included.
     pub unused_since: Option<Timestamp>,
+    /// Only keys that were made before this instant.
+    pub created_before: Option<Timestamp>,
     /// The instant that `status` is judged at.
     pub now: Timestamp,
 }
@@ -93,6 +95,7 @@ impl KeyFilter {
         query: None,
         expires_before: None,
         unused_since: None,
+        created_before: None,
         now: Timestamp::EPOCH,
     };
 }

@@ -130,7 +130,7 @@ impl Default for DecisionLog {
 
 impl DecisionLog {
     /// Records what became of a request. `client_id` is the key that was proven, if it works in the environment.
-    pub fn record(&self, environment: EnvironmentIndex, client_id: Option<&ClientId>, decided: &Decided<'_>) {
+    pub fn record(&self, environment: EnvironmentIndex, client_id: Option<&ClientId>, decided: Decided<'_>) {
         let Some(entry) = Entry::new(decided) else { return };
         let whose = (environment, client_id.cloned());
         // What is pushed out is dropped after the lock.
@@ -154,6 +154,20 @@ impl DecisionLog {
             let (whose, entry) = entries.find(|(_, entry)| entry.request_id == request_id)?;
             Some(entry.clone().shown(whose.as_ref()))
         })
+    }
+
+    /// The latest requests of an environment that were refused, or failed, with this code, newest first.
+    pub fn refused(&self, environment: EnvironmentIndex, code: &str, most: usize) -> Vec<Decision> {
+        let mut found = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock();
+            for ((_, whose), list) in shard.lists.iter().filter(|((of, _), _)| *of == environment) {
+                let refused = list.entries.iter().filter(|entry| entry.code() == Some(code));
+                found.extend(refused.map(|entry| (whose.clone(), entry.clone())));
+            }
+        }
+        found.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.at));
+        found.into_iter().take(most).map(|(whose, entry)| entry.shown(whose.as_ref())).collect()
     }
 
     /// `None` never happens: there are shards.
@@ -196,7 +210,7 @@ impl Shard {
 
 impl Entry {
     /// `None` where the id is none of ours, which does not happen.
-    fn new(decided: &Decided<'_>) -> Option<Self> {
+    fn new(decided: Decided<'_>) -> Option<Self> {
         Some(Self {
             request_id: parse(decided.request_id)?,
             at: decided.at,
@@ -206,8 +220,16 @@ impl Entry {
             operation: decided.operation.cloned(),
             status: decided.status,
             outcome: decided.outcome,
-            told: decided.told.clone(),
+            told: decided.told,
         })
+    }
+
+    fn code(&self) -> Option<&'static str> {
+        match &self.told {
+            None => None,
+            Some(Told::Denial(denial)) => Some(denial.code()),
+            Some(Told::Nothing(code) | Told::Words(code, _)) => Some(code),
+        }
     }
 
     fn shown(self, client_id: Option<&ClientId>) -> Decision {

@@ -63,17 +63,18 @@ impl papaya::Equivalent<Counted> for Asked<'_> {
 }
 
 impl UsageRecorder {
-    /// Records a permitted request.
-    pub fn record(&self, client_id: &ClientId, operation: &Arc<str>, address: IpAddr, now: Timestamp) {
+    /// Records a permitted request; whether it is the key's first one of that second.
+    pub fn record(&self, client_id: &ClientId, operation: &Arc<str>, address: IpAddr, now: Timestamp) -> bool {
         // INVARIANT: the guard is held until everything is recorded; `drain` looks whether anybody holds one.
         let generation = self.current.load();
-        generation.note(client_id, address, now);
+        let is_first = generation.note(client_id, address, now, |last| last.is_first_of(now));
         generation.count(client_id, operation, 1);
+        is_first
     }
 
     /// Records that a token was issued: the key was used, for no operation yet.
     pub fn record_issue(&self, client_id: &ClientId, address: IpAddr, now: Timestamp) {
-        self.current.load().note(client_id, address, now);
+        self.current.load().note(client_id, address, now, |_| ());
     }
 
     /// Takes out what was recorded since the last drain, by client id.
@@ -101,28 +102,22 @@ impl UsageRecorder {
     pub fn restore(&self, uses: &[KeyUse]) {
         let generation = self.current.load();
         for KeyUse { client_id, last_used_at, last_address, operations } in uses {
-            generation.note(client_id, *last_address, *last_used_at);
             // A drain asks whether the key was used since: it was, as far as anybody was told.
-            generation.untold(client_id);
+            generation.note(client_id, *last_address, *last_used_at, |last| last.told.store(0, Ordering::Relaxed));
             operations.iter().for_each(|(operation, count)| generation.count(client_id, operation, *count));
         }
     }
 }
 
 impl Generation {
-    fn note(&self, client_id: &ClientId, address: IpAddr, now: Timestamp) {
+    fn note<R>(&self, client_id: &ClientId, address: IpAddr, now: Timestamp, and: impl FnOnce(&LastUse) -> R) -> R {
         let keys = self.keys.pin();
         let last = match keys.get(client_id) {
             Some(last) => last,
             None => keys.get_or_insert_with(client_id.clone(), LastUse::default),
         };
         last.note(now, address);
-    }
-
-    fn untold(&self, client_id: &ClientId) {
-        if let Some(last) = self.keys.pin().get(client_id) {
-            last.told.store(0, Ordering::Relaxed);
-        }
+        and(last)
     }
 
     fn count(&self, client_id: &ClientId, operation: &Arc<str>, times: u64) {
@@ -190,6 +185,8 @@ impl Taken {
 struct LastUse {
     /// The version that was given out already.
     told: AtomicU64,
+    /// The last second of a permitted request.
+    second: AtomicU64,
     version: AtomicU64,
     at: AtomicU64,
     high: AtomicU64,
@@ -197,6 +194,13 @@ struct LastUse {
 }
 
 impl LastUse {
+    /// Whether no permitted request came in this second, or a later one, yet. A busy key writes nothing here but once a
+    /// second.
+    fn is_first_of(&self, now: Timestamp) -> bool {
+        let (now, known) = (now.as_unix().cast_unsigned(), self.second.load(Ordering::Relaxed));
+        known < now && self.second.compare_exchange(known, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
     fn note(&self, now: Timestamp, address: IpAddr) {
         let at = now.as_unix().cast_unsigned();
         let bits = match address {

@@ -14,6 +14,7 @@ mod flaky;
 mod life;
 mod listing;
 mod members;
+mod pages;
 mod people;
 mod places;
 mod sessions;

@@ -13,6 +13,7 @@ mod people;
 mod secrets;
 mod sqlite;
 mod together;
+mod usage;
 
 use portcullis::model::{
     Act, Actor, Allowlist, ClientId, EnvironmentId, Identifier, KeyKind, KeyName, MemberId, Network, PermissionName,
@@ -82,6 +83,7 @@ macro_rules! conformance {
             people::who_leaves_leaves_nothing_behind,
             people::an_invitation_counts_once_and_for_a_while,
             people::a_new_password_ends_other_sessions,
+            people::a_changed_password_ends_other_sessions,
             people::a_password_in_place_of_another_ends_tokens,
             people::a_session_ends_by_idleness_and_by_age,
             people::a_session_is_ended,
@@ -99,6 +101,9 @@ macro_rules! conformance {
             together::of_rotations_that_expect_one_revision_one_wins,
             together::two_openings_share_one_store,
             together::a_dropped_change_is_whole_or_nothing,
+            usage::keys_are_counted,
+            usage::traffic_is_counted_by_the_hour,
+            usage::uses_are_counted_by_the_hour,
         }
     };
     ($name:ident, $home:expr, $($subject:ident::$behaviour:ident),* $(,)?) => {
@@ -194,7 +199,15 @@ fn rotation(secret: &str) -> Rotation {
 }
 
 fn everything() -> KeyFilter {
-    KeyFilter { status: None, legacy: None, query: None, expires_before: None, unused_since: None, now: NOON }
+    KeyFilter {
+        status: None,
+        legacy: None,
+        query: None,
+        expires_before: None,
+        unused_since: None,
+        created_before: None,
+        now: NOON,
+    }
 }
 
 fn page(limit: u32) -> Page {

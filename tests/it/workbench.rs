@@ -11,7 +11,10 @@ mod doors_browser;
 mod house;
 mod judge;
 mod judge_browser;
+mod life_browser;
 mod organization;
+mod roles;
+mod secret_browser;
 mod visitor;
 
 use crate::process::PATIENCE;

@@ -88,7 +88,9 @@ fn one_line(line: &str) -> Result<(String, Target), &'static str> {
     let mut words = line.split_whitespace();
     match (words.next(), words.next()) {
         (Some(target), None) if target.contains('/') => Ok(("GET".to_owned(), Target::parse(target)?)),
-        (Some(method), Some(target)) if method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') => {
+        (Some(method), Some(target))
+            if target.contains('/') && method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') =>
+        {
             Ok((method.to_ascii_uppercase(), Target::parse(target)?))
         }
         _ => Err("write a method and a path, such as `GET /cards/42`, or a curl command"),

@@ -58,6 +58,7 @@ pub(super) async fn save(visit: Visit) -> Result<Response, Refusal> {
             let now = visit.key(&id).await?;
             let mut template = form_page(&visit, &id, &now, None).await?;
             template.conflict = Some(conflict(&visit, &id, &now).await?);
+            template.key = KeyHead::told(&now, &visit);
             page_with(&problem.into(), &template)
         }
         Err(problem) => match Problems::of(&problem, &visit.form) {
@@ -74,6 +75,7 @@ fn draft(visit: &Visit, id: &EnvironmentId, key: &ApiKey) -> Result<(EditDraft, 
     let mut found = FieldErrors::default();
     let permissions = match &key.kind {
         KeyKind::FineGrained { .. } => {
+            permissions::judge(form, environment, &mut found);
             Some(permissions::in_order(&permissions::chosen(form, environment), environment))
         }
         KeyKind::Legacy { .. } => None,
@@ -100,7 +102,7 @@ async fn form_page(
     let environment = snapshot.environment(id).ok_or_else(Refusal::not_found)?;
     let form = &visit.form;
     let sent = form.has("csrf");
-    let head = KeyHead::new(key, visit.asking.act.at);
+    let head = KeyHead::new(key, visit);
     let mut chosen: HashSet<String> =
         if sent { permissions::chosen(form, environment) } else { held(key).into_iter().collect() };
     chosen.extend(picked.iter().flat_map(|(_, names)| names.iter().cloned()));

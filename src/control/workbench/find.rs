@@ -104,10 +104,10 @@ fn places(here: &Here, environments: &[EnvironmentId], query: &str) -> Vec<Hit> 
     let mut all = Vec::new();
     for id in environments {
         let (note, base) = (id.environment.as_str(), format!("{}/e/{}", here.base, id.environment));
+        all.push(hit("API keys", format!("{base}/keys"), note, "Page"));
         if here.changes_keys {
             all.push(hit("New API key", format!("{base}/keys/new"), note, "Action"));
         }
-        all.push(hit("API keys", format!("{base}/keys"), note, "Page"));
         all.push(hit("Overview", format!("{base}/overview"), note, "Page"));
         all.push(hit("Why was I refused?", format!("{base}/why"), note, "Page"));
     }

@@ -176,7 +176,7 @@ impl Filters {
             "revoked" => KeyQuery { status: Some(KeyStatus::Revoked), ..query },
             "unused" => {
                 let since = now.plus_seconds(LONG.saturating_neg());
-                KeyQuery { status: active, unused_since: Some(since), ..query }
+                KeyQuery { status: active, unused_since: Some(since), created_before: Some(since), ..query }
             }
             _ => query,
         }
@@ -313,7 +313,7 @@ mod tests {
         let now = Timestamp::from_unix(1_900_000_000);
         let query = Filters::of(&Form::read(b"status=unused")).query(now);
         assert_eq!(query.unused_since, Some(now.plus_seconds(-LONG)));
-        assert_eq!(query.status, Some(KeyStatus::Active));
+        assert_eq!((query.created_before, query.status), (query.unused_since, Some(KeyStatus::Active)));
         assert_eq!(Filters::of(&Form::read(b"status=nonsense")).query(now).status, None);
     }
 }

@@ -75,6 +75,9 @@ fn draft(visit: &Visit, environment: &EnvironmentTable) -> (KeyDraft, FieldError
     let legacy = form.text("type") == Some("legacy");
     let chosen = permissions::chosen(form, environment);
     let preset = form.filled("preset").filter(|_| chosen.is_empty()).map(str::to_owned);
+    if !legacy {
+        permissions::judge(form, environment, &mut found);
+    }
     let permissions = permissions::in_order(&chosen, environment);
     let draft = KeyDraft {
         name: form.text("name").map(str::to_owned),

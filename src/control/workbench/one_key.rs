@@ -4,7 +4,7 @@ use super::visit::Visit;
 use super::words::Moment;
 use crate::control::api::Refusal;
 use crate::control::{ControlProblem, Right};
-use crate::model::{ApiKey, EnvironmentId, KeyKind, KeyStatus, ManagedBy, Timestamp};
+use crate::model::{ApiKey, EnvironmentId, KeyKind, KeyStatus, ManagedBy, Revision, Timestamp};
 
 /// A key that ends within so many seconds is told to be expiring.
 pub(super) const SOON: i64 = 14 * 86_400;
@@ -45,7 +45,18 @@ pub(super) struct KeyHead {
 }
 
 impl KeyHead {
-    pub(super) fn new(key: &ApiKey, now: Timestamp) -> Self {
+    /// Of the key as the page's form knows it: one that is shown again keeps the revision it was filled in by.
+    pub(super) fn new(key: &ApiKey, visit: &Visit) -> Self {
+        let revision = visit.sent_revision().unwrap_or(key.revision);
+        Self::at(key, visit.asking.act.at, revision)
+    }
+
+    /// Of the key as it is, for a form whose sender is told what changed.
+    pub(super) fn told(key: &ApiKey, visit: &Visit) -> Self {
+        Self::at(key, visit.asking.act.at, key.revision)
+    }
+
+    fn at(key: &ApiKey, now: Timestamp, revision: Revision) -> Self {
         let base = super::base_of(&key.environment);
         Self {
             url: format!("{base}/keys/{}", key.client_id),
@@ -55,7 +66,7 @@ impl KeyHead {
             last_address: key.last_address.map_or_else(String::new, |address| address.to_string()),
             created: Moment::new(key.created_at, now),
             expires: key.expires_at.map(|at| Moment::new(at, now)),
-            revision: key.revision.0,
+            revision: revision.0,
         }
     }
 }
@@ -80,9 +91,15 @@ impl Visit {
         Ok((id, key))
     }
 
-    /// The revision that the form was filled in by.
-    pub(super) fn expected(&self) -> Option<crate::model::Revision> {
-        self.form.text("revision").and_then(|text| text.parse().ok()).map(crate::model::Revision)
+    /// The revision that the form was filled in by. A form that does not say is as old as can be.
+    pub(super) fn expected(&self) -> Option<Revision> {
+        Some(self.sent_revision().unwrap_or_default())
+    }
+
+    /// The same where a form was sent: shown again it is still as old as it was, unless its sender is told what changed.
+    pub(super) fn sent_revision(&self) -> Option<Revision> {
+        let sent = self.form.has("csrf");
+        sent.then(|| Revision(self.form.text("revision").and_then(|text| text.parse().ok()).unwrap_or_default()))
     }
 }
 

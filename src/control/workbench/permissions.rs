@@ -5,8 +5,8 @@ use super::visit::Visit;
 use super::words::sentence;
 use crate::catalogue::AccessClass;
 use crate::control::api::Refusal;
-use crate::control::{Caller, PickedRequest, Right};
-use crate::model::{EnvironmentId, ManagementPermission, Permission, Preset};
+use crate::control::{Caller, FieldErrors, PickedRequest, Right};
+use crate::model::{EnvironmentId, ManagementPermission, Permission, Preset, quoted};
 use crate::tables::EnvironmentTable;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -99,14 +99,21 @@ impl PermissionsPart {
         }
     }
 
-    /// Marks the preset that the selection began with.
+    /// Marks the preset, where the selection is still what it holds.
     pub(super) fn started_from(mut self, preset: &str) -> Self {
         for row in &mut self.presets {
-            row.checked = row.name == preset;
+            row.checked = row.name == preset && is_selected(&self.groups, row.index);
         }
         self.own_choice = self.presets.iter().all(|row| !row.checked);
         self
     }
+}
+
+/// Whether exactly the permissions of a preset are chosen.
+fn is_selected(groups: &[GroupRow], preset: usize) -> bool {
+    let preset = preset.to_string();
+    let mut rows = groups.iter().flat_map(|group| &group.rows);
+    rows.all(|row| row.checked == row.presets.split(' ').any(|index| index == preset))
 }
 
 /// Permissions as they are put into groups, in the order of the document.
@@ -194,12 +201,27 @@ fn memberships(presets: &[Preset]) -> HashMap<String, String> {
     memberships
 }
 
-/// What a form chose: boxes, whole groups, and with `step=preset` exactly what the preset holds.
+/// What a form chose: boxes and whole groups; exactly what the preset holds where no box is ticked, or with `step=preset`.
 pub(super) fn chosen(form: &Form, environment: &EnvironmentTable) -> HashSet<String> {
-    if form.text("step") == Some("preset") {
-        let preset = form.filled("preset").and_then(|name| environment.preset(name));
-        return preset.map(|preset| names(&preset)).unwrap_or_default();
+    let boxes = ticked(form, environment);
+    let preset = form.filled("preset").filter(|_| boxes.is_empty() || form.text("step") == Some("preset"));
+    preset.and_then(|name| environment.preset(name)).map_or(boxes, |preset| names(&preset))
+}
+
+/// Tells where a preset is chosen and the boxes say something else: one of the two was forgotten.
+pub(super) fn judge(form: &Form, environment: &EnvironmentTable, errors: &mut FieldErrors) {
+    let Some(name) = form.filled("preset") else { return };
+    let (boxes, preset) = (ticked(form, environment), environment.preset(name).map(|preset| names(&preset)));
+    if !boxes.is_empty() && preset.is_some_and(|preset| preset != boxes) {
+        let message = format!(
+            "the preset `{}` is chosen, and the boxes say something else: choose your own choice, or take the preset's over",
+            quoted(name)
+        );
+        errors.add("/permissions", "permissions_unclear", message);
     }
+}
+
+fn ticked(form: &Form, environment: &EnvironmentTable) -> HashSet<String> {
     let mut chosen: HashSet<String> = form.all("permission").map(str::to_owned).collect();
     let groups: HashSet<&str> = form.all("group").collect();
     if !groups.is_empty() {

@@ -49,7 +49,10 @@ pub(super) async fn revoke(visit: Visit) -> Result<Response, Refusal> {
         Ok(key) => Ok(see(&format!("{}/keys/{}?revoked=1", super::base_of(&id), key.client_id))),
         Err(problem @ ControlProblem::RevisionMismatch { .. }) => {
             let now = visit.key(&id).await?;
-            page_with(&problem.into(), &RevokePage { changed: true, ..question(&visit, &id, &now).await })
+            page_with(
+                &problem.into(),
+                &RevokePage { changed: true, key: KeyHead::told(&now, &visit), ..question(&visit, &id, &now).await },
+            )
         }
         Err(problem) => Err(problem.into()),
     }
@@ -58,7 +61,7 @@ pub(super) async fn revoke(visit: Visit) -> Result<Response, Refusal> {
 async fn question(visit: &Visit, id: &EnvironmentId, key: &ApiKey) -> RevokePage {
     RevokePage {
         shell: visit.shell_in(id, Section::Keys, &format!("Revoke {}", key.name.as_str())).await,
-        key: KeyHead::new(key, visit.asking.act.at),
+        key: KeyHead::new(key, visit),
         in_use: is_in_use(key, visit.asking.act.at),
         confirm: visit.form.text("confirm").unwrap_or_default().to_owned(),
         changed: false,

@@ -49,7 +49,9 @@ pub(super) async fn rotate(visit: Visit) -> Result<Response, Refusal> {
         Ok(issued) => secret::show(&visit, &id, &issued, false).await,
         Err(ControlProblem::AlreadyDone(client_id)) => secret::show_again(&visit, &id, &client_id).await,
         Err(problem @ ControlProblem::RevisionMismatch { .. }) => {
-            let template = RotatePage { changed: true, ..form_page(&visit, &id, &visit.key(&id).await?).await? };
+            let now = visit.key(&id).await?;
+            let head = KeyHead::told(&now, &visit);
+            let template = RotatePage { changed: true, key: head, ..form_page(&visit, &id, &now).await? };
             page_with(&problem.into(), &template)
         }
         Err(problem) => match Problems::of(&problem, &visit.form) {
@@ -78,7 +80,7 @@ async fn form_page(visit: &Visit, id: &EnvironmentId, key: &ApiKey) -> Result<Ro
     };
     Ok(RotatePage {
         shell,
-        key: KeyHead::new(key, visit.asking.act.at),
+        key: KeyHead::new(key, visit),
         organization: facts.name,
         once: once()?,
         changed: false,

@@ -219,6 +219,10 @@ async fn signed_out(bench: &Bench, request: Request, target: &str, partial: bool
     if *request.method() != Method::POST {
         return Redirect::to(&sign_in).into_response();
     }
+    // Before anything of it is looked at: another site would fill in forms of ours.
+    if let Err(response) = is_own(request.headers()) {
+        return response;
+    }
     match read(request, MAX_OPEN_FORM).await {
         Ok(form) => entry::ended(bench, target, &form).await,
         Err(response) => response,

@@ -22,6 +22,10 @@ struct WhyPage {
     /// A request id was asked for that is not remembered.
     unknown: bool,
     found: Option<FoundRow>,
+    /// A code whose latest refusals are asked for, and what it means; empty where none is.
+    code: String,
+    code_words: &'static str,
+    refused: Vec<FoundRow>,
     trace: Option<Trace>,
     errors: Vec<String>,
     client_id: String,
@@ -71,6 +75,8 @@ struct StepRow {
     detail: String,
 }
 
+/// The most refusals of one code on the page.
+const MOST_REFUSED: usize = 100;
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
 pub(super) async fn show(visit: Visit) -> Result<Response, Refusal> {
@@ -82,6 +88,13 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Refusal> {
             Some(decision) => template.take(found(&visit, &id, &decision).await),
             None => template.unknown = true,
         }
+        return page(&template);
+    }
+    if let Some(code) = visit.query.filled("code") {
+        let refused = visit.control().refused_lately(&visit.asking, &id, code, MOST_REFUSED)?;
+        template.code = code.chars().take(100).collect();
+        template.code_words = code_words(code);
+        template.refused = refused.iter().map(|decision| row(&visit, &id, decision)).collect();
         return page(&template);
     }
     if visit.query.filled("path").is_none() {
@@ -134,6 +147,9 @@ async fn form_page(visit: &Visit, id: &EnvironmentId) -> WhyPage {
         request_id: String::new(),
         unknown: false,
         found: None,
+        code: String::new(),
+        code_words: "",
+        refused: vec![],
         trace: None,
         errors: vec![],
         client_id: text("client_id"),

@@ -61,7 +61,8 @@ macro_rules! wanted_sql {
                 AND (?7 IS NULL OR ?7 = (role IS NOT NULL))
                 AND (?8 IS NULL OR expires_at < ?8)
                 AND (?9 IS NULL OR instr(name_folded, ?9) > 0 OR client_id LIKE ?12 ESCAPE '\\')
-                AND (?11 IS NULL OR last_used_at IS NULL OR last_used_at < ?11)"
+                AND (?11 IS NULL OR last_used_at IS NULL OR last_used_at < ?11)
+                AND (?13 IS NULL OR created_at < ?13)"
     };
 }
 /// A listing over an index; `$only` repeats the condition of a partial one. It is named, since SQLite would choose by
@@ -89,24 +90,25 @@ macro_rules! list_sql {
         )
     };
 }
-/// A listing that no index is ordered by: one would cost a write with each use of a key. The places of all that is wanted
-/// pass through a sorter that keeps as many as fit on the page; then those are read.
-macro_rules! list_used_sql {
-    ($beyond:literal, $order:literal) => {
+/// A listing by a look at every key of the environment, each page of the table once: for what changes with every use, which no
+/// index holds. The places of all that is wanted pass through a sorter that keeps as many as fit on the page; then those are
+/// read.
+macro_rules! scan_sql {
+    ($value:literal, $beyond:literal, $order:literal) => {
         concat!(
-            keys_sql!(
-                "SELECT ",
-                " FROM (SELECT rowid AS place, COALESCE(last_used_at, -9223372036854775808) AS used, client_id AS id
-                        FROM api_keys INDEXED BY api_keys_newest_first WHERE "
-            ),
+            keys_sql!("SELECT ", " FROM (SELECT rowid AS place, "),
+            $value,
+            " AS value, client_id AS id FROM api_keys INDEXED BY api_keys_in_place WHERE ",
             wanted_sql!(),
-            " AND (COALESCE(last_used_at, -9223372036854775808), client_id) ",
+            " AND (",
+            $value,
+            ", client_id) ",
             $beyond,
-            " (?3, ?4) ORDER BY used ",
+            " (?3, ?4) ORDER BY value ",
             $order,
             ", id ",
             $order,
-            " LIMIT ?10) AS page CROSS JOIN api_keys ON api_keys.rowid = page.place ORDER BY used ",
+            " LIMIT ?10) AS page CROSS JOIN api_keys ON api_keys.rowid = page.place ORDER BY value ",
             $order,
             ", id ",
             $order
@@ -122,13 +124,19 @@ const LIST_A_TO_Z: &str = list_sql!("api_keys_by_name", "", "name_folded", ">", 
 const LIST_Z_TO_A: &str = list_sql!("api_keys_by_name", "", "name_folded", "<", "DESC");
 const LIST_ENDING_FIRST: &str = list_sql!("api_keys_by_end", "", "ends", ">", "ASC");
 const LIST_ENDING_LAST: &str = list_sql!("api_keys_by_end", "", "ends", "<", "DESC");
-const LIST_UNUSED_FIRST: &str = list_used_sql!(">", "ASC");
-const LIST_USED_FIRST: &str = list_used_sql!("<", "DESC");
-/// Counts by an index alone, but for old keys that may be unused.
+const SCAN: &str = scan_sql!("newest_first", ">", "ASC");
+const SCAN_OLDEST: &str = scan_sql!("newest_first", "<", "DESC");
+const SCAN_A_TO_Z: &str = scan_sql!("name_folded", ">", "ASC");
+const SCAN_Z_TO_A: &str = scan_sql!("name_folded", "<", "DESC");
+const SCAN_ENDING_FIRST: &str = scan_sql!("ends", ">", "ASC");
+const SCAN_ENDING_LAST: &str = scan_sql!("ends", "<", "DESC");
+const SCAN_UNUSED_FIRST: &str = scan_sql!("COALESCE(last_used_at, -9223372036854775808)", ">", "ASC");
+const SCAN_USED_FIRST: &str = scan_sql!("COALESCE(last_used_at, -9223372036854775808)", "<", "DESC");
+/// Counts by an index alone, but for those that are unused.
 const COUNTS: &str = "SELECT COUNT(*),
          COUNT(*) FILTER (WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)),
          COUNT(*) FILTER (WHERE revoked_at IS NULL AND expires_at > ?3 AND expires_at < ?4),
-         (SELECT COUNT(*) FROM api_keys INDEXED BY api_keys_newest_first
+         (SELECT COUNT(*) FROM api_keys INDEXED BY api_keys_in_place
           WHERE organization = ?1 AND environment = ?2 AND newest_first > ?5 AND revoked_at IS NULL
               AND (expires_at IS NULL OR expires_at > ?3) AND (last_used_at IS NULL OR last_used_at < -?5)
               AND client_id NOT IN (SELECT value FROM json_each(?6))),
@@ -457,6 +465,7 @@ async fn list(
         .bind(limit.saturating_add(1))
         .bind(filter.unused_since.map(Timestamp::as_unix))
         .bind(filter.query.as_deref().and_then(id_pattern))
+        .bind(filter.created_before.map(Timestamp::as_unix))
         .fetch_all(reader)
         .await
         .map_err(fault)?;
@@ -494,14 +503,21 @@ fn begin(page: &Page) -> (Bound<'_>, &str) {
 
 /// The statement that passes over the fewest keys.
 const fn listing(filter: &KeyFilter, page: &Page) -> &'static str {
+    let scans = filter.unused_since.is_some();
     match (page.sort, page.descending) {
+        (KeySort::Created, true) if scans => SCAN,
         (KeySort::Created, true) => newest(filter),
+        (KeySort::Created, false) if scans => SCAN_OLDEST,
         (KeySort::Created, false) => LIST_OLDEST,
+        (KeySort::Expires, true) if scans => SCAN_ENDING_LAST,
         (KeySort::Expires, true) => LIST_ENDING_LAST,
+        (KeySort::Expires, false) if scans => SCAN_ENDING_FIRST,
         (KeySort::Expires, false) => LIST_ENDING_FIRST,
-        (KeySort::LastUsed, true) => LIST_USED_FIRST,
-        (KeySort::LastUsed, false) => LIST_UNUSED_FIRST,
+        (KeySort::LastUsed, true) => SCAN_USED_FIRST,
+        (KeySort::LastUsed, false) => SCAN_UNUSED_FIRST,
+        (KeySort::Name, true) if scans => SCAN_Z_TO_A,
         (KeySort::Name, true) => LIST_Z_TO_A,
+        (KeySort::Name, false) if scans => SCAN_A_TO_Z,
         (KeySort::Name, false) => LIST_A_TO_Z,
     }
 }
@@ -610,9 +626,18 @@ mod tests {
             let walk = format!("(organization=? AND environment=? AND {place}(?,?))");
             assert_eq!(plan(&store, statement).await, format!("SEARCH api_keys USING INDEX {index} {walk}"));
         }
-        for statement in [LIST_UNUSED_FIRST, LIST_USED_FIRST] {
+        for statement in [
+            SCAN,
+            SCAN_OLDEST,
+            SCAN_A_TO_Z,
+            SCAN_Z_TO_A,
+            SCAN_ENDING_FIRST,
+            SCAN_ENDING_LAST,
+            SCAN_UNUSED_FIRST,
+            SCAN_USED_FIRST,
+        ] {
             let plan = plan(&store, statement).await;
-            let walk = "SEARCH api_keys USING INDEX api_keys_newest_first (organization=? AND environment=?)";
+            let walk = "SEARCH api_keys USING INDEX api_keys_in_place (organization=? AND environment=?)";
             assert!(plan.contains(walk) && plan.contains("USING INTEGER PRIMARY KEY (rowid=?)"), "{plan}");
         }
         let counts = plan(&store, COUNTS).await;

@@ -20,7 +20,7 @@ fn record(log: &DecisionLog, place: EnvironmentIndex, whose: Option<&ClientId>, 
     log.record(
         place,
         whose,
-        &Decided {
+        Decided {
             request_id: &id(number),
             at: NOON,
             method: &Method::GET,

@@ -40,6 +40,40 @@ fn pages_lose_and_repeat_nothing() {
 }
 
 #[test]
+fn lists_of_both_kinds_are_sorted() {
+    let mut organization = with_declared();
+    organization.environments[0].keys[1].expires_at = Some(NOON.plus_seconds(50));
+    organization.environments[0].keys[0].last_used_at = Some(NOON);
+    let node = Node::with(organization);
+    for (name, seconds) in [("Six", Some(100)), ("nine", Some(10)), ("ten", None)] {
+        node.create(json!({"name": name, "expires_at": seconds.map(|seconds| NOON.plus_seconds(seconds))})).expect(201);
+    }
+    for (sort, expected) in [
+        ("name", vec!["nine", "one", "Six", "ten", "three", "two"]),
+        ("expires_at", vec!["nine", "two", "Six"]),
+        ("-last_used_at", vec!["one"]),
+        ("-created_at", vec!["one", "three", "two"]),
+    ] {
+        let all = walk(&node, &format!("sort={sort}"));
+        assert_eq!(all[..expected.len()], expected, "{sort}");
+        assert_eq!(all.len(), 6, "{sort}");
+        for limit in 1..=7 {
+            assert_eq!(walk(&node, &format!("sort={sort}&limit={limit}")), all, "{sort} {limit}");
+        }
+        let backwards = sort.strip_prefix('-').map_or_else(|| format!("-{sort}"), str::to_owned);
+        let turned: Vec<String> = all.into_iter().rev().collect();
+        for limit in [1, 2, 5, 100] {
+            assert_eq!(walk(&node, &format!("sort={backwards}&limit={limit}")), turned, "{backwards} {limit}");
+        }
+    }
+    assert_eq!(walk(&node, ""), walk(&node, "sort=-created_at"));
+    let next = node.get(&format!("{KEYS}?sort=name&limit=1")).expect(200)["next_cursor"].as_str().unwrap().to_owned();
+    for query in ["", "&sort=-name", "&sort=expires_at"] {
+        node.get(&format!("{KEYS}?cursor={next}{query}")).problem(400, "malformed");
+    }
+}
+
+#[test]
 fn a_page_of_declared_keys_alone_ends() {
     let node = Node::with(with_declared());
     assert_eq!(walk(&node, "limit=3").len(), 3);
@@ -85,6 +119,7 @@ fn parameters_that_are_refused() {
         ("limit=0", "/limit", "parameter_invalid"),
         ("limit=101", "/limit", "parameter_invalid"),
         ("limit=x", "/limit", "parameter_invalid"),
+        ("sort=age", "/sort", "parameter_invalid"),
         ("status=asleep", "/status", "parameter_invalid"),
         ("type=x", "/type", "parameter_invalid"),
         ("expires_before=soon", "/expires_before", "parameter_invalid"),

@@ -1,7 +1,10 @@
 //! What the log, the metrics and the probes tell, and what they never tell.
 
-use crate::harness::{Answer, BASE_PATH, Gateway, eventually, reader, token_form, writer};
+use crate::harness::{Answer, BASE_PATH, Gateway, eventually, reader, seconds_from_now, token_form, writer};
+use portcullis::model::{ClientId, EnvironmentId, Identifier, Timestamp};
+use portcullis::store::{SqliteStore, UsageStore};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 #[test]
 fn every_log_line_is_json() {
@@ -133,6 +136,42 @@ fn metrics_are_there() {
     }
     let denied = "portcullis_denials_total{code=\"permission_missing\",environment=\"acme/production\"} 1";
     assert!(metrics.contains(denied), "{metrics}");
+}
+
+#[test]
+fn what_requests_came_to_is_counted_by_the_hour() {
+    let gateway = Gateway::start();
+    let token = gateway.reader_token();
+    gateway.get("/cards").bearer(&token).send().expect(200);
+    gateway.get("/cards").bearer(&token).send().expect(200);
+    gateway.post("/cards").bearer(&token).send().expect(403);
+    gateway.get("/cards").send().expect(401);
+    gateway.post("/oauth2/token").form(&token_form(&reader().id, "wrong")).send().expect(401);
+    gateway.upstream.on("/api/cards", Answer::Close);
+    gateway.get("/cards").bearer(&token).send().expect(502);
+    // Of nobody's environment.
+    gateway.get("/cards").host("other.test").send().expect(404);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = runtime.block_on(SqliteStore::open(&gateway.dir().join("data/portcullis.db"))).unwrap();
+    let name = |text| Identifier::parse(text).unwrap();
+    let environment = EnvironmentId { organization: name("acme"), environment: name("production") };
+    let now = Timestamp::parse(&seconds_from_now(-3600)).unwrap();
+    let expected: BTreeMap<String, u64> =
+        [("", 2), ("invalid_client", 1), ("permission_missing", 1), ("token_missing", 1), ("upstream_protocol", 1)]
+            .map(|(code, count)| (code.to_owned(), count))
+            .into();
+    let mut found = BTreeMap::new();
+    eventually("all are written", || {
+        // The hour may turn meanwhile.
+        let counted = runtime.block_on(store.traffic(&environment, now, 3)).unwrap();
+        found = BTreeMap::new();
+        counted.into_iter().for_each(|hour| *found.entry(hour.code).or_default() += hour.count);
+        (found.values().sum::<u64>() == expected.values().sum::<u64>()).then_some(())
+    });
+    assert_eq!(found, expected);
+    let key = [ClientId::parse(&reader().id).unwrap()];
+    let used = runtime.block_on(store.hours_used(&key, now, 3)).unwrap();
+    assert_eq!(used.iter().map(|hour| hour.count).sum::<u64>(), 3, "a key of a file is counted by the hour");
 }
 
 /// Nothing a caller chooses is a label.

@@ -150,9 +150,13 @@ pub(super) async fn lists_are_sorted_both_ways(home: &dyn Home) {
                 let asked = Page { limit, sort, descending, after: None };
                 assert_eq!(walk_sorted(&*store, &everything(), &asked).await, sorted, "{asked:?}");
             }
-            let active = KeyFilter { status: Some(KeyStatus::Active), query: Some("b".to_owned()), ..everything() };
+            // No client id holds this letter.
+            let searched = KeyFilter { query: Some("É".to_owned()), ..everything() };
+            let unused = KeyFilter { unused_since: Some(NOON), ..everything() };
             let asked = Page { limit: 1, sort, descending, after: None };
-            assert_eq!(names(&walk_sorted(&*store, &active, &asked).await), ["B"], "{asked:?}");
+            assert_eq!(names(&walk_sorted(&*store, &searched, &asked).await), ["é"], "{asked:?}");
+            sorted.retain(|key| key.last_used_at.is_none_or(|used| used < NOON));
+            assert_eq!(walk_sorted(&*store, &unused, &asked).await, sorted, "{asked:?}");
         }
     }
     let by_name = Page { limit: 10, sort: KeySort::Name, descending: false, after: None };

@@ -3,8 +3,8 @@
 use super::*;
 use portcullis::model::{ChainHead, Email, MemberRole, MemberTokenId};
 use portcullis::store::{
-    MAX_MEMBER_TOKENS, MAX_SESSIONS, Member, MemberEdit, NewInvitation, NewMember, NewMemberToken, NewSession,
-    PasswordHash, SESSION_IDLE_SECONDS, SessionProof, StoreError, Subject, USE_NOTED_SECONDS,
+    MAX_MEMBER_TOKENS, MAX_SESSIONS, Member, MemberEdit, NewInvitation, NewMember, NewMemberToken, NewPassword,
+    NewSession, PasswordHash, SESSION_IDLE_SECONDS, SessionProof, StoreError, Subject, USE_NOTED_SECONDS,
 };
 use serde_json::Value;
 
@@ -299,6 +299,35 @@ pub(super) async fn a_password_in_place_of_another_ends_tokens(home: &dyn Home) 
     assert!(!counts(&store, "a").await && !counts(&store, "o").await);
     assert!(store.member_tokens(&other(), &ada.id).await.unwrap().is_empty());
     assert!(counts(&store, "b").await, "somebody else's");
+}
+
+pub(super) async fn a_changed_password_ends_other_sessions(home: &dyn Home) {
+    let store = home.open().await;
+    let ada = signed_in(&store, "ada", MemberRole::Editor).await;
+    signed_in(&store, "eve", MemberRole::Editor).await;
+    store.open_session(&session("second", by_password(&ada, "ada")), &act()).await.unwrap();
+    let new = |known: &str, of: &str| NewPassword {
+        person: ada.id.clone(),
+        known: hash(known),
+        password: hash("new"),
+        session: digest(of),
+    };
+    let revision = store.revision().await.unwrap();
+    // Not the password; another one's session; none.
+    for refused in [new("eve", "second"), new("ada", "eve"), new("ada", "third")] {
+        let refused = store.change_password(&refused, &act()).await;
+        assert!(matches!(refused, Err(StoreError::CredentialEnded)), "{refused:?}");
+    }
+    assert_eq!(store.revision().await.unwrap(), revision);
+    store.change_password(&new("ada", "second"), &act()).await.unwrap();
+    assert_eq!(
+        (is_live(&store, "ada").await, is_live(&store, "second").await, is_live(&store, "eve").await),
+        (false, true, true)
+    );
+    let (person, known) = store.person_by_email(&email("ada")).await.unwrap().unwrap();
+    assert_eq!((known, person.revision), (Some(hash("new")), store.revision().await.unwrap()));
+    assert!(store.open_session(&session("third", by_password(&ada, "ada")), &act()).await.is_err());
+    assert_eq!(actions(&log(&store, Some(&acme())).await).last(), Some(&"password.change"));
 }
 
 pub(super) async fn a_session_ends_by_idleness_and_by_age(home: &dyn Home) {

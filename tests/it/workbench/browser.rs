@@ -167,6 +167,13 @@ impl Browser {
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]);
         self.devtools("Emulation.setEmulatedMedia", json!({"features": features}));
+        self.settle();
+    }
+
+    /// Waits until nothing moves or changes its colour any more.
+    fn settle(&self) {
+        let script = "return document.getAnimations().filter((it) => it.playState === 'running').length";
+        wait("an end of all animations", || self.try_run(script, &[]).is_ok_and(|left| left == 0).then_some(()));
     }
 
     /// Whether pages may run scripts, from the next one on.
@@ -178,7 +185,7 @@ impl Browser {
     /// Goes to a path of the workbench, or a whole URL.
     #[track_caller]
     pub(super) fn open(&self, path: &str) {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.origin) };
+        let url = if path.starts_with('/') { format!("{}{path}", self.origin) } else { path.to_owned() };
         self.runtime.block_on(self.client.goto(&url)).unwrap();
     }
 
@@ -290,15 +297,21 @@ impl Browser {
         found.unwrap_or_else(|| panic!("no {role} `{name}`; there are {names:?}"))
     }
 
-    /// The field with this label: waits until it is there.
+    /// The field with this label, or one that begins with it: waits until it is there. An exact label wins.
     #[track_caller]
     pub(super) fn field(&self, label: &str) -> Element {
+        let mut names = Vec::new();
         let found = wait_or(|| {
-            let named = self.tree(None, Some(label)).into_iter().find(|named| FIELDS.contains(&named.role.as_str()));
-            named.and_then(|named| self.element(&named))
+            let is_field = |named: &Named| FIELDS.contains(&named.role.as_str());
+            let exact = self.tree(None, Some(label)).into_iter().find(is_field);
+            let found = exact.or_else(|| {
+                let all: Vec<Named> = FIELDS.iter().flat_map(|role| self.tree(Some(role), None)).collect();
+                names = all.iter().map(|named| named.name.clone()).collect();
+                all.into_iter().find(|named| named.name.starts_with(label))
+            });
+            found.and_then(|named| self.element(&named))
         });
-        let there = || FIELDS.iter().flat_map(|role| self.names(role)).collect::<Vec<_>>();
-        found.unwrap_or_else(|| panic!("no field `{label}`; there are {:?}", there()))
+        found.unwrap_or_else(|| panic!("no field `{label}`; there are {names:?}"))
     }
 
     /// The element of a node of the accessibility tree; `None` where it has gone meanwhile.
@@ -441,6 +454,7 @@ impl Browser {
     /// That a keyboard's user sees where they are: what has the focus has an outline or a ring, and is on the screen.
     #[track_caller]
     pub(super) fn focus_is_visible(&self) {
+        self.settle();
         let script = "const at = document.activeElement;
             if (!at || at === document.body) return null;
             const seen = (it) => { if (!it) return false; const style = getComputedStyle(it);

@@ -11,9 +11,11 @@ impl Browser {
     #[track_caller]
     pub(super) fn axe(&self) {
         let Some(folder) = tool("axe") else { return };
-        let script = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).unwrap();
         // WebDriver's scripts run outside of the page's policy.
-        self.run(&script, &[]);
+        if self.run("return typeof axe", &[]) == "undefined" {
+            let script = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).unwrap();
+            self.run(&script, &[]);
+        }
         let ask = "const done = arguments[0];
             axe.run(document, { resultTypes: ['violations'], preload: false })
                 .then((found) => done(found.violations), (why) => done([{ id: String(why), nodes: [] }]))";
@@ -28,7 +30,7 @@ impl Browser {
     /// (404) is one.
     #[track_caller]
     pub(super) fn quiet(&self) {
-        let refusals = ["401", "403", "409", "412", "422", "429"].map(|code| format!("status of {code}"));
+        let refusals = ["401", "403", "409", "410", "412", "422", "429"].map(|code| format!("status of {code}"));
         let wrong = self.log("browser").into_iter().filter(|entry| {
             let words = entry["message"].as_str().unwrap_or_default();
             let serious = ["SEVERE", "WARNING"].iter().any(|level| entry["level"] == *level);
@@ -82,11 +84,15 @@ impl Browser {
     /// All of it, light and dark, wide and narrow, and a picture of each under the target folder.
     #[track_caller]
     pub(super) fn judge(&self, name: &str) {
+        let t = std::time::Instant::now();
         for (size, colours) in [(DESK, "light"), (DESK, "dark"), (PHONE, "light"), (PHONE, "dark")] {
             self.look(size, colours);
+            let a = t.elapsed();
             self.axe();
+            let b = t.elapsed();
             self.fits();
             self.screenshot(&target_pictures(), &format!("{name}-{}-{colours}", size.0));
+            eprintln!("TIME {name} axe {:?} shot {:?}", b - a, t.elapsed() - b);
         }
         self.look(DESK, "light");
         self.quiet();

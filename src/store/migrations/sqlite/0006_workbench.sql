@@ -13,6 +13,10 @@ CREATE INDEX api_keys_by_name ON api_keys
 CREATE INDEX api_keys_by_end ON api_keys
     (organization, environment, ends, client_id, name_folded, expires_at, revoked_at, role);
 
+-- The keys of an environment in the order in which they lie in the table: who looks at what changes with every use reads each
+-- page once.
+CREATE INDEX api_keys_in_place ON api_keys (organization, environment);
+
 -- `hour` counts hours since the Unix epoch. It comes first, so that a batch touches pages that lie together and what is
 -- over goes in one piece.
 CREATE TABLE usage_hours (
