@@ -72,7 +72,9 @@ fn permissions_are_searched_grouped_preset_and_picked() {
     let reads = checked(&browser);
     assert!(!reads.is_empty() && !reads.iter().any(|name| name == "cards.create"), "{reads:?}");
     browser.click("radio", "Everything");
-    assert_eq!(checked(&browser).len(), all);
+    // Whatever the API has; keys that manage keys are no part of it.
+    let own = seen(&browser).into_iter().filter(|name| !name.starts_with("portcullis:"));
+    assert_eq!(checked(&browser), own.collect::<Vec<_>>());
     browser.click("checkbox", "cards.delete");
     assert_eq!(browser.checked("radio", "My own choice"), "true");
     browser.click("radio", "Read only");
