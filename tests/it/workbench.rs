@@ -14,6 +14,7 @@ mod judge;
 mod judge_browser;
 mod life_browser;
 mod newcomer_browser;
+mod organization;
 mod roles;
 mod secret_browser;
 mod visitor;

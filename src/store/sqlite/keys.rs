@@ -62,7 +62,7 @@ macro_rules! wanted_sql {
                 AND (?8 IS NULL OR expires_at < ?8)
                 AND (?9 IS NULL OR instr(name_folded, ?9) > 0 OR client_id LIKE ?12 ESCAPE '\\')
                 AND (?11 IS NULL OR last_used_at IS NULL OR last_used_at < ?11)
-                AND (?13 IS NULL OR created_at < ?13)"
+                AND (?13 IS NULL OR newest_first > -?13)"
     };
 }
 /// A listing over an index; `$only` repeats the condition of a partial one. It is named, since SQLite would choose by

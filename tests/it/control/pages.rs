@@ -254,12 +254,8 @@ fn change(node: &Node, member: &str, session: &str, current: &str, new: &str) ->
     });
     let asking = Asking { act: Act::of(caller.actor(), NOON), caller };
     let secret = |text: &str| Zeroizing::new(text.to_owned());
-    node.runtime.block_on(node.control.change_password(
-        &asking,
-        &SecretDigest::of(session.as_bytes()),
-        secret(current),
-        secret(new),
-    ))
+    let session = SecretDigest::of(session.as_bytes());
+    node.runtime.block_on(node.control.change_password(&asking, &session, secret(current), secret(new)))
 }
 
 /// Where the errors of a change point to.
@@ -287,7 +283,7 @@ fn a_password_is_changed_by_its_owner() {
     let script = node.member_token("acme", &member)["token"].as_str().unwrap().to_owned();
     assert_eq!(TokenKind::of(&script), Some(TokenKind::Member));
     let by_script = change(&node, &member, &script, PASSWORD, NEW);
-    assert!(matches!(by_script, Err(ControlProblem::NotAllowed(_))), "{by_script:?}");
+    assert!(matches!(by_script, Err(ControlProblem::NotAuthenticated(_))), "{by_script:?}");
     change(&node, &member, &session, PASSWORD, NEW).unwrap();
     node.send_as(&other, "GET", "/v1/sessions/current", "").problem(401, "not_authenticated");
     node.send_as(&session, "GET", "/v1/sessions/current", "").expect(200);
@@ -309,12 +305,8 @@ fn whoever_guesses_in_a_session_waits_as_at_the_door() {
 fn an_operator_without_a_person_has_no_password() {
     let node = Node::start();
     let asking = Asking { caller: Caller::Operator, act: act() };
+    let session = SecretDigest::of(node.token.as_bytes());
     let secret = |text: &str| Zeroizing::new(text.to_owned());
-    let refused = node.runtime.block_on(node.control.change_password(
-        &asking,
-        &SecretDigest::of(node.token.as_bytes()),
-        secret("a"),
-        secret("b"),
-    ));
+    let refused = node.runtime.block_on(node.control.change_password(&asking, &session, secret("a"), secret("b")));
     assert!(matches!(refused, Err(ControlProblem::NotAllowed(_))), "{refused:?}");
 }
