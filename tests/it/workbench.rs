@@ -15,8 +15,10 @@ mod judge_browser;
 mod life_browser;
 mod newcomer_browser;
 mod organization;
+mod pages_browser;
 mod roles;
 mod secret_browser;
+mod strain_browser;
 mod visitor;
 
 use crate::process::PATIENCE;

@@ -54,14 +54,18 @@ impl Driver {
 
     /// A command that is not part of WebDriver itself.
     fn send(&self, path: &str, body: &Value) -> Value {
+        self.try_send(path, body).unwrap_or_else(|why| panic!("{path} {body}: {why}"))
+    }
+
+    /// The same where the page may go away meanwhile.
+    fn try_send(&self, path: &str, body: &Value) -> Result<Value, Value> {
         let url = format!("{}{path}", self.url);
         let request = self.agent.post(&url).header("content-type", "application/json");
         let mut answer = request.send(body.to_string()).unwrap();
         let text = answer.body_mut().with_config().limit(1 << 30).read_to_string().unwrap();
         let mut answer: Value = serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text}"));
         let value = answer["value"].take();
-        assert!(value["error"].is_null(), "{path} {body}: {value}");
-        value
+        if value["error"].is_null() { Ok(value) } else { Err(value) }
     }
 }
 
@@ -123,8 +127,12 @@ impl Browser {
 
     /// A command of the browser's own protocol.
     pub(super) fn devtools(&self, command: &str, params: Value) -> Value {
+        self.try_devtools(command, params).unwrap_or_else(|why| panic!("{command}: {why}"))
+    }
+
+    fn try_devtools(&self, command: &str, params: Value) -> Result<Value, Value> {
         let body = json!({"cmd": command, "params": params});
-        self.driver.send(&format!("/session/{}/goog/cdp/execute", self.session), &body)
+        self.driver.try_send(&format!("/session/{}/goog/cdp/execute", self.session), &body)
     }
 
     /// What the browser has logged since it was last asked: `browser` or `performance`.
@@ -253,14 +261,15 @@ impl Browser {
 
     /// Every role and accessible name on the page that has this role or, without one, this name.
     fn tree(&self, role: Option<&str>, name: Option<&str>) -> Vec<Named> {
-        let root = self.devtools("DOM.getDocument", json!({"depth": 0}));
+        // A page that goes away meanwhile has nothing.
+        let Ok(root) = self.try_devtools("DOM.getDocument", json!({"depth": 0})) else { return vec![] };
         let mut query = json!({"nodeId": root["root"]["nodeId"]});
         for (key, value) in [("role", role), ("accessibleName", name)] {
             if let Some(value) = value {
                 query[key] = json!(value);
             }
         }
-        let mut found = self.devtools("Accessibility.queryAXTree", query);
+        let Ok(mut found) = self.try_devtools("Accessibility.queryAXTree", query) else { return vec![] };
         let nodes = found["nodes"].as_array_mut().map(std::mem::take).unwrap_or_default();
         let seen = nodes.into_iter().filter(|node| node["ignored"] != true);
         seen.map(|node| Named {
@@ -317,14 +326,10 @@ impl Browser {
     /// The element of a node of the accessibility tree; `None` where it has gone meanwhile.
     fn element(&self, named: &Named) -> Option<Element> {
         // WebDriver names an element by what a script returns.
-        let resolve = json!({"cmd": "DOM.resolveNode", "params": {"backendNodeId": named.node}});
-        let path = format!("/session/{}/goog/cdp/execute", self.session);
-        let url = format!("{}{path}", self.driver.url);
-        let mut answer = self.driver.agent.post(&url).send(resolve.to_string()).unwrap();
-        let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
-        let object = answer["value"]["object"]["objectId"].as_str()?;
+        let resolved = self.try_devtools("DOM.resolveNode", json!({"backendNodeId": named.node})).ok()?;
+        let object = resolved["object"]["objectId"].as_str()?;
         let keep = "function () { window.foundByTest = this }";
-        self.devtools("Runtime.callFunctionOn", json!({"objectId": object, "functionDeclaration": keep}));
+        self.try_devtools("Runtime.callFunctionOn", json!({"objectId": object, "functionDeclaration": keep})).ok()?;
         let script = "const found = window.foundByTest; delete window.foundByTest; return found";
         let found = self.try_run(script, &[]).ok()?;
         let id = found.as_object()?.values().next()?.as_str()?.to_owned();

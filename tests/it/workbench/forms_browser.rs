@@ -72,7 +72,9 @@ fn permissions_are_searched_grouped_preset_and_picked() {
     let reads = checked(&browser);
     assert!(!reads.is_empty() && !reads.iter().any(|name| name == "cards.create"), "{reads:?}");
     browser.click("radio", "Everything");
-    assert_eq!(checked(&browser).len(), all);
+    // Whatever the API has; keys that manage keys are no part of it.
+    let own = seen(&browser).into_iter().filter(|name| !name.starts_with("portcullis:"));
+    assert_eq!(checked(&browser), own.collect::<Vec<_>>());
     browser.click("checkbox", "cards.delete");
     assert_eq!(browser.checked("radio", "My own choice"), "true");
     browser.click("radio", "Read only");
@@ -228,6 +230,16 @@ fn a_session_that_ends_takes_nothing_along() {
     browser.click("checkbox", "Allow Acme addresses");
     let before = checked(&browser);
     end_sessions(&house, "editor");
+    // What asks in the background does not throw away what is in front.
+    browser.hear();
+    browser.requests.take();
+    browser.fill("Allowlist", "192.0.2.0/24\n2001:db8::/32");
+    wait("the lines are sent to be judged", || {
+        browser.hear();
+        browser.requests.borrow().iter().any(|url| url.ends_with("/allowlist")).then_some(())
+    });
+    browser.sees("session");
+    browser.is_at("New API key");
     browser.button("Create API key");
     browser.is_at("Sign in");
     browser.sees("Nothing you typed is lost");
@@ -238,10 +250,9 @@ fn a_session_that_ends_takes_nothing_along() {
     browser.button("Sign in");
     browser.sees("The email address or the password is not right.");
     browser.sign_in("editor");
-    if browser.has("button", "Go on with the form") {
-        browser.judge("resume");
-        browser.button("Go on with the form");
-    }
+    browser.is_at("Signed in again");
+    browser.judge("resume");
+    browser.button("Go on with the form");
     browser.is_at("New API key");
     assert!(house.named("typed <b>before</b>").is_empty(), "nothing is made before somebody says so");
     assert_eq!(browser.value("Name"), "typed <b>before</b>");
