@@ -11,7 +11,7 @@ use crate::control::api::{Arrival, Refusal};
 use crate::control::keys::draw;
 use crate::control::{Asking, Control, ControlProblem, Right, Unproven};
 use crate::model::{
-    Act, Actor, ClientId, EnvironmentId, Idempotency, Identifier, MemberId, SecretDigest, TokenKind, hex,
+    self, Act, Actor, ClientId, EnvironmentId, Idempotency, Identifier, MemberId, SecretDigest, TokenKind, hex,
 };
 use axum::RequestExt;
 use axum::body::HttpBody;
@@ -294,7 +294,7 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<Zeroizing<String>> {
 }
 
 const fn session_cookie(control: &Control) -> &'static str {
-    if control.control_url.tls() { "__Host-portcullis_session" } else { "portcullis_session" }
+    model::session_cookie(control.control_url.tls())
 }
 
 /// The header that hands a session over: to this host alone, never to a script, never along from another site.
@@ -340,7 +340,7 @@ impl FormCookie {
     const LENGTH: usize = 64;
 
     fn name(control: &Control) -> &'static str {
-        if control.control_url.tls() { "__Host-portcullis_form" } else { "portcullis_form" }
+        model::form_cookie(control.control_url.tls())
     }
 
     fn of(bench: &Bench, headers: &HeaderMap) -> Result<Self, Refusal> {
