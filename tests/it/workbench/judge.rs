@@ -30,7 +30,8 @@ impl Browser {
     /// (404) is one.
     #[track_caller]
     pub(super) fn quiet(&self) {
-        let refusals = ["401", "403", "409", "410", "412", "422", "429"].map(|code| format!("status of {code}"));
+        let refusals = ["401", "403", "409", "410", "412", "422", "429"];
+        let refusals = refusals.map(|code| [format!("status of {code}"), format!("Status Error Code {code}")]).concat();
         let wrong = self.log("browser").into_iter().filter(|entry| {
             let words = entry["message"].as_str().unwrap_or_default();
             let serious = ["SEVERE", "WARNING"].iter().any(|level| entry["level"] == *level);
