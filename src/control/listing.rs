@@ -9,6 +9,7 @@ use crate::model::{ApiKey, ClientId, EnvironmentId, KeyKind, KeyStatus, ManagedB
 use crate::store::{KeyFilter, KeyPage, KeyPlace, KeySort, Page, SortValue};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::sync::Arc;
 
 /// Declared keys are made so many seconds later than they say, as far as lists are concerned.
 const DECLARED_LATER: i64 = 1 << 60;
@@ -102,8 +103,8 @@ pub struct KeyListing {
 }
 
 impl Control {
-    /// One page of an environment's keys.
-    /// Errors: `NotFound`, `NotAllowed`, `CursorUnknown` (a place of another order), `Unavailable`, `Fault`.
+    /// One page of an environment's keys. Where every key may have to be looked at, organizations take turns.
+    /// Errors: `NotFound`, `NotAllowed`, `CursorUnknown` (a place of another order), `Busy`, `Unavailable`, `Fault`.
     pub async fn list_keys(
         &self,
         asking: &Asking,
@@ -165,8 +166,18 @@ impl Control {
         let KeyQuery { query, expires_before, unused_since, created_before, .. } = query;
         let page = Page { limit: limit.max(1), sort, descending, after: after.map(|after| after.place) };
         let filter = KeyFilter { status, legacy, query, expires_before, unused_since, created_before, now };
-        Ok(self.store.list_keys(environment, &filter, &page).await?)
+        if !is_scan(&filter, sort) {
+            return Ok(self.store.list_keys(environment, &filter, &page).await?);
+        }
+        let turn = self.scans.turn(&environment.organization).await?;
+        let (store, environment) = (Arc::clone(&self.store), environment.clone());
+        turn.read(async move { store.list_keys(&environment, &filter, &page).await }).await
     }
+}
+
+/// Whether the store may have to look at every key for a page.
+const fn is_scan(filter: &KeyFilter, sort: KeySort) -> bool {
+    filter.query.is_some() || filter.unused_since.is_some() || matches!(sort, KeySort::LastUsed)
 }
 
 /// Where a key stands in a listing of files and store.

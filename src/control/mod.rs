@@ -29,6 +29,7 @@ mod passwords;
 mod problem;
 mod refusals;
 mod requests;
+mod scans;
 mod sessions;
 mod under_way;
 mod workbench;
@@ -72,6 +73,7 @@ use overview::RecentCounts;
 use parking_lot::Mutex;
 use passwords::Passwords;
 use refusals::Refusals;
+use scans::Scans;
 use std::path::PathBuf;
 use std::sync::Arc;
 use under_way::{Receiving, UnderWay};
@@ -129,6 +131,7 @@ pub struct Control {
     last_operator: Arc<Mutex<Option<SecretDigest>>>,
     refusals: Refusals,
     long_reads: LongReads,
+    scans: Scans,
     comparisons: Comparisons,
     changes: UnderWay,
     receiving: Receiving,
@@ -160,6 +163,7 @@ impl Control {
             last_operator: Arc::default(),
             refusals: Refusals::default(),
             long_reads: LongReads::default(),
+            scans: Scans::default(),
             comparisons: Comparisons::default(),
             changes: UnderWay::default(),
             receiving: Receiving::default(),

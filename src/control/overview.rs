@@ -6,6 +6,7 @@ use crate::model::{ApiKey, ClientId, EnvironmentId, KeyKind, KeyStatus, Timestam
 use crate::store::{CountedAt, HOUR_SECONDS, KeyCounts, hour_of};
 use crate::tables::Snapshot;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// So many hours are shown, the present one included.
@@ -55,7 +56,7 @@ impl Default for RecentCounts {
 }
 
 impl Control {
-    /// Counts an environment's keys and requests. Errors: `NotFound`, `NotAllowed`, `Unavailable`, `Fault`.
+    /// Counts an environment's keys and requests. Errors: `NotFound`, `NotAllowed`, `Busy`, `Unavailable`, `Fault`.
     pub async fn overview(&self, asking: &Asking, environment: &EnvironmentId) -> Result<Overview, ControlProblem> {
         asking.caller.require_in(Right::See, environment)?;
         let now = asking.act.at;
@@ -130,8 +131,15 @@ impl Control {
         if let Some(known) = self.recent_counts.0.get(environment) {
             return Ok(known);
         }
+        let turn = self.scans.turn(&environment.organization).await?;
+        // Whoever waited for the same counts has them now.
+        if let Some(known) = self.recent_counts.0.get(environment) {
+            return Ok(known);
+        }
         let without: Vec<ClientId> = declared.iter().map(|key| key.client_id.clone()).collect();
-        let (began, counts) = (Instant::now(), self.store.count_keys(environment, &without, at).await?);
+        let (store, id, at) = (Arc::clone(&self.store), environment.clone(), *at);
+        let began = Instant::now();
+        let counts = turn.read(async move { store.count_keys(&id, &without, &at).await }).await?;
         // What is quick is told as it is: whoever made a key looks for it.
         if began.elapsed() > QUICK {
             self.recent_counts.0.insert(environment.clone(), counts);

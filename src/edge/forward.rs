@@ -15,7 +15,7 @@ use crate::telemetry::{
     UsageRecorder,
 };
 use async_trait::async_trait;
-use http::header::HOST;
+use http::header::{HOST, SET_COOKIE};
 use http::request::Parts as RequestParts;
 use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -301,6 +301,12 @@ impl ProxyHttp for Forward {
             session.set_read_timeout(idle);
         }
         response.remove_header(&PORTCULLIS_ERROR);
+        if let Some(lines) = identity::set_cookies_that_pass(&response.headers) {
+            response.remove_header(&SET_COOKIE);
+            for line in lines {
+                response.append_header(SET_COOKIE, line)?;
+            }
+        }
         // No Via on answers: a gateway may leave it out there (RFC 9110 section 7.6.3).
         response.insert_header("x-request-id", context.request_id.as_str())
     }

@@ -6,9 +6,9 @@
 use super::answer::X_REQUEST_ID;
 use super::context::RequestContext;
 use crate::access::Permit;
-use crate::model::UpstreamAuthorization;
+use crate::model::{UpstreamAuthorization, may_hold_own_cookie, sets_own_cookie, without_own_cookies};
 use crate::tables::EnvironmentTable;
-use http::header::{AUTHORIZATION, FORWARDED, HOST, VIA};
+use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, SET_COOKIE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_core::{Error, ErrorType, Result};
 use std::net::IpAddr;
@@ -73,6 +73,7 @@ pub(super) fn set(
     for name in &dropped {
         headers.remove(name);
     }
+    drop_own_cookies(headers);
     set_credentials(headers, environment);
     set_forwarding(headers, environment, peer, trusted)?;
     if let Some(client_id) = permit.client_id() {
@@ -107,6 +108,34 @@ fn set_credentials(headers: &mut HeaderMap, environment: &EnvironmentTable) {
         UpstreamAuthorization::Forward => {}
         UpstreamAuthorization::Strip => drop(headers.remove(AUTHORIZATION)),
     }
+}
+
+/// A browser sends the cookies of the control plane's pages to every port of their host: they are no API's business.
+fn drop_own_cookies(headers: &mut HeaderMap) {
+    if !headers.get_all(COOKIE).iter().any(|line| may_hold_own_cookie(line.as_bytes())) {
+        return;
+    }
+    let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+    headers.remove(COOKIE);
+    for line in lines {
+        let line = if may_hold_own_cookie(line.as_bytes()) { without_own(&line) } else { Some(line) };
+        if let Some(line) = line {
+            headers.append(COOKIE, line);
+        }
+    }
+}
+
+fn without_own(line: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(&without_own_cookies(line.as_bytes())?).ok()
+}
+
+/// The `Set-Cookie` lines of an answer that pass, where one may not: no API opens or ends a session of the pages.
+pub(super) fn set_cookies_that_pass(headers: &HeaderMap) -> Option<Vec<HeaderValue>> {
+    let lines = headers.get_all(SET_COOKIE);
+    lines
+        .iter()
+        .any(|line| sets_own_cookie(line.as_bytes()))
+        .then(|| lines.iter().filter(|line| !sets_own_cookie(line.as_bytes())).cloned().collect())
 }
 
 /// Appended to what a trusted proxy said; otherwise said anew.

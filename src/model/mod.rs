@@ -6,6 +6,7 @@ mod allowlist;
 mod api_key;
 mod audit;
 mod claims;
+mod cookie;
 mod environment;
 mod hex;
 mod import;
@@ -25,6 +26,7 @@ pub use allowlist::{Allowlist, AllowlistEmpty};
 pub use api_key::{ApiKey, KeyKind, KeyStatus, ManagedBy, Revision, SecretVersion};
 pub use audit::{Act, Actor, AuditEntry, AuditRow, AuditTarget, ChainBreak, ChainHead, Idempotency, canonical_json};
 pub use claims::AccessTokenClaims;
+pub use cookie::{form_cookie, may_hold_own_cookie, session_cookie, sets_own_cookie, without_own_cookies};
 pub use environment::{
     BaseUrl, BaseUrlError, Environment, EnvironmentId, Organization, PathRules, PlatformAddresses, Preset, Role,
     SwitchGuarded, SwitchOpaque, SwitchSegments, Upstream, UpstreamAuthorization, UpstreamHost, UpstreamTimeouts,

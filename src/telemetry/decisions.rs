@@ -1,8 +1,9 @@
 //! What was decided lately, in memory: for whoever asks about a key's last requests, or why one was refused.
 //!
 //! Bounded: [`MOST_LISTS`] lists, [`OF_A_KEY`] entries of each key and [`OF_NOBODY`] of each environment that belong to no
-//! proven key. The list that was used least recently makes room. A list is written by whoever proved its key and by
-//! nobody else. One short lock on one of many shards is all that recording waits for.
+//! proven key. Where lists are full, the environment with the most of them makes room, by the list that it used least
+//! recently: no environment pushes out what another remembers within its share. A list is written by whoever proved its key
+//! and by nobody else. One short lock on one of many shards is all that recording waits for.
 
 use super::Outcome;
 use crate::access::Denial;
@@ -98,6 +99,8 @@ type Whose = (EnvironmentIndex, Option<ClientId>);
 #[derive(Debug, Default)]
 struct Shard {
     lists: HashMap<Whose, List, RandomState>,
+    /// How many lists each environment has here.
+    shares: HashMap<EnvironmentIndex, usize, RandomState>,
     /// Grows with each use of a list.
     uses: u64,
 }
@@ -105,11 +108,11 @@ struct Shard {
 #[derive(Debug, Default)]
 struct List {
     last_use: u64,
-    /// Oldest first.
-    entries: VecDeque<Entry>,
+    /// Oldest first. Shared: whoever reads takes them along and looks at them after the lock.
+    entries: VecDeque<Arc<Entry>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Entry {
     request_id: u128,
     at: Timestamp,
@@ -134,7 +137,7 @@ impl DecisionLog {
         let Some(entry) = Entry::new(decided) else { return };
         let whose = (environment, client_id.cloned());
         // What is pushed out is dropped after the lock.
-        let _dropped = self.shard(&whose).map(|shard| shard.lock().record(whose, entry));
+        let _dropped = self.shard(&whose).map(|shard| shard.lock().record(whose, Arc::new(entry)));
     }
 
     /// What was decided lately about a key, newest first.
@@ -147,24 +150,19 @@ impl DecisionLog {
     /// What was decided about one request of an environment.
     pub fn find(&self, environment: EnvironmentIndex, request_id: &str) -> Option<Decision> {
         let request_id = parse(request_id)?;
-        self.shards.iter().find_map(|shard| {
+        let found = self.shards.iter().find_map(|shard| {
             let shard = shard.lock();
-            let lists = shard.lists.iter().filter(|((of, _), _)| *of == environment);
-            let mut entries = lists.flat_map(|((_, whose), list)| list.entries.iter().map(move |entry| (whose, entry)));
-            let (whose, entry) = entries.find(|(_, entry)| entry.request_id == request_id)?;
-            Some(entry.clone().shown(whose.as_ref()))
-        })
+            let (whose, entry) = shard.of(environment).find(|(_, entry)| entry.request_id == request_id)?;
+            Some((whose.clone(), Arc::clone(entry)))
+        });
+        found.map(|(whose, entry)| entry.shown(whose.as_ref()))
     }
 
     /// The latest requests of an environment that were refused, or failed, with this code, newest first.
     pub fn refused(&self, environment: EnvironmentIndex, code: &str, most: usize) -> Vec<Decision> {
         let mut found = Vec::new();
         for shard in &self.shards {
-            let shard = shard.lock();
-            for ((_, whose), list) in shard.lists.iter().filter(|((of, _), _)| *of == environment) {
-                let refused = list.entries.iter().filter(|entry| entry.code() == Some(code));
-                found.extend(refused.map(|entry| (whose.clone(), entry.clone())));
-            }
+            found.extend(shard.lock().refused(environment, code, most));
         }
         found.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.at));
         found.into_iter().take(most).map(|(whose, entry)| entry.shown(whose.as_ref())).collect()
@@ -178,14 +176,16 @@ impl DecisionLog {
 
 impl Shard {
     /// What had to make room.
-    fn record(&mut self, whose: Whose, entry: Entry) -> (Option<List>, Option<Entry>) {
+    fn record(&mut self, whose: Whose, entry: Arc<Entry>) -> (Option<List>, Option<Arc<Entry>>) {
         self.uses += 1;
         let most = if whose.1.is_some() { OF_A_KEY } else { OF_NOBODY };
-        let evicted = if self.lists.len() >= MOST_LISTS / SHARDS && !self.lists.contains_key(&whose) {
-            self.evict()
-        } else {
-            None
-        };
+        let mut evicted = None;
+        if !self.lists.contains_key(&whose) {
+            if self.lists.len() >= MOST_LISTS / SHARDS {
+                evicted = self.evict(whose.0);
+            }
+            *self.shares.entry(whose.0).or_default() += 1;
+        }
         let list = self.lists.entry(whose).or_default();
         list.last_use = self.uses;
         let oldest = if list.entries.len() >= most { list.entries.pop_front() } else { None };
@@ -194,16 +194,45 @@ impl Shard {
     }
 
     /// A list, newest first.
-    fn recent(&mut self, whose: &Whose) -> Vec<Entry> {
+    fn recent(&mut self, whose: &Whose) -> Vec<Arc<Entry>> {
         self.uses += 1;
         let Some(list) = self.lists.get_mut(whose) else { return vec![] };
         list.last_use = self.uses;
         list.entries.iter().rev().cloned().collect()
     }
 
-    fn evict(&mut self) -> Option<List> {
-        let (oldest, _) = self.lists.iter().min_by_key(|(_, list)| list.last_use)?;
+    /// The entries of an environment, with whose they are: those of a list newest first.
+    fn of(&self, environment: EnvironmentIndex) -> impl Iterator<Item = (&Option<ClientId>, &Arc<Entry>)> {
+        let lists = self.lists.iter().filter(move |((of, _), _)| *of == environment);
+        lists.flat_map(|((_, whose), list)| list.entries.iter().rev().map(move |entry| (whose, entry)))
+    }
+
+    /// The newest of an environment that were refused with this code, in no order. No more is copied than is shown.
+    fn refused(&self, environment: EnvironmentIndex, code: &str, most: usize) -> Vec<(Option<ClientId>, Arc<Entry>)> {
+        if !self.shares.contains_key(&environment) {
+            return vec![];
+        }
+        let mut found: Vec<_> = self.of(environment).filter(|(_, entry)| entry.code() == Some(code)).collect();
+        if found.len() > most && most > 0 {
+            found.select_nth_unstable_by_key(most - 1, |(_, entry)| std::cmp::Reverse(entry.at));
+        }
+        found.into_iter().take(most).map(|(whose, entry)| (whose.clone(), Arc::clone(entry))).collect()
+    }
+
+    /// Makes room for a list of an environment: of its own lists where none has more, else of one that has the most.
+    fn evict(&mut self, comer: EnvironmentIndex) -> Option<List> {
+        let most = self.shares.values().max().copied()?;
+        let is_own = self.shares.get(&comer) == Some(&most);
+        let gives = |of: &EnvironmentIndex| if is_own { *of == comer } else { self.shares.get(of) == Some(&most) };
+        let lists = self.lists.iter().filter(|((of, _), _)| gives(of));
+        let (oldest, _) = lists.min_by_key(|(_, list)| list.last_use)?;
         let oldest = oldest.clone();
+        if let Some(share) = self.shares.get_mut(&oldest.0) {
+            *share -= 1;
+            if *share == 0 {
+                self.shares.remove(&oldest.0);
+            }
+        }
         self.lists.remove(&oldest)
     }
 }
@@ -232,21 +261,21 @@ impl Entry {
         }
     }
 
-    fn shown(self, client_id: Option<&ClientId>) -> Decision {
-        let (code, detail) = match self.told {
+    fn shown(&self, client_id: Option<&ClientId>) -> Decision {
+        let (code, detail) = match &self.told {
             None => (None, None),
             Some(Told::Denial(denial)) => (Some(denial.code()), Some(denial.detail())),
-            Some(Told::Words(code, words)) => (Some(code), Some(words)),
-            Some(Told::Nothing(code)) => (Some(code), None),
+            Some(Told::Words(code, words)) => (Some(*code), Some(words.clone())),
+            Some(Told::Nothing(code)) => (Some(*code), None),
         };
         Decision {
             request_id: format!("{:032x}", self.request_id),
             at: self.at,
             client_id: client_id.cloned(),
             method: self.method.to_string(),
-            path: self.path.into(),
+            path: self.path.to_string(),
             address: self.address,
-            operation: self.operation,
+            operation: self.operation.clone(),
             status: self.status,
             outcome: self.outcome,
             code,

@@ -1,5 +1,6 @@
 //! The edge on the wire, byte by byte, against the real binary. "Refused" means zero bytes upstream.
 
+mod cookies;
 mod explain;
 mod forwarding;
 mod framing;

@@ -1,6 +1,6 @@
 //! The rules of the product, each by its number, through the public interface: what `docs/rules.md` points at.
 //!
-//! `stated` holds S1 to S16, `decided` what was decided where those are silent. The binary is the real one, the
+//! `stated` holds S1 to S17, `decided` what was decided where those are silent. The binary is the real one, the
 //! upstream records what reached it, and "refused" means that nothing did.
 
 mod decided;

@@ -6,7 +6,7 @@ use super::places::Place;
 use super::{BodyLimit, DOCUMENT_BODY, Shared};
 use crate::access::client_address;
 use crate::control::{Asking, Attempt, Caller, Control, ControlProblem, Incoming, Unproven};
-use crate::model::{Act, Actor, Idempotency, Identifier, Timestamp, hex};
+use crate::model::{Act, Actor, Idempotency, Identifier, Timestamp, hex, percent_decode};
 use axum::RequestExt;
 use axum::body::HttpBody;
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
@@ -160,11 +160,12 @@ fn route(request: &Request) -> String {
     format!("{} {path}", method.map_or("*", Method::as_str))
 }
 
-/// The organization that the path names.
+/// The organization that the path names, read as the router reads it.
 fn organization(uri: &Uri) -> Option<Identifier> {
     let path = uri.path();
     let rest = path.strip_prefix("/v1/organizations/").or_else(|| path.strip_prefix("/o/"))?;
-    Identifier::parse(rest.split('/').next()?).ok()
+    let name = percent_decode(rest.split('/').next()?.as_bytes());
+    Identifier::parse(std::str::from_utf8(&name).ok()?).ok()
 }
 
 /// The token of the one `Authorization: Bearer` (RFC 6750 section 2.1; the scheme in any case).
@@ -240,4 +241,20 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
         return Ok(Some(text.to_owned()));
     }
     Err(Refusal::malformed("`Idempotency-Key` is one value of 1 to 255 visible ASCII characters"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_organization_is_found_however_it_is_written() {
+        let found = |path: &str| organization(&path.parse().unwrap()).map(|id| id.to_string());
+        for path in ["/v1/organizations/acme", "/v1/organizations/%61cm%65/members", "/o/acme/settings", "/o/%61cme"] {
+            assert_eq!(found(path).as_deref(), Some("acme"), "{path}");
+        }
+        for path in ["/v1/organizations/", "/o/%2561cme", "/o/acme%2Fx", "/o/%ff", "/o/acme%", "/assets/acme"] {
+            assert_eq!(found(path), None, "{path}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::Bench;
 use super::shell::Shell;
+use super::visit::Visit;
 use super::words::sentence;
 use crate::control::api::answer::{REQUEST_ID, RequestId};
 use crate::control::api::{Arrival, Refusal};
@@ -60,12 +61,19 @@ pub(super) fn page_with(refusal: &Refusal, template: &impl Template) -> Result<R
     Ok(response)
 }
 
+/// A page that is to be counted as a refusal of that kind, whatever its status.
+pub(super) fn counted(refusal: Refusal, mut response: Response) -> Response {
+    response.extensions_mut().insert(Told(refusal));
+    response
+}
+
 /// Sends the browser on, to be asked for with GET (RFC 9110 section 15.4.4).
 pub(super) fn see(path: &str) -> Response {
     axum::response::Redirect::to(path).into_response()
 }
 
-pub(super) async fn not_found() -> Refusal {
+/// Whoever is signed in keeps the menu.
+pub(super) async fn not_found(_: Result<Visit, Response>) -> Refusal {
     Refusal::not_found()
 }
 

@@ -63,3 +63,8 @@ pub(super) async fn show(State(bench): State<Bench>, Path(name): Path<String>) -
     ];
     (headers, asset.bytes).into_response()
 }
+
+/// What browsers ask for by themselves, where a page has not said where its sign is.
+pub(super) async fn favicon(State(bench): State<Bench>) -> Response {
+    axum::response::Redirect::permanent(&bench.assets.icon.path).into_response()
+}

@@ -1,6 +1,7 @@
 //! The page of base URLs: where callers of each environment's API send their requests and get their tokens.
 
 use super::answer::page;
+use super::secret::is_plain_path;
 use super::shell::{Section, Shell};
 use super::visit::Visit;
 use super::words::{Moment, counted, number};
@@ -103,8 +104,9 @@ fn state(upstream: &UpstreamHealth) -> (&'static str, &'static str) {
 /// The first operation without a parameter shows how a token is used.
 fn curl(addresses: &Addresses, table: &EnvironmentTable) -> String {
     let labels = table.catalogue.operations().iter().map(|operation| &*operation.label);
-    let plain = |label: &str| label.strip_prefix("GET ").filter(|path| !path.contains('{')).map(str::to_owned);
+    let plain = |label: &str| label.strip_prefix("GET ").filter(|path| is_plain_path(path)).map(str::to_owned);
     let path = labels.filter_map(plain).next().unwrap_or_else(|| "/".to_owned());
+    // Whoever pastes it runs it: nothing in it that a shell reads as anything but itself.
     format!(
         "token=$(curl -sS {} \\\n  -u \"$PORTCULLIS_CLIENT_ID:$PORTCULLIS_CLIENT_SECRET\" \\\n  \
          -d grant_type=client_credentials | jq -r .access_token)\n\ncurl -sS '{}{path}' -H \"Authorization: Bearer $token\"",

@@ -167,6 +167,14 @@ async fn conflict(visit: &Visit, id: &EnvironmentId, now: &ApiKey) -> Result<Con
         let is: BTreeSet<String> = held(now).into_iter().collect();
         differences.extend(told("Permissions", &is, &chosen.into_iter().collect()));
     }
+    let open = |any: bool| if any { "any address" } else { "the allowlist alone" };
+    let (is_any, sent_any) = (now.allowlist.is_none(), form.text("addresses") == Some("any"));
+    if is_any != sent_any {
+        differences.push(("Addresses", format!("the key takes {}, yours {}", open(is_any), open(sent_any))));
+    }
+    if now.allowlist.as_ref().is_some_and(Allowlist::platform) != form.has("platform") {
+        differences.push(("Platform", "the switch stands the other way".to_owned()));
+    }
     let is = now.allowlist.as_ref().map(texts).unwrap_or_default();
     let sent = allowlist::lines(form.text("networks").unwrap_or_default()).map(|(_, line)| line.to_owned()).collect();
     differences.extend(told("Allowlist", &is, &sent));

@@ -1,6 +1,6 @@
 //! The doors: signing in and out, the first owner, invitations, and what happens to a form whose session has ended.
 
-use super::answer::{page, page_of, page_with, see};
+use super::answer::{counted, page, page_of, page_with, see};
 use super::form::{Form, with_query};
 use super::shell::{Section, Shell};
 use super::visit::{FormCookie, Stranger, Visit, closed, opened};
@@ -55,7 +55,8 @@ struct FirstRunPage<'a> {
     token: &'a str,
     /// Whether the link still counts.
     counts: bool,
-    organizations: Vec<(Identifier, String)>,
+    /// Id, name, whether it is chosen.
+    organizations: Vec<(Identifier, String, bool)>,
     organization: &'a str,
     email: &'a str,
     name: &'a str,
@@ -162,12 +163,8 @@ fn show_sign_in(
 }
 
 /// A form came in without a session: its sender signs in and goes on with it.
-pub(super) async fn ended(bench: &Bench, target: &str, form: &Form) -> Response {
-    let cookie = match FormCookie::new() {
-        Ok(cookie) => cookie,
-        Err(response) => return response,
-    };
-    let carried = form.to_text();
+pub(super) fn ended(bench: &Bench, cookie: FormCookie, target: &str, form: &Form) -> Response {
+    let carried = form.to_field();
     let template = SignInPage {
         shell: Shell::bare(bench).titled("Sign in"),
         csrf: cookie.csrf(),
@@ -209,6 +206,7 @@ pub(super) async fn sign_in(stranger: Stranger) -> Result<Response, Refusal> {
             return show_sign_in(&stranger, refusal.status(), &words, Some(&refusal));
         }
     };
+    stranger.end_session_before().await;
     let carried_to = own_path(stranger.form.text("carried_to").unwrap_or_default());
     if carried_to != "/" {
         return resume(&stranger, &signed_in, carried_to);
@@ -218,7 +216,7 @@ pub(super) async fn sign_in(stranger: Stranger) -> Result<Response, Refusal> {
 
 /// Shows what was typed before the session ended, to be sent again by whoever typed it.
 fn resume(stranger: &Stranger, signed_in: &SignedIn, action: &str) -> Result<Response, Refusal> {
-    let carried = Form::read(stranger.form.text("carried").unwrap_or_default().as_bytes());
+    let carried = Form::of_field(stranger.form.text("carried").unwrap_or_default());
     let template = ResumePage {
         shell: Shell::bare(&stranger.bench).titled("Signed in again"),
         csrf: &super::visit::csrf_of(signed_in.token.expose()),
@@ -228,6 +226,17 @@ fn resume(stranger: &Stranger, signed_in: &SignedIn, action: &str) -> Result<Res
     let mut response = page(&template)?;
     hand_over(&stranger.bench, signed_in, response.headers_mut());
     Ok(response)
+}
+
+impl Stranger {
+    /// Whoever signs in anew leaves no session behind in the same browser. That it stays is no reason to let nobody in.
+    async fn end_session_before(&self) {
+        let Some((token, asking)) = &self.session else { return };
+        let digest = crate::model::SecretDigest::of(token.as_bytes());
+        if let Err(problem) = self.bench.control.end_session(asking, &digest).await {
+            tracing::warn!("control: the session before a sign-in stays: {problem}");
+        }
+    }
 }
 
 fn entered(bench: &Workbench, signed_in: &SignedIn, next: &str) -> Response {
@@ -275,13 +284,17 @@ async fn show_first_run(
     let organizations = if counts { bench.control.list_organizations(&Caller::Operator).await? } else { vec![] };
     let problem = refusal.filter(|refusal| refusal.status() != StatusCode::UNPROCESSABLE_ENTITY);
     let problem = problem.map_or_else(String::new, |refusal| sentence(refusal.detail()));
+    let chosen = form.text("organization").unwrap_or_default();
     let template = FirstRunPage {
         shell: Shell::bare(bench).titled("Create the first owner"),
         csrf: cookie.csrf(),
         token,
         counts,
-        organizations: organizations.into_iter().map(|facts| (facts.id, facts.name)).collect(),
-        organization: form.text("organization").unwrap_or_default(),
+        organizations: organizations
+            .into_iter()
+            .map(|facts| (facts.id.clone(), facts.name, facts.id.as_str() == chosen))
+            .collect(),
+        organization: chosen,
         email: form.text("email").unwrap_or_default(),
         name: form.text("name").unwrap_or_default(),
         errors,
@@ -291,7 +304,10 @@ async fn show_first_run(
     let mut response = match refusal {
         Some(refusal) => page_with(refusal, &template)?,
         None if counts => page(&template)?,
-        None => page_of(StatusCode::GONE, &template)?,
+        None => {
+            let problem = ControlProblem::NotAuthenticated("this is not the bootstrap token, or it has ended");
+            counted(problem.into(), page_of(StatusCode::GONE, &template)?)
+        }
     };
     cookie.put(&bench.control, &mut response);
     Ok(response)

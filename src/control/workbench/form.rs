@@ -1,15 +1,20 @@
 //! Forms and queries as browsers send them (`application/x-www-form-urlencoded`): names and values, in order.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
+
+/// The most fields of one form: every permission of a large API, several times over.
+const MOST_FIELDS: usize = 20_000;
 
 /// What came with a form or in a query.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// Reads a form. Line ends become `\n`; what is no UTF-8 becomes U+FFFD, which no rule takes.
+    /// Reads a form, up to its 20,000th field. Line ends become `\n`; what is no UTF-8 becomes U+FFFD, which no rule takes.
     pub(super) fn read(bytes: &[u8]) -> Self {
-        let pairs = form_urlencoded::parse(bytes);
+        let pairs = form_urlencoded::parse(bytes).take(MOST_FIELDS);
         Self(pairs.map(|(name, value)| (name.into_owned(), value.replace("\r\n", "\n"))).collect())
     }
 
@@ -48,6 +53,16 @@ impl Form {
     pub(super) fn to_text(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(self.carried()).finish()
     }
+
+    /// The same as a field of another form, where it is not to grow much.
+    pub(super) fn to_field(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.to_text())
+    }
+
+    /// Reads such a field; nothing where it is none.
+    pub(super) fn of_field(text: &str) -> Self {
+        URL_SAFE_NO_PAD.decode(text).map(|bytes| Self::read(&bytes)).unwrap_or_default()
+    }
 }
 
 /// A path with a query of these names and values; those without a value are left out.
@@ -68,6 +83,8 @@ mod tests {
         assert_eq!(form.text("networks"), Some("1\n2"));
         assert_eq!((form.text("empty"), form.filled("empty"), form.text("none")), (Some(""), None, None));
         assert_eq!(form.to_text(), "permission=a&permission=b+c&networks=1%0A2&empty=");
+        assert_eq!(Form::of_field(&form.to_field()).to_text(), form.to_text());
+        assert_eq!(Form::of_field("%%").to_text(), "");
     }
 
     #[test]

@@ -11,13 +11,13 @@ use super::words::{Moment, at_minute, at_second, counted, number};
 use crate::catalogue::AccessClass;
 use crate::control::api::Refusal;
 use crate::control::{ControlProblem, EditDraft, FieldErrors, Right};
-use crate::model::{ApiKey, EnvironmentId, KeyKind, ManagedBy, Timestamp};
+use crate::model::{ApiKey, EnvironmentId, KeyKind, ManagedBy, PermissionName, Timestamp};
 use crate::store::{AuditFilter, OperationUse};
 use crate::tables::EnvironmentTable;
 use askama::Template;
 use axum::response::Response;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Changes on the page; the log has the rest.
 const CHANGES: u32 = 6;
@@ -239,15 +239,15 @@ fn granted(key: &ApiKey, environment: &EnvironmentTable, usage: &[OperationUse])
 
 /// What the key did once and has no permission for any more.
 fn other_use(key: &ApiKey, environment: &EnvironmentTable, usage: &[OperationUse]) -> Vec<(String, String)> {
-    let held = held(key);
-    if matches!(key.kind, KeyKind::Legacy { .. }) {
-        return vec![];
-    }
-    let open: std::collections::HashSet<&str> = environment
+    let held: HashSet<&str> = match &key.kind {
+        KeyKind::Legacy { .. } => return vec![],
+        KeyKind::FineGrained { permissions } => permissions.iter().map(PermissionName::as_str).collect(),
+    };
+    let open: HashSet<&str> = environment
         .catalogue
         .permissions()
         .iter()
-        .filter(|permission| held.iter().any(|name| name == permission.name.as_str()))
+        .filter(|permission| held.contains(permission.name.as_str()))
         .flat_map(|permission| permission.operations.iter().map(|it| &*it.id))
         .collect();
     let others = usage.iter().filter(|used| !open.contains(used.operation.as_str()));
@@ -319,19 +319,20 @@ fn plain(value: Option<&Value>) -> String {
 /// `+ a − b` of two lists; long ones by number.
 fn sets(old: Option<&Value>, new: Option<&Value>) -> String {
     const MOST: usize = 4;
-    let texts = |value: Option<&Value>| -> Vec<String> {
-        let all = value.and_then(Value::as_array).into_iter().flatten();
-        all.filter_map(|name| name.as_str().map(str::to_owned)).collect()
-    };
-    let (old, new) = (texts(old), texts(new));
-    let signed = |sign: char, names: Vec<&String>| match names.len() {
+    let signed = |sign: char, names: Vec<&str>| match names.len() {
         0 => String::new(),
         1..=MOST => names.iter().map(|name| format!("{sign} {name}")).collect::<Vec<_>>().join(" "),
         many => format!("{sign} {}", counted(many as u64, "permission")),
     };
-    let added = signed('+', new.iter().filter(|name| !old.contains(name)).collect());
-    let removed = signed('−', old.iter().filter(|name| !new.contains(name)).collect());
-    format!("{added} {removed}").trim().to_owned()
+    format!("{} {}", signed('+', missing(new, old)), signed('−', missing(old, new))).trim().to_owned()
+}
+
+/// What stands in the first list and not in the second, in order.
+fn missing<'v>(all: Option<&'v Value>, known: Option<&'v Value>) -> Vec<&'v str> {
+    let texts =
+        |value: Option<&'v Value>| value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let known: HashSet<&str> = texts(known).collect();
+    texts(all).filter(|name| !known.contains(name)).collect()
 }
 
 #[cfg(test)]

@@ -242,20 +242,20 @@ impl Filters {
 }
 
 /// What keys hold, in a few words.
-pub(super) struct Holdings {
+pub(super) struct Holdings<'e> {
     total: usize,
-    known: HashSet<PermissionName>,
+    known: HashSet<&'e str>,
     presets: Vec<(String, HashSet<PermissionName>)>,
 }
 
-impl Holdings {
-    pub(super) fn new(environment: &EnvironmentTable) -> Self {
+impl<'e> Holdings<'e> {
+    pub(super) fn new(environment: &'e EnvironmentTable) -> Self {
         let all = environment.catalogue.permissions();
         let presets =
             environment.presets().into_iter().map(|preset| (preset.name, preset.permissions.into_iter().collect()));
         Self {
             total: all.len(),
-            known: all.iter().map(|permission| permission.name.clone()).collect(),
+            known: all.iter().map(|permission| permission.name.as_str()).collect(),
             presets: presets.collect(),
         }
     }
@@ -265,9 +265,12 @@ impl Holdings {
         match &key.kind {
             KeyKind::Legacy { role } => format!("Role {role}"),
             KeyKind::FineGrained { permissions } => {
-                let held: HashSet<PermissionName> =
-                    permissions.iter().filter(|name| self.known.contains(*name)).cloned().collect();
-                let preset = self.presets.iter().find(|(_, names)| *names == held);
+                let held: HashSet<&str> =
+                    permissions.iter().map(PermissionName::as_str).filter(|name| self.known.contains(name)).collect();
+                let is_same = |names: &HashSet<PermissionName>| {
+                    names.len() == held.len() && names.iter().all(|name| held.contains(name.as_str()))
+                };
+                let preset = self.presets.iter().find(|(_, names)| is_same(names));
                 let preset = preset.map_or_else(String::new, |(name, _)| format!(" · {name}"));
                 let own = permissions.iter().filter(|name| name.is_reserved()).count();
                 let own = if own == 0 { String::new() } else { format!(" · {own} over Portcullis") };
@@ -278,7 +281,7 @@ impl Holdings {
 }
 
 impl KeyRow {
-    fn new(key: &ApiKey, holdings: &Holdings, hours: &[u64; 24], now: Timestamp) -> Self {
+    fn new(key: &ApiKey, holdings: &Holdings<'_>, hours: &[u64; 24], now: Timestamp) -> Self {
         Self {
             url: format!("{}/keys/{}", super::base_of(&key.environment), key.client_id),
             name: key.name.as_str().to_owned(),

@@ -10,7 +10,7 @@ use crate::control::api::Refusal;
 use crate::control::{
     Caller, ControlProblem, FieldError, FieldErrors, InvitedMember, MemberDraft, MemberEditDraft, Right,
 };
-use crate::model::{Identifier, MemberId, MemberRole, Revision};
+use crate::model::{Identifier, MemberId, MemberRole};
 use crate::store::Member;
 use askama::Template;
 use axum::response::Response;
@@ -157,6 +157,14 @@ impl Row {
     }
 }
 
+impl Row {
+    /// With the revision that the form was filled in by: shown again it is still as old.
+    fn with_sent(self, visit: &Visit) -> Self {
+        let revision = visit.sent_revision().map_or(self.revision, |sent| sent.0);
+        Self { revision, ..self }
+    }
+}
+
 impl Visit {
     /// The organization of the path, for those who look after its members.
     fn members_of(&self) -> Result<Identifier, Refusal> {
@@ -169,11 +177,6 @@ impl Visit {
     async fn member(&self, organization: &Identifier) -> Result<Member, Refusal> {
         let id = self.place.member_id()?;
         Ok(self.control().show_member(&self.asking, organization, &id).await?)
-    }
-
-    /// The revision that the form was made from.
-    fn looked_at(&self) -> Option<Revision> {
-        self.form.text("revision").and_then(|text| text.parse().ok()).map(Revision)
     }
 }
 
@@ -257,7 +260,7 @@ async fn not_added(visit: &Visit, id: &Identifier, problem: ControlProblem) -> R
     let (errors, may_link) = match &problem {
         ControlProblem::Invalid(errors) => (errors.clone().into_vec(), false),
         ControlProblem::EmailTaken(_) => {
-            let may_link = visit.asking.caller.is_operator() && words.contains("`link`");
+            let may_link = visit.asking.caller.is_operator() && problem.to_string().contains("`link`");
             (vec![about("/email", "email_taken")], may_link)
         }
         ControlProblem::NotAllowed(_) => (vec![about("/role", "not_allowed")], false),
@@ -280,7 +283,7 @@ pub(super) async fn show(visit: Visit) -> Result<Response, Refusal> {
 }
 
 async fn member_page(visit: &Visit, id: &Identifier, member: &Member) -> Result<MemberPage, Refusal> {
-    let mut row = Row::new(visit, id, member);
+    let mut row = Row::new(visit, id, member).with_sent(visit);
     if let Some(role) = visit.form.text("role").and_then(MemberRole::parse) {
         row.roles = choices(role, over_owners(visit, id));
     }
@@ -314,7 +317,7 @@ pub(super) async fn edit(visit: Visit) -> Result<Response, Refusal> {
     };
     let control = visit.control();
     let edited =
-        control.edit_member(&visit.asking, &id, &member.id, draft, FieldErrors::default(), visit.looked_at()).await;
+        control.edit_member(&visit.asking, &id, &member.id, draft, FieldErrors::default(), visit.expected()).await;
     match edited {
         // Who gives this right up does not see the list any more.
         Ok(now) if is_self(&visit, &now.id) && !now.operator && now.role < Right::Manage.least_role() => Ok(see("/")),
@@ -324,12 +327,16 @@ pub(super) async fn edit(visit: Visit) -> Result<Response, Refusal> {
 }
 
 async fn not_edited(visit: &Visit, id: &Identifier, problem: ControlProblem) -> Result<Response, Refusal> {
-    let (errors, words) = match &problem {
-        ControlProblem::Invalid(errors) => (errors.clone().into_vec(), String::new()),
-        problem => (vec![], told(problem).ok_or(ControlProblem::Fault)?),
+    let (errors, words) = match (&problem, told(&problem)) {
+        (ControlProblem::Invalid(errors), _) => (errors.clone().into_vec(), String::new()),
+        (_, Some(words)) => (vec![], words),
+        (_, None) => return Err(problem.into()),
     };
     let now = visit.member(id).await?;
-    let template = member_page(visit, id, &now).await?;
+    let mut template = member_page(visit, id, &now).await?;
+    if matches!(problem, ControlProblem::RevisionMismatch { .. }) {
+        template.row.revision = now.revision.0;
+    }
     page_with(&problem.into(), &MemberPage { errors, problem: words, ..template })
 }
 
@@ -354,7 +361,7 @@ pub(super) async fn invite(visit: Visit) -> Result<Response, Refusal> {
         return page(&member_page(&visit, &id, &member).await?);
     }
     let asking = visit.asking_once();
-    match visit.control().invite_member(&asking, &id, &member.id, visit.looked_at()).await {
+    match visit.control().invite_member(&asking, &id, &member.id, visit.expected()).await {
         Ok(made) => invited(&visit, &id, made).await,
         Err(ControlProblem::AlreadyDone(_) | ControlProblem::IdempotencyKeyReused) => Ok(again(&id)),
         Err(problem) => match told(&problem) {
@@ -371,7 +378,7 @@ pub(super) async fn ask_remove(visit: Visit) -> Result<Response, Refusal> {
 }
 
 async fn remove_page(visit: &Visit, id: &Identifier, member: &Member, problem: String) -> RemovePage {
-    let row = Row::new(visit, id, member);
+    let row = Row::new(visit, id, member).with_sent(visit);
     RemovePage {
         shell: visit.shell_of(id, Section::Members, &format!("Remove {}", row.title)).await,
         base: format!("/o/{id}/members"),
@@ -386,12 +393,15 @@ pub(super) async fn remove(visit: Visit) -> Result<Response, Refusal> {
     if visit.only_shows() {
         return page(&remove_page(&visit, &id, &member, String::new()).await);
     }
-    match visit.control().remove_member(&visit.asking, &id, &member.id, visit.looked_at()).await {
+    match visit.control().remove_member(&visit.asking, &id, &member.id, visit.expected()).await {
         Ok(()) if is_self(&visit, &member.id) => Ok(see("/")),
         Ok(()) => Ok(see(&format!("/o/{id}/members?removed=1"))),
         Err(problem) => match told(&problem) {
             Some(words) => {
-                page_with(&problem.into(), &remove_page(&visit, &id, &visit.member(&id).await?, words).await)
+                let now = visit.member(&id).await?;
+                let mut template = remove_page(&visit, &id, &now, words).await;
+                template.row.revision = now.revision.0;
+                page_with(&problem.into(), &template)
             }
             None => Err(problem.into()),
         },

@@ -46,23 +46,30 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
-/// The longest form of somebody who is signed in, in bytes: the longest allowlist fits.
-const MAX_FORM: usize = 8 * 1024 * 1024;
-/// The longest form of anybody else, in bytes. What was typed before a session ended is kept up to here.
-const MAX_OPEN_FORM: usize = 512 * 1024;
+/// The longest form, in bytes.
+const MAX_FORM: usize = 64 * 1024;
+/// The longest form about a key, of somebody who may change keys: the longest allowlist fits.
+const MAX_KEY_FORM: usize = 8 * 1024 * 1024;
+/// The longest form that is kept over the end of its session, and with it the longest of a sign-in.
+const MAX_KEPT_FORM: usize = 512 * 1024;
+/// So many forms longer than [`MAX_FORM`] are taken in at once.
+const LARGE_AT_ONCE: usize = 4;
 
 /// What every page needs.
 pub(super) struct Workbench {
     control: Arc<Control>,
     assets: Assets,
+    large_forms: Arc<Semaphore>,
 }
 
 type Bench = Arc<Workbench>;
 
 /// The pages, and a page for every path that is none.
 pub(super) fn router(control: Arc<Control>) -> Router {
-    let bench: Bench = Arc::new(Workbench { control, assets: Assets::new() });
+    let bench: Bench =
+        Arc::new(Workbench { control, assets: Assets::new(), large_forms: Arc::new(Semaphore::new(LARGE_AT_ONCE)) });
     Router::new()
         .route("/", get(entry::home))
         .route("/sign-in", get(entry::sign_in_page).post(entry::sign_in))
@@ -95,6 +102,7 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .fallback(answer::not_found)
         .layer(from_fn_with_state(Arc::clone(&bench), answer::finish))
         .route("/assets/{name}", get(assets::show))
+        .route("/favicon.ico", get(assets::favicon))
         .with_state(bench)
 }
 

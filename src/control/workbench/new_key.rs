@@ -74,7 +74,7 @@ fn draft(visit: &Visit, environment: &EnvironmentTable) -> (KeyDraft, FieldError
     let mut found = FieldErrors::default();
     let legacy = form.text("type") == Some("legacy");
     let chosen = permissions::chosen(form, environment);
-    let preset = form.filled("preset").filter(|_| chosen.is_empty()).map(str::to_owned);
+    let preset = form.filled("preset").filter(|_| chosen.is_empty() && !form.has("boxes")).map(str::to_owned);
     if !legacy {
         permissions::judge(form, environment, &mut found);
     }

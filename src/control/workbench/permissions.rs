@@ -12,6 +12,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What the permissions over Portcullis itself are grouped under.
 const OWN_GROUP: &str = "Portcullis itself";
+/// What stands before a group's name in a form, by whose permissions it holds: a document may name its groups as it likes.
+const OF_API: &str = "api ";
+const OF_PORTCULLIS: &str = "portcullis ";
 
 /// The part of the form.
 pub(super) struct PermissionsPart {
@@ -22,6 +25,10 @@ pub(super) struct PermissionsPart {
     pub(super) groups: Vec<GroupRow>,
     pub(super) total: usize,
     pub(super) chosen: usize,
+    /// Whether the boxes are shown filled in, from what was sent or from a key.
+    pub(super) seen: bool,
+    /// The preset that the boxes are filled in from; empty where it is none.
+    pub(super) taken: String,
     pub(super) requests: String,
     pub(super) picked: Vec<PickedRow>,
     pub(super) errors: Vec<String>,
@@ -38,6 +45,8 @@ pub(super) struct PresetRow {
 /// Permissions of one group.
 pub(super) struct GroupRow {
     pub(super) name: String,
+    /// What the form calls it.
+    pub(super) value: String,
     pub(super) chosen: usize,
     pub(super) rows: Vec<PermissionRow>,
 }
@@ -52,6 +61,8 @@ pub(super) struct PermissionRow {
     /// `read`, `write` or `delete`.
     pub(super) access: &'static str,
     pub(super) access_word: &'static str,
+    /// Over Portcullis itself, not of the API.
+    pub(super) own: bool,
     /// The presets it belongs to, by index.
     pub(super) presets: String,
     pub(super) checked: bool,
@@ -79,7 +90,10 @@ impl PermissionsPart {
         if may_manage {
             groups.add_own();
         }
-        let Groups { rows: groups, next: total, .. } = groups;
+        let Groups { rows: groups, .. } = groups;
+        let of_api = |row: &&PermissionRow| !row.own;
+        let rows = || groups.iter().flat_map(|group| &group.rows).filter(of_api);
+        let (total, ticked) = (rows().count(), rows().filter(|row| row.checked).count());
         let preset_rows = presets.iter().enumerate().map(|(index, preset)| PresetRow {
             index,
             name: preset.name.clone(),
@@ -90,7 +104,9 @@ impl PermissionsPart {
             action: action.to_owned(),
             presets: preset_rows.collect(),
             own_choice: true,
-            chosen: groups.iter().map(|group| group.chosen).sum(),
+            seen: !chosen.is_empty(),
+            taken: String::new(),
+            chosen: ticked,
             groups,
             total,
             requests: String::new(),
@@ -104,7 +120,9 @@ impl PermissionsPart {
         for row in &mut self.presets {
             row.checked = row.name == preset && is_selected(&self.groups, row.index);
         }
-        self.own_choice = self.presets.iter().all(|row| !row.checked);
+        let taken = self.presets.iter().find(|row| row.checked);
+        self.taken = taken.map(|row| row.name.clone()).unwrap_or_default();
+        self.own_choice = self.taken.is_empty();
         self
     }
 }
@@ -134,7 +152,7 @@ impl<'a> Groups<'a> {
         let class = AccessClass::of(permission);
         let operations: Vec<String> = permission.operations.iter().map(|it| it.pattern.to_string()).collect();
         let group = if permission.group.is_empty() { "Permissions" } else { permission.group.as_str() };
-        self.put(group, permission.name.as_str(), &permission.summary, operations.join("\n"), class);
+        self.put((OF_API, group), permission.name.as_str(), &permission.summary, operations.join("\n"), class);
     }
 
     fn add_own(&mut self) {
@@ -144,29 +162,31 @@ impl<'a> Groups<'a> {
                 ManagementPermission::KeysView => ("See keys", AccessClass::Read),
                 ManagementPermission::TokensIntrospect => ("Ask about any token", AccessClass::Read),
             };
-            self.put(OWN_GROUP, permission.as_str(), summary, String::new(), class);
+            self.put((OF_PORTCULLIS, OWN_GROUP), permission.as_str(), summary, String::new(), class);
         }
     }
 
-    fn put(&mut self, group: &str, name: &str, summary: &str, operations: String, class: AccessClass) {
+    fn put(&mut self, (whose, group): (&str, &str), name: &str, summary: &str, operations: String, class: AccessClass) {
         let checked = self.chosen.contains(name);
         let row = PermissionRow {
             index: self.next,
             name: name.to_owned(),
             summary: if summary == name { String::new() } else { summary.to_owned() },
             operations,
+            own: whose == OF_PORTCULLIS,
             access: class.as_str(),
             access_word: word(class),
             presets: self.memberships.get(name).cloned().unwrap_or_default(),
             checked,
         };
         self.next = self.next.saturating_add(1);
-        let place = match self.places.get(group) {
+        let value = format!("{whose}{group}");
+        let place = match self.places.get(&value) {
             Some(place) => *place,
             None => {
                 let place = self.rows.len();
-                self.places.insert(group.to_owned(), place);
-                self.rows.push(GroupRow { name: group.to_owned(), chosen: 0, rows: vec![] });
+                self.places.insert(value.clone(), place);
+                self.rows.push(GroupRow { name: group.to_owned(), value, chosen: 0, rows: vec![] });
                 place
             }
         };
@@ -204,13 +224,15 @@ fn memberships(presets: &[Preset]) -> HashMap<String, String> {
 /// What a form chose: boxes and whole groups; exactly what the preset holds where no box is ticked, or with `step=preset`.
 pub(super) fn chosen(form: &Form, environment: &EnvironmentTable) -> HashSet<String> {
     let boxes = ticked(form, environment);
-    let preset = form.filled("preset").filter(|_| boxes.is_empty() || form.text("step") == Some("preset"));
+    // Who has seen the boxes filled and emptied them means none.
+    let unseen = boxes.is_empty() && !form.has("boxes");
+    let preset = form.filled("preset").filter(|_| unseen || form.text("step") == Some("preset"));
     preset.and_then(|name| environment.preset(name)).map_or(boxes, |preset| names(&preset))
 }
 
-/// Tells where a preset is chosen and the boxes say something else: one of the two was forgotten.
+/// Tells where a preset is chosen that the boxes do not come from, and they say something else: one of the two was forgotten.
 pub(super) fn judge(form: &Form, environment: &EnvironmentTable, errors: &mut FieldErrors) {
-    let Some(name) = form.filled("preset") else { return };
+    let Some(name) = form.filled("preset").filter(|name| form.text("boxes") != Some(name)) else { return };
     let (boxes, preset) = (ticked(form, environment), environment.preset(name).map(|preset| names(&preset)));
     if !boxes.is_empty() && preset.is_some_and(|preset| preset != boxes) {
         let message = format!(
@@ -227,11 +249,11 @@ fn ticked(form: &Form, environment: &EnvironmentTable) -> HashSet<String> {
     if !groups.is_empty() {
         for permission in environment.catalogue.permissions().iter() {
             let group = if permission.group.is_empty() { "Permissions" } else { permission.group.as_str() };
-            if groups.contains(group) {
+            if groups.contains(format!("{OF_API}{group}").as_str()) {
                 chosen.insert(permission.name.as_str().to_owned());
             }
         }
-        if groups.contains(OWN_GROUP) {
+        if groups.contains(format!("{OF_PORTCULLIS}{OWN_GROUP}").as_str()) {
             chosen.extend(ManagementPermission::ALL.map(|permission| permission.as_str().to_owned()));
         }
     }

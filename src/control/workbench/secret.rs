@@ -84,6 +84,11 @@ fn file_url(text: &str) -> String {
     format!("data:text/plain;charset=utf-8,{encoded}")
 }
 
+/// Whether a path can stand in a line that people paste into a shell: documents come from elsewhere.
+pub(super) fn is_plain_path(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/_.~-".contains(&byte))
+}
+
 /// The first path without parameters that the key may GET; else the base URL's own.
 fn example(key: &ApiKey, environment: &EnvironmentTable) -> String {
     let held: Vec<&str> = match &key.kind {
@@ -96,7 +101,6 @@ fn example(key: &ApiKey, environment: &EnvironmentTable) -> String {
     let all = environment.catalogue.permissions();
     let open = all.iter().filter(|permission| held.contains(&permission.name.as_str()));
     let mut operations = open.flat_map(|permission| &permission.operations);
-    let plain = |path: &str| !path.contains(['{', '#', '?']);
-    let found = operations.find(|it| it.pattern.method() == Some(&Method::GET) && plain(it.pattern.path()));
+    let found = operations.find(|it| it.pattern.method() == Some(&Method::GET) && is_plain_path(it.pattern.path()));
     found.map_or_else(|| "/".to_owned(), |operation| operation.pattern.path().to_owned())
 }

@@ -110,10 +110,10 @@ impl Typed {
         let is_locked = facts.set_by_file.contains(&LEGACY);
         Self {
             name: form.text("name").map_or(current.name, str::to_owned),
-            block: form.has(LEGACY) || (is_locked && current.block),
+            block: form.has(LEGACY) || ((is_locked || !form.has("whole")) && current.block),
             lifetime: form.filled(LIFETIME).map_or(current.lifetime, str::to_owned),
             days: form.text("days").map_or(current.days, |text| text.trim().to_owned()),
-            revision: form.text("revision").and_then(|text| text.parse().ok()).map(Revision).or(current.revision),
+            revision: Some(Revision(form.text("revision").and_then(|text| text.parse().ok()).unwrap_or_default())),
         }
     }
 
@@ -165,7 +165,7 @@ impl SettingsPage {
 /// The API's words speak of JSON.
 fn worded(message: String) -> String {
     if message.contains("null") {
-        "This is no length of time: give a number of days, or one with its unit such as `36h`.".to_owned()
+        "This is no length of time: give a number of days, or one with its unit such as “36h”.".to_owned()
     } else {
         message
     }

@@ -6,14 +6,15 @@
 
 use super::answer::Known;
 use super::form::{Form, with_query};
-use super::{Bench, MAX_FORM, MAX_OPEN_FORM, entry};
+use super::{Bench, MAX_FORM, MAX_KEPT_FORM, MAX_KEY_FORM, entry};
 use crate::control::api::{Arrival, Refusal};
 use crate::control::keys::draw;
-use crate::control::{Asking, Control, ControlProblem, Unproven};
+use crate::control::{Asking, Control, ControlProblem, Right, Unproven};
 use crate::model::{
-    Act, Actor, ClientId, EnvironmentId, Idempotency, Identifier, MemberId, SecretDigest, TokenKind, hex,
+    self, Act, Actor, ClientId, EnvironmentId, Idempotency, Identifier, MemberId, SecretDigest, TokenKind, hex,
 };
 use axum::RequestExt;
+use axum::body::HttpBody;
 use axum::extract::{FromRequest, Path, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -21,6 +22,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use zeroize::Zeroizing;
 
 /// A form has this long to arrive.
@@ -41,6 +43,8 @@ pub(super) struct Visit {
     pub(super) session: SecretDigest,
     /// Path and query.
     pub(super) target: String,
+    /// Kept until a large form is done with.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Somebody who need not say who they are: for signing in.
@@ -51,8 +55,8 @@ pub(super) struct Stranger {
     pub(super) form: Form,
     /// The cookie that the next form is bound to.
     pub(super) cookie: FormCookie,
-    /// A live session's token, where there is one.
-    pub(super) session: Option<Zeroizing<String>>,
+    /// A live session's token and who has it, where there is one.
+    pub(super) session: Option<(Zeroizing<String>, Asking)>,
     /// Whether another site's page led here, and the browser keeps the session's cookie back for that.
     pub(super) from_elsewhere: bool,
 }
@@ -122,33 +126,34 @@ impl FromRequest<Bench> for Visit {
     type Rejection = Response;
 
     async fn from_request(mut request: Request, bench: &Bench) -> Result<Self, Response> {
-        let arrival = arrival(&request)?;
-        let place = place(&mut request).await?;
+        let arrival = arrival(&request).map_err(stop)?;
+        let place = place(&mut request).await;
         let target = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
         let query = Form::read(request.uri().query().unwrap_or_default().as_bytes());
         let partial = request.headers().contains_key("hx-request");
-        let Some((token, mut asking)) = proven(bench, &arrival, request.headers()).await? else {
+        let Some((token, mut asking)) = proven(bench, &arrival, request.headers()).await.map_err(stop)? else {
             return Err(signed_out(bench, request, &target, partial).await);
         };
         let known = request.extensions().get::<Known>().cloned().unwrap_or_default();
         let csrf = csrf_of(&token);
         known.set(&asking, &csrf);
-        let mut form = Form::default();
+        let (mut form, mut room) = (Form::default(), None);
         if *request.method() == Method::POST {
-            is_own(request.headers())?;
-            form = read(request, MAX_FORM).await?;
+            is_own(request.headers()).map_err(stop)?;
+            let limit = limit(&asking, &place, &target);
+            (form, room) = read(bench, request, limit).await.map_err(stop)?;
             if !is_same(&csrf, form.text("csrf")) {
                 return Err(Refusal::from(FOREIGN).into_response());
             }
             // A form takes as long as its sender likes: nobody keeps a right that they lost meanwhile.
             let headers = cookie_headers(&bench.control, &token);
-            let Some((_, again)) = proven(bench, &arrival, &headers).await? else {
-                return Err(entry::ended(bench, &target, &form).await);
+            let Some((_, again)) = proven(bench, &arrival, &headers).await.map_err(stop)? else {
+                return Err(entry::ended(bench, FormCookie::of(bench, &headers).map_err(stop)?, &target, &form));
             };
             asking = again;
         }
         let session = SecretDigest::of(token.as_bytes());
-        Ok(Self { bench: Arc::clone(bench), asking, place, query, form, csrf, session, target })
+        Ok(Self { bench: Arc::clone(bench), asking, place, query, form, csrf, session, target, _room: room })
     }
 }
 
@@ -156,16 +161,17 @@ impl FromRequest<Bench> for Stranger {
     type Rejection = Response;
 
     async fn from_request(request: Request, bench: &Bench) -> Result<Self, Response> {
-        let arrival = arrival(&request)?;
+        let arrival = arrival(&request).map_err(stop)?;
         let query = Form::read(request.uri().query().unwrap_or_default().as_bytes());
         let headers = request.headers().clone();
-        let session = proven(bench, &arrival, &headers).await?.map(|(token, _)| token);
+        let session = proven(bench, &arrival, &headers).await.map_err(stop)?;
         let from_elsewhere = headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site");
-        let cookie = FormCookie::of(bench, &headers)?;
+        let cookie = FormCookie::of(bench, &headers).map_err(stop)?;
         let mut form = Form::default();
         if *request.method() == Method::POST {
-            is_own(&headers)?;
-            form = read(request, MAX_OPEN_FORM).await?;
+            is_own(&headers).map_err(stop)?;
+            let limit = if request.uri().path() == "/sign-in" { MAX_KEPT_FORM * 2 } else { MAX_FORM };
+            (form, _) = read(bench, request, limit).await.map_err(stop)?;
             if cookie.is_new || !is_same(&cookie.csrf(), form.text("csrf")) {
                 let problem = ControlProblem::NotAllowed(
                     "this form was not sent from its own page, or the browser keeps no cookies of this address; load it again",
@@ -178,13 +184,17 @@ impl FromRequest<Bench> for Stranger {
     }
 }
 
-fn arrival(request: &Request) -> Result<Arrival, Response> {
-    request.extensions().get::<Arrival>().cloned().ok_or_else(|| Refusal::from(ControlProblem::Fault).into_response())
+fn stop(refusal: Refusal) -> Response {
+    refusal.into_response()
 }
 
-async fn place(request: &mut Request) -> Result<Place, Response> {
-    let found = request.extract_parts::<Path<Place>>().await;
-    found.map(|Path(place)| place).map_err(|_| Refusal::not_found().into_response())
+fn arrival(request: &Request) -> Result<Arrival, Refusal> {
+    request.extensions().get::<Arrival>().cloned().ok_or_else(|| Refusal::from(ControlProblem::Fault))
+}
+
+/// A path without names names nothing.
+async fn place(request: &mut Request) -> Place {
+    request.extract_parts::<Path<Place>>().await.map(|Path(place)| place).unwrap_or_default()
 }
 
 /// The session's token and who has it, where it counts.
@@ -192,7 +202,7 @@ async fn proven(
     bench: &Bench,
     arrival: &Arrival,
     headers: &HeaderMap,
-) -> Result<Option<(Zeroizing<String>, Asking)>, Response> {
+) -> Result<Option<(Zeroizing<String>, Asking)>, Refusal> {
     let Some(token) = cookie(headers, session_cookie(&bench.control)) else { return Ok(None) };
     if TokenKind::of(&token) != Some(TokenKind::Session) {
         return Ok(None);
@@ -204,7 +214,7 @@ async fn proven(
             Ok(Some((token, Asking { caller, act })))
         }
         Err(Unproven::Nobody | Unproven::Refused(_)) => Ok(None),
-        Err(Unproven::Problem(problem)) => Err(Refusal::from(problem).into_response()),
+        Err(Unproven::Problem(problem)) => Err(problem.into()),
     }
 }
 
@@ -212,45 +222,65 @@ async fn proven(
 async fn signed_out(bench: &Bench, request: Request, target: &str, partial: bool) -> Response {
     let sign_in = with_query("/sign-in", &[("next", target)]);
     if partial {
-        // htmx follows it with the whole page.
-        let header = HeaderValue::from_str(&sign_in).unwrap_or_else(|_| HeaderValue::from_static("/sign-in"));
-        return (StatusCode::UNAUTHORIZED, [("hx-redirect", header)]).into_response();
+        // Asked beside a form: the page stays as it is, and what is typed in it too.
+        return StatusCode::UNAUTHORIZED.into_response();
     }
     if *request.method() != Method::POST {
         return Redirect::to(&sign_in).into_response();
     }
     // Before anything of it is looked at: another site would fill in forms of ours.
-    if let Err(response) = is_own(request.headers()) {
-        return response;
+    if let Err(refusal) = is_own(request.headers()) {
+        return refusal.into_response();
     }
-    match read(request, MAX_OPEN_FORM).await {
-        Ok(form) => entry::ended(bench, target, &form).await,
-        Err(response) => response,
+    let headers = request.headers().clone();
+    // Only a browser that was signed in has something to keep.
+    let was_signed_in = cookie(&headers, session_cookie(&bench.control)).is_some();
+    let limit = if was_signed_in { MAX_KEPT_FORM } else { MAX_FORM };
+    match (read(bench, request, limit).await, FormCookie::of(bench, &headers)) {
+        (Ok((form, _room)), Ok(cookie)) => entry::ended(bench, cookie, target, &form),
+        (Err(refusal), _) | (_, Err(refusal)) => refusal.into_response(),
     }
 }
 
-async fn read(request: Request, limit: usize) -> Result<Form, Response> {
+/// How long a form may be: long ones are about keys, of those who may change them.
+fn limit(asking: &Asking, place: &Place, target: &str) -> usize {
+    let about_keys = target.contains("/keys/") || target.ends_with("/allowlist");
+    let may = |id: Identifier| asking.caller.require(Right::ChangeKeys, &id).is_ok();
+    if about_keys && place.organization().is_ok_and(may) { MAX_KEY_FORM } else { MAX_FORM }
+}
+
+/// Room for a form that may be long; a few are taken in at once. Short ones need none.
+fn make_room(bench: &Bench, request: &Request, limit: usize) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+    let announced = request.body().size_hint().upper();
+    if limit <= MAX_FORM || announced.is_some_and(|length| length <= MAX_FORM as u64) {
+        return Ok(None);
+    }
+    let room = Arc::clone(&bench.large_forms).try_acquire_owned();
+    room.map(Some).map_err(|_| ControlProblem::Busy.into())
+}
+
+async fn read(bench: &Bench, request: Request, limit: usize) -> Result<(Form, Option<OwnedSemaphorePermit>), Refusal> {
     let given = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !given.starts_with("application/x-www-form-urlencoded") {
-        return Err(Refusal::malformed("a form is sent as `application/x-www-form-urlencoded`").into_response());
+        return Err(Refusal::malformed("a form is sent as `application/x-www-form-urlencoded`"));
     }
+    let room = make_room(bench, &request, limit)?;
     let reading = axum::body::to_bytes(request.into_body(), limit);
-    let late = |_| Refusal::malformed("the form took too long to arrive").into_response();
+    let late = |_| Refusal::malformed("the form took too long to arrive");
     let bytes = tokio::time::timeout(ARRIVAL, reading).await.map_err(late)?;
-    let unread =
-        |_| Refusal::malformed(format!("a form has at most {limit} bytes here, and arrives whole")).into_response();
-    bytes.map(|bytes| Form::read(&bytes)).map_err(unread)
+    let unread = |_| Refusal::malformed(format!("a form has at most {limit} bytes here, and arrives whole"));
+    bytes.map(|bytes| (Form::read(&bytes), room)).map_err(unread)
 }
 
 /// Refuses what the browser says another site sent. One that says nothing is bound by the token alone.
-fn is_own(headers: &HeaderMap) -> Result<(), Response> {
+fn is_own(headers: &HeaderMap) -> Result<(), Refusal> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let foreign_site = text("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
     let host = text("host").unwrap_or_default();
     let foreign_origin = text("origin").is_some_and(|origin| {
         origin.split_once("://").is_none_or(|(_, authority)| !authority.eq_ignore_ascii_case(host))
     });
-    if foreign_site || foreign_origin { Err(Refusal::from(FOREIGN).into_response()) } else { Ok(()) }
+    if foreign_site || foreign_origin { Err(FOREIGN.into()) } else { Ok(()) }
 }
 
 /// The one cookie of that name.
@@ -264,7 +294,7 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<Zeroizing<String>> {
 }
 
 const fn session_cookie(control: &Control) -> &'static str {
-    if control.control_url.tls() { "__Host-portcullis_session" } else { "portcullis_session" }
+    model::session_cookie(control.control_url.tls())
 }
 
 /// The header that hands a session over: to this host alone, never to a script, never along from another site.
@@ -310,10 +340,10 @@ impl FormCookie {
     const LENGTH: usize = 64;
 
     fn name(control: &Control) -> &'static str {
-        if control.control_url.tls() { "__Host-portcullis_form" } else { "portcullis_form" }
+        model::form_cookie(control.control_url.tls())
     }
 
-    fn of(bench: &Bench, headers: &HeaderMap) -> Result<Self, Response> {
+    fn of(bench: &Bench, headers: &HeaderMap) -> Result<Self, Refusal> {
         let sound =
             |value: &Zeroizing<String>| value.len() == Self::LENGTH && value.bytes().all(|b| b.is_ascii_hexdigit());
         match cookie(headers, Self::name(&bench.control)).filter(sound) {
@@ -323,8 +353,8 @@ impl FormCookie {
     }
 
     /// One that no browser has yet.
-    pub(super) fn new() -> Result<Self, Response> {
-        let drawn = draw::<32>().map_err(|problem| Refusal::from(problem).into_response())?;
+    fn new() -> Result<Self, Refusal> {
+        let drawn = draw::<32>()?;
         Ok(Self { value: Zeroizing::new(hex(&drawn)), is_new: true })
     }
 

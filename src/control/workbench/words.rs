@@ -41,7 +41,7 @@ pub(super) fn local_input(at: Timestamp) -> String {
     at.to_string().trim_end_matches('Z').to_owned()
 }
 
-/// `in 3 days`, `2 hours ago`, `just now`; the largest unit, rounded down.
+/// `in 3 days`, `2 hours ago`, `just now`: the nearest number of a fitting unit; days up to a hundred.
 pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.as_unix().saturating_sub(now.as_unix());
     let (count, unit) = largest(seconds.saturating_abs());
@@ -53,9 +53,17 @@ pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
 }
 
 fn largest(seconds: i64) -> (u64, &'static str) {
-    let units = [(365 * DAY, "year"), (30 * DAY, "month"), (DAY, "day"), (3600, "hour"), (60, "minute")];
-    let found = units.into_iter().find(|(unit, _)| seconds >= *unit);
-    found.map_or((0, ""), |(unit, name)| (seconds.checked_div(unit).unwrap_or(0).unsigned_abs(), name))
+    // From so many seconds on, in units of so many.
+    let units = [
+        (730 * DAY, 365 * DAY, "year"),
+        (100 * DAY, 30 * DAY, "month"),
+        (DAY - 1800, DAY, "day"),
+        (3600 - 30, 3600, "hour"),
+        (60, 60, "minute"),
+    ];
+    let found = units.into_iter().find(|(from, _, _)| seconds >= *from);
+    let nearest = |unit: i64| seconds.saturating_add(unit / 2).checked_div(unit).unwrap_or(0).unsigned_abs();
+    found.map_or((0, ""), |(_, unit, name)| (nearest(unit), name))
 }
 
 /// A message as a sentence of a page: it begins in upper case, where it begins with a letter, ends with a full stop, and
@@ -119,8 +127,11 @@ mod tests {
             (60, "in 1 minute"),
             (3 * DAY + 5, "in 3 days"),
             (-7200, "2 hours ago"),
-            (400 * DAY, "in 1 year"),
-            (-45 * DAY, "1 month ago"),
+            (90 * DAY - 1, "in 90 days"),
+            (3599, "in 1 hour"),
+            (400 * DAY, "in 13 months"),
+            (-800 * DAY, "2 years ago"),
+            (-45 * DAY, "45 days ago"),
         ] {
             assert_eq!(relative(now.plus_seconds(seconds), now), told);
         }

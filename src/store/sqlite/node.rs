@@ -5,7 +5,6 @@ use super::change::REMEMBERED_SECONDS;
 use super::fault::fault;
 use super::row;
 use super::sessions::end_operator_sessions;
-use super::usage::forget_hours;
 use crate::model::{Act, AuditEntry, AuditTarget, SecretDigest, Timestamp};
 use crate::store::{HOURS_KEPT_SECONDS, NodeStore, RevokedToken, StoreError, StoredSigningKey, Subject};
 use async_trait::async_trait;
@@ -189,7 +188,7 @@ impl NodeStore for SqliteStore {
             .execute(&mut *change)
             .await
             .map_err(fault)?;
-        forget_hours(&mut change, now.plus_seconds(-HOURS_KEPT_SECONDS)).await?;
-        change.commit().await.map_err(fault)
+        change.commit().await.map_err(fault)?;
+        self.forget_hours(now.plus_seconds(-HOURS_KEPT_SECONDS)).await
     }
 }

@@ -15,7 +15,9 @@ use std::time::Duration;
 static STEPS: Migrator = sqlx::migrate!("src/store/migrations/sqlite");
 /// `PCLS`, set by the first step: this file is ours.
 pub(super) const APPLICATION_ID: i64 = 0x5043_4c53;
-const READERS: u32 = 3;
+/// Two more than long reads of all kinds take at once (`control`: two of audit logs, two of keys), for whoever has to be
+/// proven meanwhile.
+const READERS: u32 = 6;
 /// How long a statement waits for the lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const BUSY_PAUSE: Duration = Duration::from_millis(20);

@@ -28,6 +28,14 @@ const COUNT_HOURS: &str = "INSERT INTO usage_hours (hour, client_id, count)
 const COUNT_TRAFFIC: &str = "INSERT INTO traffic_hours (hour, organization, environment, code, count)
      SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) WHERE true
      ON CONFLICT (hour, organization, environment, code) DO UPDATE SET count = count + excluded.count";
+/// So many rows are forgotten in one change.
+const FORGOTTEN_AT_ONCE: u32 = 5000;
+const FORGET_HOURS: [&str; 2] = [
+    "DELETE FROM usage_hours WHERE (hour, client_id) IN
+         (SELECT hour, client_id FROM usage_hours WHERE hour < ?1 LIMIT ?2)",
+    "DELETE FROM traffic_hours WHERE (hour, organization, environment, code) IN
+         (SELECT hour, organization, environment, code FROM traffic_hours WHERE hour < ?1 LIMIT ?2)",
+];
 const HOURS_USED: &str = "SELECT client_id, hour, count FROM usage_hours
      WHERE hour IN (SELECT value FROM json_each(?1)) AND client_id IN (SELECT value FROM json_each(?2))";
 const TRAFFIC: &str = "SELECT hour, code, count FROM traffic_hours
@@ -71,12 +79,22 @@ fn hours(since: Timestamp, hours: u32) -> Result<String, StoreError> {
     json((0..hours).map(|passed| first + i64::from(passed)))
 }
 
-/// Forgets what was counted in hours that were over at an instant.
-pub(super) async fn forget_hours(change: &mut SqliteConnection, before: Timestamp) -> Result<(), StoreError> {
-    for statement in ["DELETE FROM usage_hours WHERE hour < ?1", "DELETE FROM traffic_hours WHERE hour < ?1"] {
-        sqlx::query(statement).bind(hour(before)).execute(&mut *change).await.map_err(fault)?;
+impl SqliteStore {
+    /// Forgets what was counted in hours that were over at an instant, a few rows a change: nobody who changes something
+    /// waits for more than that.
+    pub(super) async fn forget_hours(&self, before: Timestamp) -> Result<(), StoreError> {
+        for statement in FORGET_HOURS {
+            let mut gone = FORGOTTEN_AT_ONCE;
+            while gone >= FORGOTTEN_AT_ONCE {
+                let mut change = self.write().await?;
+                let forgotten = sqlx::query(statement).bind(hour(before)).bind(i64::from(FORGOTTEN_AT_ONCE));
+                let forgotten = forgotten.execute(&mut *change).await.map_err(fault)?;
+                change.commit().await.map_err(fault)?;
+                gone = u32::try_from(forgotten.rows_affected()).unwrap_or(u32::MAX);
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[async_trait]

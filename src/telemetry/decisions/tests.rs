@@ -16,13 +16,24 @@ fn id(number: u128) -> String {
 
 /// Records a request that was refused, or permitted where it was not.
 fn record(log: &DecisionLog, place: EnvironmentIndex, whose: Option<&ClientId>, number: u128, denial: Option<Denial>) {
+    record_at(log, place, whose, number, denial, NOON);
+}
+
+fn record_at(
+    log: &DecisionLog,
+    place: EnvironmentIndex,
+    whose: Option<&ClientId>,
+    number: u128,
+    denial: Option<Denial>,
+    at: Timestamp,
+) {
     let operation: Arc<str> = "listCards".into();
     log.record(
         place,
         whose,
         Decided {
             request_id: &id(number),
-            at: NOON,
+            at,
             method: &Method::GET,
             path: b"/v1/cards",
             address: Some("192.0.2.1".parse().unwrap()),
@@ -106,6 +117,48 @@ fn lists_are_bounded_and_the_one_in_use_stays() {
     let kept: usize = log.shards.iter().map(|shard| shard.lock().lists.len()).sum();
     assert!(kept <= MOST_LISTS && kept > MOST_LISTS / 2, "{kept}");
     assert!(log.recent(HERE, &key(1)).is_empty());
+}
+
+#[test]
+fn an_environment_makes_room_for_itself_first() {
+    let log = DecisionLog::default();
+    for number in 0..20 {
+        record(&log, THERE, Some(&key(number)), number as u128, None);
+    }
+    for number in 0..20_000 {
+        record(&log, HERE, Some(&key(number)), number as u128, None);
+    }
+    assert!((0..20).all(|number| log.recent(THERE, &key(number)).len() == 1));
+    // Who comes later finds room up to its share, and no more.
+    for number in 0..20_000 {
+        record(&log, THERE, Some(&key(number)), number as u128, None);
+    }
+    for shard in &log.shards {
+        let shard = shard.lock();
+        assert_eq!(shard.lists.len(), MOST_LISTS / SHARDS);
+        assert_eq!((shard.shares[&HERE], shard.shares[&THERE]), (64, 64));
+    }
+    record(&log, EnvironmentIndex(2), None, 7, None);
+    assert!(log.find(EnvironmentIndex(2), &id(7)).is_some());
+}
+
+#[test]
+fn the_newest_refusals_are_found_whoever_s_they_are() {
+    let log = DecisionLog::default();
+    let hour = |passed: i32| NOON.plus_seconds(i64::from(passed) * 3600);
+    for number in 0..300 {
+        let refused = Some(Denial::KeyExpired);
+        record_at(&log, HERE, Some(&key(number as usize % 7)), number as u128, refused, hour(number));
+        record_at(&log, HERE, Some(&key(number as usize % 7)), 1000 + number as u128, None, hour(number));
+    }
+    let found = |most| -> Vec<String> {
+        log.refused(HERE, "key_expired", most).into_iter().map(|found| found.request_id).collect()
+    };
+    assert_eq!(found(5), [299, 298, 297, 296, 295].map(id));
+    // Half of what is kept of each key was permitted.
+    assert_eq!(found(1000).len(), 7 * OF_A_KEY / 2);
+    assert!(found(0).is_empty() && log.refused(HERE, "token_missing", 5).is_empty());
+    assert!(log.refused(THERE, "key_expired", 5).is_empty());
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! S1 to S16.
+//! S1 to S17.
 
 use super::*;
 use crate::harness::{BASE_URL, eventually, seconds_from_now};
+use crate::process::Wire;
 
 #[test]
 fn s01_client_credentials_make_a_token_that_opens_the_api() {
@@ -297,4 +298,28 @@ fn s16_policies_bind_every_environment_of_the_organization() {
     }
     control(&gateway, "PATCH", ORGANIZATION, json!({"policies": {"max_key_lifetime": null}}), 200);
     make(&gateway, reader("new"));
+}
+
+#[test]
+fn s17_sidebar_and_palette_lead_to_api_keys_for_those_who_may_see_them() {
+    let gateway = gateway();
+    let keys = "href=\"/o/acme/e/production/keys\"";
+    for (role, sees) in [("owner", true), ("editor", true), ("viewer", true), ("none", false)] {
+        let cookie = format!("portcullis_session={}", sign_in(&gateway, role));
+        let page = |path: &str| {
+            let mut wire = Wire::new(gateway.control(), &gateway.control().to_string());
+            let answer = wire.send("GET", path, &[("Cookie", &cookie)], b"").unwrap();
+            (answer.status, answer.text())
+        };
+        let (status, sidebar) = page("/account");
+        assert_eq!(status, 200, "{role}");
+        let (status, palette) = page("/o/acme/find?q=api+keys&fragment=1");
+        assert_eq!(status, if sees { 200 } else { 403 }, "{role}");
+        assert_eq!(palette.contains(keys), sees, "{role}: {palette}");
+        let (status, sidebar_there) = page("/o/acme/base-urls");
+        assert_eq!(status, if sees { 200 } else { 403 }, "{role}");
+        let configuration = sidebar_there.split_once("Configuration</p>").map_or("", |(_, rest)| rest);
+        assert_eq!(configuration.contains(keys), sees, "{role}: {sidebar_there}");
+        assert!(sees || !(sidebar + &sidebar_there).contains("API keys"), "{role}");
+    }
 }

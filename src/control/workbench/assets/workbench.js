@@ -8,7 +8,7 @@
  *   data-tree                 permissions: [data-group] > [data-group-box], [data-group-count], [data-perm] > a box
  *   data-filter="ID"          a search field that filters the tree with that id; [data-filter-result] says how many match
  *   data-preset="N"           a radio button that checks the boxes whose data-presets has the word N
- *   data-summary="WHAT"       a place in the live summary
+ *   data-summary="WHAT"       a place in the live summary; [data-own] permissions are over Portcullis, and not counted
  *   data-use, data-use-line   a button that puts its text in place of a line of the field named by data-use-for
  *   data-add-line="TEXT"      a button that adds a line to the field named by data-use-for
  *   data-tabs                 a container whose [data-tab] sections become tabs
@@ -191,7 +191,7 @@
     }
 
     function summarizePermissions(form) {
-        const boxes = all("[data-perm] input", form);
+        const boxes = all("[data-perm]:not([data-own]) input", form);
         const chosen = boxes.filter((box) => box.checked);
         const kinds = ["read", "write", "delete"]
             .map((kind) => [kind, chosen.filter((box) => box.closest("[data-perm]").dataset.access === kind).length])
@@ -453,12 +453,17 @@
 
     async function askPalette() {
         const asked = ++palette.asked;
+        const text = palette.input.value;
         const address = new URL(palette.address);
-        address.searchParams.set("q", palette.input.value);
+        address.searchParams.set("q", text);
         address.searchParams.set("fragment", "1");
         try {
             const html = await fetchPage(address);
-            if (asked === palette.asked) showHits(html);
+            if (asked !== palette.asked) return;
+            showHits(html);
+            palette.shown = text;
+            if (palette.opens) one('[role="option"]', palette.list)?.click();
+            palette.opens = false;
         } catch {
             if (asked === palette.asked) window.location.assign(palette.address);
         }
@@ -471,9 +476,11 @@
         if (step && hits.length > 0) {
             event.preventDefault();
             chooseHit((now + step + hits.length) % hits.length);
-        } else if (event.key === "Enter" && hits[now]) {
+        } else if (event.key === "Enter") {
             event.preventDefault();
-            hits[now].click();
+            // What is listed may still be what was asked for a moment ago.
+            if (palette.input.value !== palette.shown) palette.opens = true;
+            else hits[now]?.click();
         }
     }
 
@@ -528,6 +535,8 @@
     // When htmx does not get what it asked for.
 
     /** A form that asked says so in place of the answer; a list that asked is opened as a page, which says more. */
+    const SESSION_ENDED = "Your session ended. Send the form to sign in again: nothing you typed is lost.";
+
     function tellFailure(detail, words) {
         if (detail.requestConfig?.verb === "get") {
             window.location.assign(detail.pathInfo.finalRequestPath || detail.pathInfo.requestPath);
@@ -543,7 +552,7 @@
     function refuseSignIn(event) {
         if (!/^\/sign-in\b/.test(event.detail.pathInfo?.responsePath || "")) return;
         event.detail.shouldSwap = false;
-        tellFailure(event.detail, "Your session ended. Send the form to sign in again: nothing you typed is lost.");
+        tellFailure(event.detail, SESSION_ENDED);
     }
 
     // Putting it together.
@@ -623,7 +632,10 @@
     document.addEventListener("htmx:afterSwap", (event) => settle(event.target));
     document.addEventListener("htmx:beforeSwap", refuseSignIn);
     for (const failure of ["htmx:responseError", "htmx:sendError"]) {
-        document.addEventListener(failure, (event) => tellFailure(event.detail, "This could not be checked just now. Sending the form checks it."));
+        document.addEventListener(failure, (event) => {
+            const ended = event.detail.xhr?.status === 401;
+            tellFailure(event.detail, ended ? SESSION_ENDED : "This could not be checked just now. Sending the form checks it.");
+        });
     }
     window.addEventListener("pageshow", (event) => { if (event.persisted) settle(); });
     document.addEventListener("DOMContentLoaded", () => {
