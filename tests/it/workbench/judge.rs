@@ -96,15 +96,15 @@ impl Browser {
             self.look(size, colours);
             self.axe();
             self.fits();
-            self.screenshot(&target_pictures(), &format!("{name}-{}-{colours}", size.0));
+            self.screenshot(&target_pictures(), &format!("{name}-{}-{colours}", size.0), size);
         }
         self.look(DESK, "light");
     }
 
-    /// A picture of the page as it is, in a folder.
-    pub(super) fn screenshot(&self, folder: &Path, name: &str) {
+    /// A picture of the whole page as it is, in a folder.
+    pub(super) fn screenshot(&self, folder: &Path, name: &str, size: (u32, u32)) {
         std::fs::create_dir_all(folder).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), self.picture()).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), self.picture(size)).unwrap();
     }
 }
 
