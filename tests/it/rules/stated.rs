@@ -304,7 +304,7 @@ fn s16_policies_bind_every_environment_of_the_organization() {
 fn s17_sidebar_and_palette_lead_to_api_keys_for_those_who_may_see_them() {
     let gateway = gateway();
     let keys = "href=\"/o/acme/e/production/keys\"";
-    for (role, sees) in [("owner", true), ("editor", true), ("viewer", true), ("none", false)] {
+    for (role, sees) in [("admin", true), ("editor", true), ("viewer", true), ("none", false)] {
         let cookie = format!("portcullis_session={}", sign_in(&gateway, role));
         let page = |path: &str| {
             let mut wire = Wire::new(gateway.control(), &gateway.control().to_string());
