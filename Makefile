@@ -40,6 +40,11 @@ test: ## run every test (TEST_ARGS=name for some)
 	fi
 	@if grep -rqE '^[[:space:]]*//[/!] ```' src; then set -x; cargo test --locked --doc; fi
 
+.PHONY: pictures
+pictures: ## write docs/screenshots anew, from the workbench itself
+	@scripts/install-missing build test
+	PORTCULLIS_PICTURES=docs/screenshots cargo test --quiet --locked --test it pictures_for_the_papers
+
 .PHONY: bench
 bench: ## compare with peers on this machine (BENCH_ARGS="--help" for its options)
 	@scripts/install-missing build bench

@@ -16,6 +16,7 @@ mod life_browser;
 mod newcomer_browser;
 mod organization;
 mod pages_browser;
+mod pictures_browser;
 mod roles;
 mod secret_browser;
 mod strain_browser;

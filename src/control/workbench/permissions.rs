@@ -27,6 +27,8 @@ pub(super) struct PermissionsPart {
     pub(super) chosen: usize,
     /// Whether the boxes are shown filled in, from what was sent or from a key.
     pub(super) seen: bool,
+    /// The preset that the boxes are filled in from; empty where it is none.
+    pub(super) taken: String,
     pub(super) requests: String,
     pub(super) picked: Vec<PickedRow>,
     pub(super) errors: Vec<String>,
@@ -103,6 +105,7 @@ impl PermissionsPart {
             presets: preset_rows.collect(),
             own_choice: true,
             seen: !chosen.is_empty(),
+            taken: String::new(),
             chosen: ticked,
             groups,
             total,
@@ -117,7 +120,9 @@ impl PermissionsPart {
         for row in &mut self.presets {
             row.checked = row.name == preset && is_selected(&self.groups, row.index);
         }
-        self.own_choice = self.presets.iter().all(|row| !row.checked);
+        let taken = self.presets.iter().find(|row| row.checked);
+        self.taken = taken.map(|row| row.name.clone()).unwrap_or_default();
+        self.own_choice = self.taken.is_empty();
         self
     }
 }
@@ -225,9 +230,9 @@ pub(super) fn chosen(form: &Form, environment: &EnvironmentTable) -> HashSet<Str
     preset.and_then(|name| environment.preset(name)).map_or(boxes, |preset| names(&preset))
 }
 
-/// Tells where a preset is chosen and the boxes say something else: one of the two was forgotten.
+/// Tells where a preset is chosen that the boxes do not come from, and they say something else: one of the two was forgotten.
 pub(super) fn judge(form: &Form, environment: &EnvironmentTable, errors: &mut FieldErrors) {
-    let Some(name) = form.filled("preset") else { return };
+    let Some(name) = form.filled("preset").filter(|name| form.text("boxes") != Some(name)) else { return };
     let (boxes, preset) = (ticked(form, environment), environment.preset(name).map(|preset| names(&preset)));
     if !boxes.is_empty() && preset.is_some_and(|preset| preset != boxes) {
         let message = format!(

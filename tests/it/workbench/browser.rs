@@ -168,8 +168,8 @@ impl Browser {
 
     /// Width and height of the page in CSS pixels, and the colours that the reader asks for: `light` or `dark`.
     pub(super) fn look(&self, (width, height): (u32, u32), colours: &str) {
-        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
-        self.devtools("Emulation.setDeviceMetricsOverride", size);
+        self.size(width, height);
+        self.devtools("Emulation.setScrollbarsHidden", json!({"hidden": true}));
         let features = json!([
             {"name": "prefers-color-scheme", "value": colours},
             {"name": "prefers-reduced-motion", "value": "reduce"},
@@ -503,15 +503,20 @@ impl Browser {
         self.devtools("Network.clearBrowserCookies", json!({}));
     }
 
-    /// A picture of the whole page, PNG.
-    pub(super) fn picture(&self) -> Vec<u8> {
+    /// A picture of the whole page at this width, PNG: as on a screen that is high enough for it.
+    pub(super) fn picture(&self, (width, height): (u32, u32)) -> Vec<u8> {
         use base64::Engine;
-        let size =
-            self.run("return [document.documentElement.clientWidth, document.documentElement.scrollHeight]", &[]);
-        let clip = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});
-        let params = json!({"format": "png", "captureBeyondViewport": true, "clip": clip});
-        let shot = self.devtools("Page.captureScreenshot", params);
+        let whole = self.run("return document.documentElement.scrollHeight", &[]).as_u64().unwrap();
+        self.size(width, height.max(u32::try_from(whole).unwrap()));
+        self.run("scrollTo(0, 0)", &[]);
+        let shot = self.devtools("Page.captureScreenshot", json!({"format": "png"}));
+        self.size(width, height);
         base64::engine::general_purpose::STANDARD.decode(shot["data"].as_str().unwrap()).unwrap()
+    }
+
+    fn size(&self, width: u32, height: u32) {
+        let size = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", size);
     }
 }
 

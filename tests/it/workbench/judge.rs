@@ -30,7 +30,8 @@ impl Browser {
     /// (404) is one.
     #[track_caller]
     pub(super) fn quiet(&self) {
-        let refusals = ["401", "403", "409", "410", "412", "422", "429"].map(|code| format!("status of {code}"));
+        let refusals = ["401", "403", "409", "410", "412", "422", "429"];
+        let refusals = refusals.map(|code| [format!("status of {code}"), format!("Status Error Code {code}")]).concat();
         let wrong = self.log("browser").into_iter().filter(|entry| {
             let words = entry["message"].as_str().unwrap_or_default();
             let serious = ["SEVERE", "WARNING"].iter().any(|level| entry["level"] == *level);
@@ -95,15 +96,15 @@ impl Browser {
             self.look(size, colours);
             self.axe();
             self.fits();
-            self.screenshot(&target_pictures(), &format!("{name}-{}-{colours}", size.0));
+            self.screenshot(&target_pictures(), &format!("{name}-{}-{colours}", size.0), size);
         }
         self.look(DESK, "light");
     }
 
-    /// A picture of the page as it is, in a folder.
-    pub(super) fn screenshot(&self, folder: &Path, name: &str) {
+    /// A picture of the whole page as it is, in a folder.
+    pub(super) fn screenshot(&self, folder: &Path, name: &str, size: (u32, u32)) {
         std::fs::create_dir_all(folder).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), self.picture()).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), self.picture(size)).unwrap();
     }
 }
 
