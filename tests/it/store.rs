@@ -49,6 +49,7 @@ macro_rules! conformance {
             environments::changes_are_told_in_feed_and_log,
             environments::a_refused_change_of_one_leaves_no_trace,
             holders::living_keys_that_hold_a_permission_are_counted_and_named,
+            holders::keys_that_outlive_a_policy_are_counted_for_each_life,
             holders::what_is_held_beyond_the_known_is_found,
             keys::a_key_comes_back_as_it_was_made,
             keys::a_key_belongs_to_its_environment,

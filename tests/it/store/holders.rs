@@ -1,7 +1,8 @@
 //! Which living keys hold what.
 
 use super::*;
-use portcullis::store::{Beyond, Holders, RoleHolders};
+use portcullis::store::{Beyond, Exceeding, Holders, RoleHolders};
+use std::time::Duration;
 
 fn named(names: &[&str]) -> Vec<PermissionName> {
     names.iter().map(|name| PermissionName::parse(name).unwrap()).collect()
@@ -71,4 +72,27 @@ pub(super) async fn what_is_held_beyond_the_known_is_found(home: &dyn Home) {
     let all =
         store.keys_beyond(&production(), &named(&["a", "b", "gone"]), &["events", "lost"], NOON, 20).await.unwrap();
     assert_eq!(all, Beyond::default());
+}
+
+pub(super) async fn keys_that_outlive_a_policy_are_counted_for_each_life(home: &dyn Home) {
+    let store = home.open().await;
+    make(&*store, 0, "endless", permissions(&["a"])).await;
+    make(&*store, 0, "legacy", KeyKind::Legacy { role: "events".to_owned() }).await;
+    for (named, life) in [("an hour", 3600), ("two hours", 7200)] {
+        let ends = NewKey { expires_at: Some(NOON.plus_seconds(life)), ..new_key(named) };
+        store.create_key(&ends, &act()).await.unwrap();
+    }
+    let revoked = make(&*store, 0, "revoked", permissions(&["a"])).await;
+    store.revoke_key(&production(), &revoked.client_id, None, &act()).await.unwrap();
+    let elsewhere = NewKey { environment: environment("other", "production"), ..new_key("elsewhere") };
+    store.create_key(&elsewhere, &act()).await.unwrap();
+
+    let id = production().organization;
+    let lives = [Some(3599), Some(3600), None, Some(7200)].map(|life| life.map(Duration::from_secs));
+    let counted = |lifetime| Exceeding { legacy: 1, lifetime };
+    let found = store.count_exceeding(&id, &lives, NOON.plus_seconds(60)).await.unwrap();
+    assert_eq!(found, [4, 3, 0, 2].map(counted));
+    let later = store.count_exceeding(&id, &lives[..1], NOON.plus_seconds(3600)).await.unwrap();
+    assert_eq!(later, [counted(3)]);
+    assert!(store.count_exceeding(&id, &[], NOON).await.unwrap().is_empty());
 }
