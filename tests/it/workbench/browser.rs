@@ -493,12 +493,6 @@ impl Browser {
         self.run("return document.cookie", &[]).as_str().unwrap().to_owned()
     }
 
-    /// Every cookie that the browser holds, with its attributes.
-    pub(super) fn cookies(&self) -> Vec<Value> {
-        let mut found = self.devtools("Network.getCookies", json!({"urls": [self.origin]}));
-        found["cookies"].as_array_mut().map(std::mem::take).unwrap_or_default()
-    }
-
     pub(super) fn forget_cookies(&self) {
         self.devtools("Network.clearBrowserCookies", json!({}));
     }

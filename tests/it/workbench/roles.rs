@@ -39,12 +39,16 @@ const PAGES: &[(&str, Least, u16)] = &[
 ];
 
 /// Pages that are judged elsewhere: they are nobody's, or everybody's who is signed in.
-const OPEN: &[&str] = &["/", "/sign-in", "/first-run", "/invitation", "/account", "/o/{org}", "/assets/{name}"];
+const OPEN: &[&str] =
+    &["/", "/sign-in", "/first-run", "/invitation", "/account", "/o/{org}", "/assets/{name}", "/favicon.ico"];
 
 type Form = Vec<(&'static str, String)>;
 
+/// What is sent to act on a target.
+type Filled = fn(&Target) -> Form;
+
 /// Forms: route, least role, what is sent, and the status of its success.
-const FORMS: &[(&str, Least, fn(&Target) -> Form, u16)] = &[
+const FORMS: &[(&str, Least, Filled, u16)] = &[
     ("/o/{org}/e/{env}/keys/new", Editor, |_| new_key(), 200),
     ("/o/{org}/e/{env}/allowlist", Editor, |_| vec![("networks", "192.0.2.0/24".to_owned())], 200),
     ("/o/{org}/e/{env}/keys/{client_id}/edit", Editor, edit_key, 303),
@@ -59,9 +63,9 @@ const FORMS: &[(&str, Least, fn(&Target) -> Form, u16)] = &[
     ("/o/{org}/e/{env}/keys/{client_id}/revoke", Editor, |it| it.of_key(&[]), 303),
     ("/o/{org}/audit/check", Admin, |_| vec![], 200),
     ("/o/{org}/members", Admin, |_| new_member(), 200),
-    ("/o/{org}/members/{member}", Admin, |_| vec![("role", "editor".to_owned())], 303),
-    ("/o/{org}/members/{member}/invitation", Admin, |_| vec![("once", fresh(32))], 200),
-    ("/o/{org}/members/{member}/remove", Admin, |_| vec![], 303),
+    ("/o/{org}/members/{member}", Admin, |it| it.of_member(&[("role", "editor")]), 303),
+    ("/o/{org}/members/{member}/invitation", Admin, |it| it.of_member(&[("once", &fresh(32))]), 200),
+    ("/o/{org}/members/{member}/remove", Admin, |it| it.of_member(&[]), 303),
     ("/o/{org}/settings", Admin, |_| settings(), 303),
 ];
 
@@ -105,11 +109,18 @@ fn settings() -> Form {
     vec![("max_key_lifetime", "other".to_owned()), ("days", days.to_string())]
 }
 
+/// A form that was filled in over this revision.
+fn looked_at(revision: &str, pairs: &[(&'static str, &str)]) -> Form {
+    let own = [("revision", revision.to_owned())];
+    pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).chain(own).collect()
+}
+
 /// A key and a member to act on.
 struct Target {
     client_id: String,
     member: String,
     revision: String,
+    member_revision: String,
 }
 
 impl Target {
@@ -120,14 +131,18 @@ impl Target {
         let body = json!({"name": fresh(12), "permissions": ["cards:read", "files:read"], "expires_at": expires});
         let client_id = house.key(&body).0;
         let body = json!({"email": format!("{}@acme.example", fresh(12)), "role": "viewer"});
-        let member = house.done("POST", "/v1/organizations/acme/members", &body)["id"].as_str().unwrap().to_owned();
+        let added = house.done("POST", "/v1/organizations/acme/members", &body);
+        let (member, member_revision) = (added["id"].as_str().unwrap().to_owned(), added["revision"].to_string());
         let revision = house.shown(&client_id)["revision"].to_string();
-        Self { client_id, member, revision }
+        Self { client_id, member, revision, member_revision }
     }
 
     fn of_key(&self, pairs: &[(&'static str, &str)]) -> Form {
-        let own = [("revision", self.revision.clone())];
-        pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).chain(own).collect()
+        looked_at(&self.revision, pairs)
+    }
+
+    fn of_member(&self, pairs: &[(&'static str, &str)]) -> Form {
+        looked_at(&self.member_revision, pairs)
     }
 
     fn path(&self, route: &str, organization: &str) -> String {
@@ -266,7 +281,7 @@ fn every_form_as_everybody() {
 }
 
 /// How a form must not come in: the fields of the request, and what stands for the CSRF token.
-fn elsewhere(origin: &str) -> Vec<(&'static str, Vec<(&'static str, String)>, Csrf)> {
+fn elsewhere(origin: &str) -> Vec<(&'static str, Form, Csrf)> {
     let own = |more: &[(&'static str, &str)]| {
         more.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Vec<_>>()
     };
