@@ -19,6 +19,7 @@ mod pages_browser;
 mod pictures_browser;
 mod roles;
 mod secret_browser;
+mod stale;
 mod strain_browser;
 mod visitor;
 
