@@ -5,6 +5,7 @@ use super::field::FieldErrors;
 use super::{Control, ControlProblem};
 use crate::model::{Identifier, ManagedBy, Organization, Revision, is_name};
 use crate::store::{Exceeding, OrganizationChange, StoredOrganization};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The longest life that a policy can set: beyond it every RFC 3339 instant is allowed anyway.
@@ -98,24 +99,37 @@ impl Control {
     /// How many live keys of it the policies would refuse if they were made now: none is touched by a policy.
     pub async fn exceeding(&self, facts: &OrganizationFacts) -> Result<Exceeding, ControlProblem> {
         let Policies { block_legacy_keys, max_key_lifetime, .. } = facts.policies;
-        let counted = self.store.count_exceeding(&facts.id, max_key_lifetime, self.now()).await?;
-        Ok(Exceeding { legacy: if block_legacy_keys { counted.legacy } else { 0 }, ..counted })
+        let counted = self.count_exceeding(&facts.id, vec![max_key_lifetime]).await?;
+        let Exceeding { legacy, lifetime } = counted.into_iter().next().ok_or(ControlProblem::Fault)?;
+        Ok(Exceeding { legacy: if block_legacy_keys { legacy } else { 0 }, lifetime })
     }
 
-    /// How many live keys of it each policy of this draft would refuse if they were made now, whether or not it is in
-    /// force: what a policy would touch, before it is set. Errors: `NotFound`, `NotAllowed`, `Invalid`, `Unavailable`,
-    /// `Fault`.
+    async fn count_exceeding(
+        &self,
+        id: &Identifier,
+        longest: Vec<Option<Duration>>,
+    ) -> Result<Vec<Exceeding>, ControlProblem> {
+        let turn = self.scans.turn(id).await?;
+        let (store, id, now) = (Arc::clone(&self.store), id.clone(), self.now());
+        turn.read(async move { store.count_exceeding(&id, &longest, now).await }).await
+    }
+
+    /// How many live keys of it each policy of these drafts would refuse if they were made now, whether or not it is in
+    /// force: what a policy would touch, before it is set. With one look at the keys, in the order of the drafts.
+    /// Errors: `NotFound`, `NotAllowed`, `Invalid`, `Busy`, `Unavailable`, `Fault`.
     pub async fn would_exceed(
         &self,
         asking: &Asking,
         id: &Identifier,
-        draft: OrganizationDraft,
-    ) -> Result<Exceeding, ControlProblem> {
+        drafts: Vec<OrganizationDraft>,
+    ) -> Result<Vec<Exceeding>, ControlProblem> {
         asking.caller.require(Right::Manage, id)?;
         let facts = self.organization_facts(id).await?;
-        let change = judge(draft, FieldErrors::default())?;
-        let longest = change.max_key_lifetime.unwrap_or(facts.policies.max_key_lifetime);
-        Ok(self.store.count_exceeding(id, longest, self.now()).await?)
+        let longest = drafts.into_iter().map(|draft| {
+            let change = judge(draft, FieldErrors::default())?;
+            Ok(change.max_key_lifetime.unwrap_or(facts.policies.max_key_lifetime))
+        });
+        self.count_exceeding(id, longest.collect::<Result<_, ControlProblem>>()?).await
     }
 
     /// Changes name and policies. `found` is what reading the draft found wrong already.

@@ -76,11 +76,12 @@ pub trait OrganizationStore: Send + Sync {
         act: &Act,
     ) -> Result<StoredOrganization, StoreError>;
 
-    /// Counts keys that are live at `now` and that the policy would refuse today. Without `longest` none exceeds it.
+    /// Counts keys that are live at `now` and that the policy would refuse today, for each of a few longest lives, in
+    /// their order, with one look at the keys. Without a longest life none exceeds it.
     async fn count_exceeding(
         &self,
         id: &Identifier,
-        longest: Option<Duration>,
+        longest: &[Option<Duration>],
         now: Timestamp,
-    ) -> Result<Exceeding, StoreError>;
+    ) -> Result<Vec<Exceeding>, StoreError>;
 }

@@ -216,19 +216,20 @@ pub(super) async fn save(visit: Visit) -> Result<Response, Refusal> {
 }
 
 async fn render(visit: &Visit, facts: OrganizationFacts, typed: Typed, outcome: Outcome) -> Result<Response, Refusal> {
+    let (lives, effects) = counts(visit, &facts, &typed).await?;
     let template = SettingsPage {
         shell: visit.shell_of(&facts.id, Section::Settings, "Organization settings").await,
         action: format!("/o/{}/settings", facts.id),
         name_locked: facts.managed_by == ManagedBy::File,
         legacy_locked: facts.set_by_file.contains(&LEGACY),
         lifetime_locked: facts.set_by_file.contains(&LIFETIME),
-        lives: lives(visit, &facts.id).await?,
+        lives,
         saved: visit.query.has("saved") && outcome.refusal.is_none(),
         problem: outcome.problem,
         is_overtaken: outcome.overtaken,
         overtaken: if outcome.overtaken { typed.against(&facts) } else { vec![] },
         errors: outcome.errors,
-        effects: effects(visit, &facts, &typed).await?,
+        effects,
         facts,
         typed,
     };
@@ -238,16 +239,18 @@ async fn render(visit: &Visit, facts: OrganizationFacts, typed: Typed, outcome: 
     }
 }
 
-/// How many live keys each policy would touch, with this longest life.
-async fn count(visit: &Visit, id: &Identifier, longest: Option<String>) -> Result<Exceeding, ControlProblem> {
-    let draft = OrganizationDraft { max_key_lifetime: Some(longest), ..OrganizationDraft::default() };
-    visit.control().would_exceed(&visit.asking, id, draft).await
+/// How many live keys each policy would touch, with these longest lives.
+async fn count(visit: &Visit, id: &Identifier, longest: Vec<Option<String>>) -> Result<Vec<Exceeding>, ControlProblem> {
+    let draft = |longest| OrganizationDraft { max_key_lifetime: Some(longest), ..OrganizationDraft::default() };
+    visit.control().would_exceed(&visit.asking, id, longest.into_iter().map(draft).collect()).await
 }
 
-async fn lives(visit: &Visit, id: &Identifier) -> Result<Vec<Life>, Refusal> {
-    let counts = LIVES.map(|(value, _)| count(visit, id, Some(value.to_owned())));
-    let counts = futures_util::future::try_join_all(counts).await?;
-    let life = |((value, label), count): (&(&'static str, &'static str), Exceeding)| Life {
+/// The lives to choose from, with what each would touch, and what the policies touch as they are and as they were typed.
+async fn counts(visit: &Visit, facts: &OrganizationFacts, typed: &Typed) -> Result<(Vec<Life>, Effects), Refusal> {
+    let now = facts.policies.max_key_lifetime;
+    let longest = LIVES.iter().map(|(value, _)| Some((*value).to_owned())).chain([now.map(lifetime_text)]);
+    let counts = count(visit, &facts.id, longest.collect()).await?;
+    let lives = LIVES.iter().zip(&counts).map(|((value, label), count)| Life {
         value,
         label,
         exceeding: match count.lifetime {
@@ -255,14 +258,20 @@ async fn lives(visit: &Visit, id: &Identifier) -> Result<Vec<Life>, Refusal> {
             1 => "1 key exceeds it".to_owned(),
             keys => format!("{} exceed it", counted(keys, "key")),
         },
-    };
-    Ok(LIVES.iter().zip(counts).map(life).collect())
+    });
+    let current = counts.last().copied().ok_or(ControlProblem::Fault)?;
+    Ok((lives.collect(), effects(visit, facts, typed, current).await?))
 }
 
-/// How many keys the policies touch, as they are and as they were typed.
-async fn effects(visit: &Visit, facts: &OrganizationFacts, typed: &Typed) -> Result<Effects, Refusal> {
+/// How many keys the policies touch, as they are (`current`) and as they were typed.
+async fn effects(
+    visit: &Visit,
+    facts: &OrganizationFacts,
+    typed: &Typed,
+    current: Exceeding,
+) -> Result<Effects, Refusal> {
     let now = facts.policies.max_key_lifetime;
-    let Exceeding { legacy, lifetime } = count(visit, &facts.id, now.map(lifetime_text)).await?;
+    let Exceeding { legacy, lifetime } = current;
     let mut effects = Effects {
         legacy: legacy_words(legacy),
         now: now.map_or_else(String::new, |longest| exceeding_words(lifetime, &lifetime_words(longest))),
@@ -271,8 +280,11 @@ async fn effects(visit: &Visit, facts: &OrganizationFacts, typed: &Typed) -> Res
     };
     let longest = typed.longest().filter(|longest| Some(longest) != now.map(lifetime_text).as_ref());
     let Some(longest) = longest.filter(|longest| !longest.is_empty()) else { return Ok(effects) };
-    match count(visit, &facts.id, Some(longest.clone())).await {
-        Ok(counts) => effects.typed = exceeding_words(counts.lifetime, &longest),
+    match count(visit, &facts.id, vec![Some(longest.clone())]).await {
+        Ok(counts) => {
+            let lifetime = counts.first().map_or(0, |count| count.lifetime);
+            effects.typed = exceeding_words(lifetime, &longest);
+        }
         Err(ControlProblem::Invalid(errors)) => {
             let messages = of_field(&errors.into_vec(), LIFETIME_POINTER);
             effects.wrong = messages.into_iter().map(worded).collect::<Vec<_>>().join(" ");

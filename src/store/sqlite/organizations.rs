@@ -7,7 +7,7 @@ use crate::model::{Act, AuditEntry, AuditTarget, Identifier, Revision, Timestamp
 use crate::store::{Exceeding, OrganizationChange, OrganizationStore, StoreError, StoredOrganization, Subject};
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 use std::time::Duration;
 
 const BY_ID: &str =
@@ -20,11 +20,9 @@ const WRITE: &str = "INSERT INTO organizations (id, name, made_here, block_legac
          block_legacy_keys = excluded.block_legacy_keys, max_key_lifetime = excluded.max_key_lifetime,
          revision = excluded.revision";
 /// A key lives from its last secret to its expiry.
-const EXCEEDING: &str = "SELECT COUNT(role),
-            COUNT(CASE WHEN ?2 IS NOT NULL AND (expires_at IS NULL
-                            OR expires_at - COALESCE(rotated_at, created_at) > ?2) THEN 1 END)
-     FROM api_keys
-     WHERE organization = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)";
+/// After the columns of the lives, each with the place of its number.
+const EXCEEDING: &str = " FROM api_keys
+     WHERE organization = ?1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)";
 
 type Columns = (String, Option<String>, bool, Option<bool>, Option<i64>, i64);
 
@@ -140,17 +138,25 @@ impl OrganizationStore for SqliteStore {
     async fn count_exceeding(
         &self,
         id: &Identifier,
-        longest: Option<Duration>,
+        longest: &[Option<Duration>],
         now: Timestamp,
-    ) -> Result<Exceeding, StoreError> {
-        let longest = longest.map(|longest| row::number(longest.as_secs())).transpose()?;
-        let (legacy, lifetime): (i64, i64) = sqlx::query_as(EXCEEDING)
-            .bind(id.as_str())
-            .bind(longest)
-            .bind(now.as_unix())
-            .fetch_one(&self.readers)
-            .await
-            .map_err(fault)?;
-        Ok(Exceeding { legacy: row::count(legacy)?, lifetime: row::count(lifetime)? })
+    ) -> Result<Vec<Exceeding>, StoreError> {
+        let column = |at: usize| {
+            format!(
+                ", COUNT(CASE WHEN ?{0} IS NOT NULL AND (expires_at IS NULL
+                    OR expires_at - COALESCE(rotated_at, created_at) > ?{0}) THEN 1 END)",
+                at + 3
+            )
+        };
+        let columns: String = (0..longest.len()).map(column).collect();
+        let statement = AssertSqlSafe(format!("SELECT COUNT(role){columns}{EXCEEDING}"));
+        let mut counting = sqlx::query(statement).bind(id.as_str()).bind(now.as_unix());
+        for longest in longest {
+            counting = counting.bind(longest.map(|longest| row::number(longest.as_secs())).transpose()?);
+        }
+        let counted = counting.fetch_one(&self.readers).await.map_err(fault)?;
+        let number = |at: usize| row::count(counted.try_get(at).map_err(fault)?);
+        let legacy = number(0)?;
+        (1..=longest.len()).map(|at| Ok(Exceeding { legacy, lifetime: number(at)? })).collect()
     }
 }

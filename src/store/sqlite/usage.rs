@@ -181,6 +181,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn many_hours_are_forgotten_a_few_rows_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("portcullis.db")).await.unwrap();
+        let many = FORGOTTEN_AT_ONCE * 2 + 1;
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)";
+        let mut change = store.write().await.unwrap();
+        for statement in [
+            format!("{fill} INSERT INTO usage_hours SELECT 1 + i % 2, i, 1 FROM n"),
+            format!("{fill} INSERT INTO traffic_hours SELECT 1 + i % 2, 'acme', 'production', i, 1 FROM n"),
+            "INSERT INTO usage_hours VALUES (3, 'kept', 1)".to_owned(),
+        ] {
+            sqlx::query(AssertSqlSafe(statement)).bind(i64::from(many)).execute(&mut *change).await.unwrap();
+        }
+        change.commit().await.unwrap();
+        let statement = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", FORGET_HOURS[0]));
+        let plan = sqlx::query(statement).fetch_all(&store.readers).await.unwrap();
+        let plan = plan.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("; ");
+        assert!(!plan.contains("SCAN usage_hours"), "{plan}");
+        store.forget_hours(instant(3)).await.unwrap();
+        for (table, kept) in [("usage_hours", 1), ("traffic_hours", 0)] {
+            let statement = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+            assert_eq!(
+                sqlx::query_scalar::<_, i64>(statement).fetch_one(&store.readers).await.unwrap(),
+                kept,
+                "{table}"
+            );
+        }
+    }
+
+    #[tokio::test]
     async fn a_batch_looks_for_its_keys_and_walks_no_others() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("portcullis.db")).await.unwrap();

@@ -138,7 +138,7 @@ flaky! {
         change change_organization(
             id: &Identifier, change: &OrganizationChange, at: Option<Revision>, act: &Act
         ) -> StoredOrganization;
-        read count_exceeding(id: &Identifier, longest: Option<Duration>, now: Timestamp) -> Exceeding;
+        read count_exceeding(id: &Identifier, longest: &[Option<Duration>], now: Timestamp) -> Vec<Exceeding>;
     }
     UsageStore {
         change record_usage(uses: &[KeyUse]) -> ();

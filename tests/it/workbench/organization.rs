@@ -126,7 +126,7 @@ fn policies_are_set_and_count_whom_they_touch() {
     let csrf = told.hidden("csrf").unwrap();
     let revision = page.hidden("revision").unwrap();
     let form = |revision: &str| {
-        let fields = [("csrf", csrf.as_str()), ("revision", revision), ("max_key_lifetime", "30d")];
+        let fields = [("csrf", csrf.as_str()), ("revision", revision), ("max_key_lifetime", "30d"), ("whole", "1")];
         fields.map(|(name, value)| (name, value.to_owned()))
     };
     let late = admin.post(SETTINGS, &form(&revision)).expect(412);
@@ -136,6 +136,13 @@ fn policies_are_set_and_count_whom_they_touch() {
     admin.post(SETTINGS, &form(&late.hidden("revision").unwrap())).expect(303);
     assert_eq!(policies()["max_key_lifetime"], json!("30d"));
     assert_eq!(policies()["block_legacy_keys"], json!(false));
+    // A form that is cut short takes no policy away, and one that says no revision is too old.
+    let now = admin.get(SETTINGS).expect(200);
+    save(&mut admin, &now, true, "30d", "").expect(303);
+    let revision = house.done("GET", "/v1/organizations/acme", &json!(null))["revision"].to_string();
+    admin.post(SETTINGS, &[("csrf", csrf.clone()), ("revision", revision)]).expect(303);
+    admin.post(SETTINGS, &[("csrf", csrf.clone()), ("max_key_lifetime", "none".to_owned())]).expect(412);
+    assert_eq!((&policies()["block_legacy_keys"], &policies()["max_key_lifetime"]), (&json!(true), &json!("30d")));
 }
 
 #[test]

@@ -44,11 +44,10 @@ const OPEN: &[&str] =
 
 type Form = Vec<(&'static str, String)>;
 
-/// What is sent to act on a target.
-type Filled = fn(&Target) -> Form;
+/// Route, least role, what is sent, and the status of its success.
+type FormRow = (&'static str, Least, fn(&Target) -> Form, u16);
 
-/// Forms: route, least role, what is sent, and the status of its success.
-const FORMS: &[(&str, Least, Filled, u16)] = &[
+const FORMS: &[FormRow] = &[
     ("/o/{org}/e/{env}/keys/new", Editor, |_| new_key(), 200),
     ("/o/{org}/e/{env}/allowlist", Editor, |_| vec![("networks", "192.0.2.0/24".to_owned())], 200),
     ("/o/{org}/e/{env}/keys/{client_id}/edit", Editor, edit_key, 303),
@@ -66,7 +65,7 @@ const FORMS: &[(&str, Least, Filled, u16)] = &[
     ("/o/{org}/members/{member}", Admin, |it| it.of_member(&[("role", "editor")]), 303),
     ("/o/{org}/members/{member}/invitation", Admin, |it| it.of_member(&[("once", &fresh(32))]), 200),
     ("/o/{org}/members/{member}/remove", Admin, |it| it.of_member(&[]), 303),
-    ("/o/{org}/settings", Admin, |_| settings(), 303),
+    ("/o/{org}/settings", Admin, settings, 303),
 ];
 
 /// Forms of whoever is signed in, or of nobody: `doors` has them, and `a_form_from_elsewhere_changes_nothing`.
@@ -104,15 +103,10 @@ fn new_member() -> Form {
 }
 
 /// Another life each time: what changes nothing proves nothing.
-fn settings() -> Form {
+fn settings(target: &Target) -> Form {
     let days = u64::from_str_radix(&fresh(6), 16).unwrap() % 3000 + 100;
-    vec![("max_key_lifetime", "other".to_owned()), ("days", days.to_string())]
-}
-
-/// A form that was filled in over this revision.
-fn looked_at(revision: &str, pairs: &[(&'static str, &str)]) -> Form {
-    let own = [("revision", revision.to_owned())];
-    pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).chain(own).collect()
+    let revision = target.policies.clone();
+    vec![("max_key_lifetime", "other".to_owned()), ("days", days.to_string()), ("revision", revision)]
 }
 
 /// A key and a member to act on.
@@ -121,6 +115,7 @@ struct Target {
     member: String,
     revision: String,
     member_revision: String,
+    policies: String,
 }
 
 impl Target {
@@ -134,15 +129,18 @@ impl Target {
         let added = house.done("POST", "/v1/organizations/acme/members", &body);
         let (member, member_revision) = (added["id"].as_str().unwrap().to_owned(), added["revision"].to_string());
         let revision = house.shown(&client_id)["revision"].to_string();
-        Self { client_id, member, revision, member_revision }
+        let policies = house.done("GET", "/v1/organizations/acme", &json!(null))["revision"].to_string();
+        Self { client_id, member, revision, member_revision, policies }
     }
 
     fn of_key(&self, pairs: &[(&'static str, &str)]) -> Form {
-        looked_at(&self.revision, pairs)
+        let own = [("revision", self.revision.clone())];
+        pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).chain(own).collect()
     }
 
     fn of_member(&self, pairs: &[(&'static str, &str)]) -> Form {
-        looked_at(&self.member_revision, pairs)
+        let own = [("revision", self.member_revision.clone())];
+        pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).chain(own).collect()
     }
 
     fn path(&self, route: &str, organization: &str) -> String {
