@@ -18,6 +18,7 @@ mod organization;
 mod pages_browser;
 mod pictures_browser;
 mod roles;
+mod secret;
 mod secret_browser;
 mod stale;
 mod strain_browser;

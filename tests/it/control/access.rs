@@ -42,11 +42,11 @@ fn what_is_not_there_has_one_shape() {
     let environment = "/v1/organizations/acme/environments/production";
     let mut details = std::collections::HashSet::new();
     for path in [
-        "/",
         "/v1",
+        "/v1/",
         "/v1/nothing",
         "/v1/status/",
-        "/v2/status",
+        "/v1/v2/status",
         "/v1/organizations/nobody",
         "/v1/organizations/%ff",
         "/v1/organizations/ACME/environments",

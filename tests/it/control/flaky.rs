@@ -20,6 +20,8 @@ pub(super) struct FlakyStore {
     inner: SqliteStore,
     /// Everything fails.
     pub(super) away: AtomicBool,
+    /// Lists of keys fail.
+    pub(super) no_lists: AtomicBool,
     /// Changes fail.
     pub(super) read_only: AtomicBool,
     /// How long a change takes, in milliseconds.
@@ -35,6 +37,7 @@ impl FlakyStore {
         Self {
             inner,
             away: false.into(),
+            no_lists: false.into(),
             read_only: false.into(),
             delay: 0.into(),
             log: RwLock::default(),
@@ -46,6 +49,13 @@ impl FlakyStore {
         match self.away.load(Ordering::SeqCst) {
             true => Err(StoreError::Unavailable("secret place on disk".into())),
             false => Ok(&self.inner),
+        }
+    }
+
+    async fn list(&self) -> Result<&SqliteStore, StoreError> {
+        match self.no_lists.load(Ordering::SeqCst) {
+            true => Err(StoreError::Unavailable("secret place on disk".into())),
+            false => self.read().await,
         }
     }
 
@@ -110,7 +120,7 @@ flaky! {
         change create_key(key: &NewKey, act: &Act) -> ApiKey;
         read key(environment: &EnvironmentId, id: &ClientId) -> ApiKey;
         read key_by_id(id: &ClientId) -> Option<ApiKey>;
-        read list_keys(environment: &EnvironmentId, filter: &KeyFilter, page: &Page) -> KeyPage;
+        list list_keys(environment: &EnvironmentId, filter: &KeyFilter, page: &Page) -> KeyPage;
         read count_keys(environment: &EnvironmentId, without: &[ClientId], at: &CountedAt) -> KeyCounts;
         read all_keys(after: Option<&ClientId>, limit: u32) -> Vec<ApiKey>;
         read keys_holding(e: &EnvironmentId, names: &[PermissionName], now: Timestamp, first: u32) -> Vec<Holders>;

@@ -310,3 +310,29 @@ fn an_operator_without_a_person_has_no_password() {
     let refused = node.runtime.block_on(node.control.change_password(&asking, &session, secret("a"), secret("b")));
     assert!(matches!(refused, Err(ControlProblem::NotAllowed(_))), "{refused:?}");
 }
+
+/// A page of the workbench, with a session.
+fn page(node: &Node, session: &str, path: &str) -> Answer {
+    node.send_bare("GET", path, &[("cookie", &format!("portcullis_session={session}"))], "")
+}
+
+#[test]
+fn a_store_that_fails_is_told_on_the_page() {
+    let node = Node::start();
+    let (_, session) = node.member("acme", "ada", "owner");
+    let keys = "/o/acme/e/production/keys";
+    assert_eq!(page(&node, &session, keys).status, 200);
+    node.store.no_lists.store(true, Ordering::SeqCst);
+    let told = page(&node, &session, &format!("{keys}?q=a&status=active"));
+    assert_eq!(told.status, 503, "{}", told.text);
+    assert!(told.text.contains("The keys cannot be read just now"), "{}", told.text);
+    assert!(told.text.contains(&format!("href=\"{keys}?q=a&#38;status=active\">Try again")), "{}", told.text);
+    assert!(!told.text.contains("secret place"), "{}", told.text);
+    node.store.away.store(true, Ordering::SeqCst);
+    for path in [keys, "/o/acme/settings", "/account", "/"] {
+        let told = page(&node, &session, path);
+        assert_eq!(told.status, 503, "{path}: {}", told.text);
+        assert!(told.text.contains("Nothing was changed. Try again in a moment"), "{path}: {}", told.text);
+        assert!(!told.text.contains("secret place"), "{path}: {}", told.text);
+    }
+}
