@@ -31,8 +31,14 @@ pub enum Denial {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// 405: CONNECT and TRACE, which are served to nobody (RFC 9110 sections 9.3.6 and 9.3.8).
+    MethodNotServed,
+    /// 421: the TLS handshake named another environment's host than Host does (RFC 9110 section 15.5.20).
+    MisdirectedRequest,
     /// 403: the catalogue knows no such operation.
     OperationUnknown,
+    /// 503: as many requests as may be are being served.
+    Overloaded,
     /// 403: neither key nor scope holds a permission that covers the operation.
     PermissionMissing {
         /// The narrowest permission that would.
@@ -95,12 +101,15 @@ impl Denial {
             | Self::WrongEnvironment => 401,
             Self::IpNotAllowed { .. } | Self::OperationUnknown | Self::PermissionMissing { .. } => 403,
             Self::EnvironmentUnknown => 404,
+            Self::MethodNotServed => 405,
             Self::RequestTimeout => 408,
             Self::BodyTooLarge => 413,
             Self::TargetTooLong => 414,
+            Self::MisdirectedRequest => 421,
             Self::HeadersTooLarge => 431,
             Self::InternalError => 500,
             Self::UpstreamProtocol | Self::UpstreamUnreachable => 502,
+            Self::Overloaded => 503,
             Self::UpstreamTimeout => 504,
         }
     }
@@ -116,7 +125,10 @@ impl Denial {
             Self::KeyExpired => "key_expired",
             Self::KeyRevoked => "key_revoked",
             Self::MalformedRequest { .. } => "malformed_request",
+            Self::MethodNotServed => "method_not_served",
+            Self::MisdirectedRequest => "misdirected_request",
             Self::OperationUnknown => "operation_unknown",
+            Self::Overloaded => "overloaded",
             Self::PermissionMissing { .. } => "permission_missing",
             Self::RequestTimeout => "request_timeout",
             Self::SecretRotated => "secret_rotated",
@@ -144,7 +156,10 @@ impl Denial {
             Self::KeyExpired => "API key expired",
             Self::KeyRevoked => "API key revoked",
             Self::MalformedRequest { .. } => "Malformed request",
+            Self::MethodNotServed => "Method not served",
+            Self::MisdirectedRequest => "Misdirected request",
             Self::OperationUnknown => "Operation unknown",
+            Self::Overloaded => "Overloaded",
             Self::PermissionMissing { .. } => "Permission missing",
             Self::RequestTimeout => "Request head took too long",
             Self::SecretRotated => "Secret rotated",
@@ -178,6 +193,11 @@ impl Denial {
             Self::KeyExpired => "the API key has reached its expiry; rotating it gives it a new one",
             Self::KeyRevoked => "the API key was revoked; revocation is final",
             Self::MalformedRequest { reason } => reason,
+            Self::MethodNotServed => "CONNECT and TRACE are not served by this gateway",
+            Self::MisdirectedRequest => {
+                "the TLS handshake named another host than Host does; connect anew with the name that is asked for"
+            }
+            Self::Overloaded => "the gateway serves as many requests as it may; try again in a moment",
             Self::OperationUnknown => "no operation of this environment has this path and method",
             Self::PermissionMissing { permission, operation } => {
                 return format!("`{operation}` needs the permission `{permission}`, which this token does not have")
@@ -219,7 +239,10 @@ impl Denial {
             | Self::InternalError
             | Self::IpNotAllowed { .. }
             | Self::MalformedRequest { .. }
+            | Self::MethodNotServed
+            | Self::MisdirectedRequest
             | Self::OperationUnknown
+            | Self::Overloaded
             | Self::RequestTimeout
             | Self::TargetAmbiguous { .. }
             | Self::TargetTooLong

@@ -8,6 +8,7 @@ mod documents;
 mod environment;
 mod json;
 mod keys;
+mod limits;
 mod load;
 mod networks_file;
 mod node;
@@ -24,6 +25,7 @@ mod upstream;
 
 pub use definition::{DefinitionProblem, EnvironmentDefinition};
 pub use documents::{DocumentError, Documents, GivenDocument, read_document};
+pub use limits::{BODY_GRACE, BodyLimits, ConnectionLimits, DrainTimes, EdgeLimits, HeadLimits};
 pub use load::{Loaded, load, load_with_sources};
 pub use problems::{Problem, Problems};
 pub use sources::Sources;
@@ -74,8 +76,10 @@ pub struct NodeConfig {
     pub workers: usize,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<Network>,
-    /// Limits of a request head.
-    pub limits: HeadLimits,
+    /// Limits of heads, bodies, connections and requests.
+    pub limits: EdgeLimits,
+    /// The times of a drain.
+    pub drain: DrainTimes,
     /// Life of an access token.
     pub token_lifetime: Duration,
     /// How access tokens are signed.
@@ -109,30 +113,6 @@ pub struct ControlListener {
 pub enum StoreUrl {
     /// One file.
     Sqlite(PathBuf),
-}
-
-/// Limits of a request head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadLimits {
-    /// The whole head in bytes, 1 KiB to 1 MiB. One more answers 431.
-    pub header_bytes: usize,
-    /// Header fields, 1 to 250. One more answers 431.
-    pub header_fields: usize,
-    /// The request target in bytes, 64 to 64 KiB. One more answers 414.
-    pub target_bytes: usize,
-    /// From the first byte of the head to its end, 100 ms to 5 min. Later answers 408 and closes.
-    pub header_timeout: Duration,
-}
-
-impl Default for HeadLimits {
-    fn default() -> Self {
-        Self {
-            header_bytes: 32 * 1024,
-            header_fields: 100,
-            target_bytes: 8 * 1024,
-            header_timeout: Duration::from_secs(10),
-        }
-    }
 }
 
 /// How access tokens are signed (RFC 7518 section 3.1, RFC 8037 section 3.1).

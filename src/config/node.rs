@@ -2,7 +2,7 @@
 
 use super::reader::{At, Reader, Value, read_document};
 use super::sheet::Sheet;
-use super::{AccessLog, ControlListener, EdgeListener, HeadLimits, NodeConfig, StoreUrl, TokenAlgorithm};
+use super::{AccessLog, ControlListener, DrainTimes, EdgeLimits, EdgeListener, NodeConfig, StoreUrl, TokenAlgorithm, limits};
 use crate::model::{BaseUrl, Network};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ pub(super) fn read(sheet: &Sheet) -> (NodeConfig, usize) {
             named.map_or_else(|| data_dir.join("secret.key"), |path| path.value)
         });
         let (tenants_dir, tenants_line, tenants_watch) = file.section("tenants", tenants_folder);
-        let (workers, trusted_proxies, limits) = file.section("edge", edge_settings);
+        let (workers, trusted_proxies, limits, drain) = file.section("edge", edge_settings);
         let (token_lifetime, token_algorithm, key_rotation) = file.section("tokens", tokens);
         let access_log = file.section("log", access_log);
         let metrics_per_environment = file
@@ -39,6 +39,7 @@ pub(super) fn read(sheet: &Sheet) -> (NodeConfig, usize) {
             workers,
             trusted_proxies,
             limits,
+            drain,
             token_lifetime,
             token_algorithm,
             key_rotation,
@@ -152,36 +153,12 @@ fn sqlite_path(path: &str) -> Result<&str, String> {
     }
 }
 
-fn edge_settings(edge: &mut Reader<'_>) -> (usize, Vec<Network>, HeadLimits) {
+fn edge_settings(edge: &mut Reader<'_>) -> (usize, Vec<Network>, EdgeLimits, DrainTimes) {
     let workers = edge.take("workers").and_then(|value| value.integer(0..=1024)).unwrap_or(0);
     let proxies = edge.take("trusted_proxies").map(|value| networks(edge.sheet(), &value)).unwrap_or_default();
-    edge.unavailable("drain_timeout", &["default"]);
-    edge.unavailable("readiness_delay", &["0s"]);
-    let limits = edge.section("limits", |limits| {
-        let default = HeadLimits::default();
-        let times = Duration::from_millis(100)..=Duration::from_secs(300);
-        let read = HeadLimits {
-            header_bytes: limits
-                .take("header_bytes")
-                .and_then(|value| value.size(1024..=1024 * 1024))
-                .unwrap_or(default.header_bytes),
-            header_fields: limits
-                .take("header_fields")
-                .and_then(|value| value.integer(1..=250))
-                .unwrap_or(default.header_fields),
-            target_bytes: limits
-                .take("target_bytes")
-                .and_then(|value| value.size(64..=64 * 1024))
-                .unwrap_or(default.target_bytes),
-            header_timeout: limits
-                .take("header_timeout")
-                .and_then(|value| value.duration(times))
-                .unwrap_or(default.header_timeout),
-        };
-        limits.unavailable("body_bytes", &["none"]);
-        read
-    });
-    (workers, proxies, limits)
+    let drain = limits::drain(edge);
+    let limits = edge.section("limits", limits::limits);
+    (workers, proxies, limits, drain)
 }
 
 /// A list of networks; each one that is not a network is reported on its own line.

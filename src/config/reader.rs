@@ -215,6 +215,11 @@ impl<'a> Value<'a> {
         matches!(self.value, DeValue::Table(_))
     }
 
+    /// Whether it is this text.
+    pub(super) fn is_text(&self, word: &str) -> bool {
+        matches!(self.value, DeValue::String(text) if text == word)
+    }
+
     /// Whether it is a list without elements.
     pub(super) fn is_empty_list(&self) -> bool {
         matches!(self.value, DeValue::Array(list) if list.is_empty())

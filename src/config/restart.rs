@@ -1,6 +1,6 @@
 //! Which settings of the node's own file a running node does not take over.
 
-use super::{ControlListener, EdgeListener, HeadLimits, NodeConfig};
+use super::{BodyLimits, ConnectionLimits, ControlListener, DrainTimes, EdgeLimits, EdgeListener, HeadLimits, NodeConfig};
 
 impl NodeConfig {
     /// The settings in which `read` differs from what a node was started with and that it takes over at its next
@@ -21,7 +21,8 @@ impl NodeConfig {
             tenants_watch,
             workers,
             trusted_proxies,
-            limits: HeadLimits { header_bytes, header_fields, target_bytes, header_timeout },
+            limits: EdgeLimits { head, body, connection, requests_in_flight },
+            drain: DrainTimes { drain_timeout, readiness_delay },
             token_lifetime,
             token_algorithm,
             key_rotation,
@@ -39,16 +40,60 @@ impl NodeConfig {
             ("tenants.watch", *tenants_watch == read.tenants_watch),
             ("edge.workers", *workers == read.workers),
             ("edge.trusted_proxies", *trusted_proxies == read.trusted_proxies),
-            ("edge.limits.header_bytes", *header_bytes == read.limits.header_bytes),
-            ("edge.limits.header_fields", *header_fields == read.limits.header_fields),
-            ("edge.limits.target_bytes", *target_bytes == read.limits.target_bytes),
-            ("edge.limits.header_timeout", *header_timeout == read.limits.header_timeout),
+            ("edge.drain_timeout", *drain_timeout == read.drain.drain_timeout),
+            ("edge.readiness_delay", *readiness_delay == read.drain.readiness_delay),
+            ("edge.limits.requests_in_flight", *requests_in_flight == read.limits.requests_in_flight),
             ("tokens.lifetime", *token_lifetime == read.token_lifetime),
             ("tokens.algorithm", *token_algorithm == read.token_algorithm),
             ("tokens.key_rotation", *key_rotation == read.key_rotation),
             ("log.access", *access_log == read.access_log),
             ("metrics.per_environment", *metrics_per_environment == read.metrics_per_environment),
         ];
-        compared.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+        let limits = [
+            head.compared(&read.limits.head).as_slice(),
+            body.compared(&read.limits.body).as_slice(),
+            connection.compared(&read.limits.connection).as_slice(),
+        ]
+        .concat();
+        compared.into_iter().chain(limits).filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    }
+}
+
+/// A setting's name, and whether it is the same.
+type Compared = (&'static str, bool);
+
+impl HeadLimits {
+    fn compared(&self, read: &Self) -> [Compared; 4] {
+        let Self { header_bytes, header_fields, target_bytes, header_timeout } = self;
+        [
+            ("edge.limits.header_bytes", *header_bytes == read.header_bytes),
+            ("edge.limits.header_fields", *header_fields == read.header_fields),
+            ("edge.limits.target_bytes", *target_bytes == read.target_bytes),
+            ("edge.limits.header_timeout", *header_timeout == read.header_timeout),
+        ]
+    }
+}
+
+impl BodyLimits {
+    fn compared(&self, read: &Self) -> [Compared; 3] {
+        let Self { body_bytes, body_idle_timeout, body_rate } = self;
+        [
+            ("edge.limits.body_bytes", *body_bytes == read.body_bytes),
+            ("edge.limits.body_idle_timeout", *body_idle_timeout == read.body_idle_timeout),
+            ("edge.limits.body_rate", *body_rate == read.body_rate),
+        ]
+    }
+}
+
+impl ConnectionLimits {
+    fn compared(&self, read: &Self) -> [Compared; 5] {
+        let Self { connections, connections_per_address, handshake_timeout, idle_timeout, streams } = self;
+        [
+            ("edge.limits.connections", *connections == read.connections),
+            ("edge.limits.connections_per_address", *connections_per_address == read.connections_per_address),
+            ("edge.limits.handshake_timeout", *handshake_timeout == read.handshake_timeout),
+            ("edge.limits.idle_timeout", *idle_timeout == read.idle_timeout),
+            ("edge.limits.streams", *streams == read.streams),
+        ]
     }
 }

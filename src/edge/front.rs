@@ -6,7 +6,7 @@ use super::context::RequestIds;
 use super::forward::Forward;
 use super::head::{self, Scan};
 use crate::access::Denial;
-use crate::config::HeadLimits;
+use crate::config::EdgeLimits;
 use crate::model::Timestamp;
 use crate::telemetry::{AccessLine, AccessLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome};
 use async_trait::async_trait;
@@ -30,7 +30,7 @@ const LINGER_BYTES: usize = 1 << 20;
 /// The edge's application: one call a connection.
 pub(super) struct Front {
     pub(super) proxy: Arc<HttpProxy<Forward>>,
-    pub(super) limits: HeadLimits,
+    pub(super) limits: EdgeLimits,
     pub(super) metrics: Arc<Metrics>,
     pub(super) connections: prometheus::IntGauge,
     pub(super) access_log: Arc<AccessLog>,
@@ -84,10 +84,10 @@ impl Front {
             return Read::Gone;
         }
         // Most heads arrive whole: they need no timer.
-        if let Ok(Scan::Complete(end)) = head::scan(&buffer, 0, &self.limits)
+        if let Ok(Scan::Complete(end)) = head::scan(&buffer, 0, &self.limits.head)
             && !buffer.starts_with(b"\r\n")
         {
-            return match head::judge(buffer.get(..end).unwrap_or_default(), &self.limits) {
+            return match head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head) {
                 Ok(judged) => {
                     head::to_origin_form(&mut buffer, &judged);
                     Read::Head(buffer)
@@ -95,7 +95,7 @@ impl Front {
                 Err(denial) => Read::Refused(denial),
             };
         }
-        match tokio::time::timeout(self.limits.header_timeout, self.whole_head(stream, &mut buffer)).await {
+        match tokio::time::timeout(self.limits.head.header_timeout, self.whole_head(stream, &mut buffer)).await {
             Ok(Some(Ok(judged))) => {
                 head::to_origin_form(&mut buffer, &judged);
                 Read::Head(buffer)
@@ -127,9 +127,9 @@ impl Front {
                 blank_line_skipped = true;
             }
             if buffer.as_ref() != b"\r" {
-                match head::scan(buffer, scanned, &self.limits) {
+                match head::scan(buffer, scanned, &self.limits.head) {
                     Ok(Scan::Complete(end)) => {
-                        return Some(head::judge(buffer.get(..end).unwrap_or_default(), &self.limits));
+                        return Some(head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head));
                     }
                     Ok(Scan::Partial) => scanned = buffer.len().saturating_sub(3),
                     Err(denial) => return Some(Err(denial)),

@@ -10,7 +10,7 @@ use super::front::Front;
 use super::gate::Gate;
 use super::revocation::RevocationSink;
 use super::upstreams::Upstreams;
-use crate::config::HeadLimits;
+use crate::config::EdgeLimits;
 use crate::model::{BaseUrl, NetworkSet, Timestamp};
 use crate::oauth::ClientThrottle;
 use crate::tables::Tables;
@@ -53,8 +53,8 @@ pub struct EdgeParts {
     pub listeners: Vec<TcpListener>,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: NetworkSet,
-    /// Limits of a request head.
-    pub limits: HeadLimits,
+    /// Limits of heads, bodies, connections and requests.
+    pub limits: EdgeLimits,
     /// Life of an access token.
     pub token_lifetime: Duration,
     /// The control API's URL, canonical: the `resource` and audience of tokens for it (RFC 8707).

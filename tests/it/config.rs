@@ -3,7 +3,7 @@
 pub(crate) mod cases;
 
 use portcullis::config::{
-    AccessLog, Config, Documents, HeadLimits, InitError, Problem, Problems, StoreUrl, TokenAlgorithm,
+    AccessLog, Config, Documents, EdgeLimits, InitError, Problem, Problems, StoreUrl, TokenAlgorithm,
     environment_variable, init,
 };
 use portcullis::model::{
@@ -58,7 +58,7 @@ fn the_reference_loads_and_says_the_defaults() {
     assert_eq!(node.control.bind, ["127.0.0.1:9080".parse().unwrap()]);
     assert_eq!(node.metrics_bind, ["127.0.0.1:9464".parse().unwrap()]);
     assert_eq!(node.store, StoreUrl::Sqlite(conf.join("data/portcullis.db")));
-    assert_eq!(node.limits, HeadLimits::default());
+    assert_eq!(node.limits, EdgeLimits::default());
     assert_eq!((node.token_lifetime, node.token_algorithm), (Duration::from_secs(3600), TokenAlgorithm::EdDsa));
     assert_eq!(node.key_rotation, Some(Duration::from_secs(90 * 86_400)));
     assert_eq!((node.workers, &node.access_log, node.metrics_per_environment), (0, &AccessLog::Stdout, true));
@@ -136,7 +136,7 @@ fn everything_can_be_set() {
     assert!(node.metrics_bind.is_empty() && !node.metrics_per_environment);
     assert_eq!(node.store, StoreUrl::Sqlite("/var/lib/p.db".into()));
     assert_eq!(node.secret_key_file, folder.path().join("d/secret.key"));
-    assert_eq!((node.limits.header_bytes, node.limits.target_bytes, node.limits.header_fields), (1024, 65536, 250));
+    assert_eq!((node.limits.head.header_bytes, node.limits.head.target_bytes, node.limits.head.header_fields), (1024, 65536, 250));
     assert_eq!((node.token_lifetime, node.token_algorithm), (Duration::from_secs(86_400), TokenAlgorithm::Hs256));
     assert_eq!(node.key_rotation, None);
     assert_eq!(node.access_log, AccessLog::File(folder.path().join("log/access.log")));
@@ -362,6 +362,17 @@ fn every_setting_that_waits_for_a_restart_is_named() {
         ("edge.limits", "header_fields", "7"),
         ("edge.limits", "target_bytes", "'64B'"),
         ("edge.limits", "header_timeout", "'1s'"),
+        ("edge.limits", "body_bytes", "'1MiB'"),
+        ("edge.limits", "body_idle_timeout", "'1s'"),
+        ("edge.limits", "body_rate", "'off'"),
+        ("edge.limits", "connections", "7"),
+        ("edge.limits", "connections_per_address", "'off'"),
+        ("edge.limits", "handshake_timeout", "'1s'"),
+        ("edge.limits", "idle_timeout", "'1s'"),
+        ("edge.limits", "streams", "7"),
+        ("edge.limits", "requests_in_flight", "7"),
+        ("edge", "drain_timeout", "'1s'"),
+        ("edge", "readiness_delay", "'1s'"),
         ("tokens", "lifetime", "'1m'"),
         ("tokens", "algorithm", "'HS256'"),
         ("tokens", "key_rotation", "'off'"),

@@ -142,7 +142,10 @@ impl Code {
             | Denial::HeadersTooLarge
             | Denial::InternalError
             | Denial::MalformedRequest { .. }
+            | Denial::MethodNotServed
+            | Denial::MisdirectedRequest
             | Denial::OperationUnknown
+            | Denial::Overloaded
             | Denial::RequestTimeout
             | Denial::TargetAmbiguous { .. }
             | Denial::TargetTooLong
