@@ -1,6 +1,7 @@
 //! pingora's hooks: the checks, then what a permit lets through, and how.
 
 use super::answer::{Answer, PORTCULLIS_ERROR};
+use super::arrival::Arrival;
 use super::context::{RequestContext, RequestIds};
 use super::endpoints::{self, Answered, Asked, Endpoint, Endpoints};
 use super::gate::{Arrived, Gate, Own, Seen, Verdict};
@@ -20,7 +21,6 @@ use http::request::Parts as RequestParts;
 use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use std::net::{IpAddr, Ipv4Addr};
@@ -50,7 +50,7 @@ impl Forward {
     /// Runs the checks and notes what they saw.
     fn check(&self, session: &Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
         let header = session.req_header();
-        let arrived = arrived(header, session);
+        let arrived = arrived(header, context);
         let mut seen = Seen::default();
         let now = (self.clock)();
         let verdict = self.gate.check(&self.tables.load(), &arrived, now, &mut seen);
@@ -106,7 +106,7 @@ impl Forward {
             now: (self.clock)(),
             request_id: &context.request_id,
         };
-        let arrived = arrived(session.req_header(), session);
+        let arrived = arrived(session.req_header(), context);
         let answered = self.endpoints.answer(endpoint, &arrived, &body, environment, &self.tables, &asked).await;
         let Answered { answer, result, proven, told } = answered;
         (context.proven, context.told) = (proven, told);
@@ -134,7 +134,7 @@ impl Forward {
             return;
         }
         let header = session.req_header();
-        let (path, _) = arrived(header, session).split_target();
+        let (path, _) = arrived(header, context).split_target();
         // A token of elsewhere is genuine and proves no key of this environment.
         let is_own = code != Some(Denial::WrongEnvironment.code());
         let whose = context.proven.as_ref().or(context.client_id.as_ref()).filter(|_| is_own);
@@ -154,7 +154,7 @@ impl Forward {
 
     fn log(&self, session: &Session, context: &RequestContext, status: u16, duration: Duration) {
         let header = session.req_header();
-        let (path, _) = arrived(header, session).split_target();
+        let (path, _) = arrived(header, context).split_target();
         let path = String::from_utf8_lossy(path.get(..path.len().min(1024)).unwrap_or_default());
         self.access_log.write(&AccessLine {
             time: (self.clock)().to_string(),
@@ -182,13 +182,9 @@ impl RequestContext {
     }
 }
 
-fn arrived<'s>(header: &'s RequestHeader, session: &Session) -> Arrived<'s> {
-    Arrived { method: &header.method, target: header.raw_path(), headers: &header.headers, peer: peer(session) }
-}
-
-fn peer(session: &ServerSession) -> IpAddr {
-    // A connection without a peer address gets one that no allowlist should hold.
-    session.client_addr().and_then(|addr| addr.as_inet()).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip())
+fn arrived<'r>(header: &'r RequestHeader, context: &RequestContext) -> Arrived<'r> {
+    let peer = context.arrival.peer;
+    Arrived { method: &header.method, target: header.raw_path(), headers: &header.headers, peer }
 }
 
 /// What stands in while the real request is taken apart.
@@ -207,6 +203,7 @@ impl ProxyHttp for Forward {
     fn new_ctx(&self) -> RequestContext {
         RequestContext {
             started: Instant::now(),
+            arrival: Arrival::here(),
             request_id: self.request_ids.draw(),
             environment: None,
             metrics: None,
@@ -271,7 +268,7 @@ impl ProxyHttp for Forward {
         let (Some(permit), Some(environment)) = (&context.permit, &context.environment) else {
             return Err(no_permit());
         };
-        let peer = peer(session);
+        let peer = context.arrival.peer;
         let trusted = self.gate.trusted_proxies.contains(peer);
         let target = session.req_header().raw_path();
         let relative = target.get(environment.base_url.path().len()..).ok_or_else(no_permit)?;
