@@ -5,6 +5,7 @@ use super::answer::Answer;
 use super::context::RequestIds;
 use super::forward::Forward;
 use super::head::{self, Scan};
+use super::service::IDLE_GRACE;
 use crate::access::Denial;
 use crate::config::EdgeLimits;
 use crate::model::Timestamp;
@@ -112,7 +113,7 @@ impl Front {
         tokio::select! {
             biased;
             read = fast_timeout(IDLE, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
-            _ = shutdown.wait_for(|down| *down) => false,
+            () = idle_end(&mut shutdown) => false,
         }
     }
 
@@ -175,6 +176,12 @@ impl Front {
         });
         let _ = tokio::time::timeout(LINGER, read_away(&mut stream)).await;
     }
+}
+
+/// When a connection that waits for a request is closed by a drain.
+async fn idle_end(shutdown: &mut ShutdownWatch) {
+    let _ = shutdown.wait_for(|down| *down).await;
+    tokio::time::sleep(IDLE_GRACE).await;
 }
 
 async fn read_away(stream: &mut Stream) {
