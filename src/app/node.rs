@@ -121,6 +121,7 @@ impl Node {
         announce(&listeners);
         start_background(&runtime, &chores, follower, listeners.control, listeners.metrics)?;
         let on_hangup = reload::on_hangup(runtime.handle(), reloader);
+        let probes = Arc::clone(&shared.probes);
         let edge = EdgeParts {
             tables: Arc::clone(&shared.tables),
             upstreams: shared.upstreams,
@@ -142,7 +143,9 @@ impl Node {
             clock: clock::now,
             signals,
             drain,
+            drain_times: node.drain,
             on_hangup,
+            on_drain: Box::new(move || probes.drains()),
         };
         Ok(Self { runtime, control, chores, edge })
     }

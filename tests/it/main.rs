@@ -15,6 +15,7 @@ mod config;
 mod control;
 mod copies;
 mod demo;
+mod drain;
 mod drift;
 mod edge;
 mod faults;
