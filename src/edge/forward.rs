@@ -6,6 +6,7 @@ use super::context::{RequestContext, RequestIds};
 use super::endpoints::{self, Answered, Asked, Endpoint, Endpoints};
 use super::gate::{Arrived, Gate, Own, Seen, Verdict};
 use super::identity;
+use super::methods;
 use super::reserved;
 use super::upstreams::Upstreams;
 use crate::access::{Denial, Permit};
@@ -16,7 +17,7 @@ use crate::telemetry::{
     UsageRecorder,
 };
 use async_trait::async_trait;
-use http::header::{HOST, SET_COOKIE};
+use http::header::{EXPECT, HOST, SET_COOKIE};
 use http::request::Parts as RequestParts;
 use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -47,13 +48,27 @@ pub(super) struct Forward {
 }
 
 impl Forward {
+    fn decide(
+        &self,
+        session: &Session,
+        context: &RequestContext,
+        now: Timestamp,
+        seen: &mut Seen,
+    ) -> Result<Verdict, Denial> {
+        let header = session.req_header();
+        methods::served(&header.method)?;
+        let hops_left = methods::hops_left(&header.method, &header.headers)?;
+        match self.gate.check(&self.tables.load(), &arrived(header, context), now, seen)? {
+            Verdict::Forward(_) if hops_left == Some(0) => Ok(Verdict::Answer(Own::Options)),
+            verdict => Ok(verdict),
+        }
+    }
+
     /// Runs the checks and notes what they saw.
     fn check(&self, session: &Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
-        let header = session.req_header();
-        let arrived = arrived(header, context);
         let mut seen = Seen::default();
         let now = (self.clock)();
-        let verdict = self.gate.check(&self.tables.load(), &arrived, now, &mut seen);
+        let verdict = self.decide(session, context, now, &mut seen);
         match seen.token_known {
             Some(true) => self.metrics.token_cache_hits.inc(),
             Some(false) => self.metrics.token_cache_misses.inc(),
@@ -87,6 +102,10 @@ impl Forward {
         let answer = match own {
             Own::Document(kind) => {
                 reserved::document(kind, &session.req_header().method, &environment, &self.tables.load())
+            }
+            Own::Options => {
+                let (path, _) = arrived(session.req_header(), session).split_target();
+                methods::options(&environment, path)
             }
             Own::Endpoint(endpoint) => self.endpoint_answer(session, context, &environment, endpoint).await,
         };
@@ -230,6 +249,9 @@ impl ProxyHttp for Forward {
         session.set_read_timeout(Some(DOWNSTREAM_IDLE));
         session.set_write_timeout(Some(DOWNSTREAM_IDLE));
         session.set_total_drain_timeout(Some(Duration::from_secs(5)));
+        // Callers of HTTP/1.0 were never taught what an interim answer is (RFC 9110 section 15.2).
+        let is_old = session.req_header().version == http::Version::HTTP_10;
+        session.set_ignore_info_resp(is_old);
         match self.check(session, context) {
             Ok(Verdict::Forward(permit)) => {
                 context.permit = Some(permit);
@@ -278,6 +300,11 @@ impl ProxyHttp for Forward {
         // everything else here. Names go upstream in lower case; they are case-insensitive (RFC 9110 section 5.1).
         let mut parts: RequestParts = std::mem::replace(request, empty_request()).into();
         identity::set(&mut parts.headers, environment, permit, context, peer, trusted)?;
+        methods::count_down(&parts.method, &mut parts.headers);
+        if session.req_header().version == http::Version::HTTP_10 {
+            // An expectation of such a caller does not count (RFC 9110 section 10.1.1).
+            parts.headers.remove(EXPECT);
+        }
         if environment.upstream.host == UpstreamHost::Upstream {
             let host = HeaderValue::from_str(&url.authority()).map_err(|_| no_permit())?;
             parts.headers.insert(HOST, host);

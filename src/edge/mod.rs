@@ -8,6 +8,7 @@
 //! | `gate.rs` | what a request shows at each step of the order of checks (`tables/order.rs`) |
 //! | `forward.rs` | pingora's hooks: what a permit lets through, and how |
 //! | `identity.rs` | the headers the upstream sees, set where a caller cannot remove or forge them |
+//! | `methods.rs` | CONNECT and TRACE, and how far OPTIONS goes |
 //! | `endpoints.rs` | token, introspection and revocation: what authenticates its clients |
 //! | `revocation.rs` | where a revoked token goes: a sink that `app` injects |
 //! | `reserved.rs` | documents: signing keys, metadata |
@@ -27,6 +28,7 @@ mod front;
 mod gate;
 mod head;
 mod identity;
+mod methods;
 mod reserved;
 mod revocation;
 mod service;
