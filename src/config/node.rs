@@ -2,7 +2,9 @@
 
 use super::reader::{At, Reader, Value, read_document};
 use super::sheet::Sheet;
-use super::{AccessLog, ControlListener, DrainTimes, EdgeLimits, EdgeListener, NodeConfig, StoreUrl, TokenAlgorithm, limits};
+use super::{
+    AccessLog, ControlListener, DrainTimes, EdgeLimits, EdgeListener, NodeConfig, StoreUrl, TokenAlgorithm, limits,
+};
 use crate::model::{BaseUrl, Network};
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -1,6 +1,8 @@
 //! Which settings of the node's own file a running node does not take over.
 
-use super::{BodyLimits, ConnectionLimits, ControlListener, DrainTimes, EdgeLimits, EdgeListener, HeadLimits, NodeConfig};
+use super::{
+    BodyLimits, ConnectionLimits, ControlListener, DrainTimes, EdgeLimits, EdgeListener, HeadLimits, NodeConfig,
+};
 
 impl NodeConfig {
     /// The settings in which `read` differs from what a node was started with and that it takes over at its next

@@ -22,6 +22,7 @@ mod hammer;
 mod harness;
 mod made;
 mod matching;
+mod mutations;
 mod openapi;
 mod process;
 mod prometheus;
