@@ -104,7 +104,7 @@ impl Forward {
                 reserved::document(kind, &session.req_header().method, &environment, &self.tables.load())
             }
             Own::Options => {
-                let (path, _) = arrived(session.req_header(), session).split_target();
+                let (path, _) = arrived(session.req_header(), context).split_target();
                 methods::options(&environment, path)
             }
             Own::Endpoint(endpoint) => self.endpoint_answer(session, context, &environment, endpoint).await,
