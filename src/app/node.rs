@@ -1,6 +1,7 @@
 //! One node: started in order, each step with a clear error, and run until told to stop.
 
 use super::actions::Actions;
+use super::certificates::ListenerTls;
 use super::chores::Chores;
 use super::handover::{self, Concluded, Descriptor, Keeper, Sockets, Stage, Succession};
 use super::reload::Reloader;
@@ -114,6 +115,7 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) probes: Arc<probes::Probes>,
+    pub(super) tls: Arc<ListenerTls>,
     pub(super) usage: Arc<UsageRecorder>,
     pub(super) traffic: Arc<TrafficRecorder>,
     pub(super) decisions: Arc<DecisionLog>,
@@ -143,8 +145,11 @@ impl Node {
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &documents, &signing, now))?;
         let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
+        let tls = Arc::new(ListenerTls::new(&node)?);
+        // Until the edge shakes hands itself: plain HTTP where the file says TLS would be the worst of answers.
+        anyhow::ensure!(tls.edge.is_none(), "`listeners.edge.tls` is not available in this version");
         let supervisor = Arc::new(supervisor);
-        let shared = Shared::new(store, tables, metrics, documents, Arc::clone(&supervisor), now);
+        let shared = Shared::new(store, tables, metrics, documents, tls, Arc::clone(&supervisor), now);
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = match origin {
@@ -312,6 +317,7 @@ fn edge_parts(
         traffic: shared.traffic,
         decisions: shared.decisions,
         listeners,
+        tls: shared.tls.edge.clone(),
         trusted_proxies: NetworkSet::new(&node.trusted_proxies),
         limits: node.limits,
         token_lifetime: node.token_lifetime,
@@ -344,6 +350,7 @@ impl Shared {
         tables: Arc<Tables>,
         metrics: Arc<Metrics>,
         documents: Arc<Documents>,
+        tls: Arc<ListenerTls>,
         supervisor: Arc<Supervisor>,
         now: Timestamp,
     ) -> Self {
@@ -354,6 +361,7 @@ impl Shared {
             upstreams: Arc::default(),
             probes: Arc::new(probes::Probes::new(now, Arc::clone(&supervisor))),
             supervisor,
+            tls,
             usage: Arc::default(),
             traffic: Arc::default(),
             decisions: Arc::default(),

@@ -123,6 +123,7 @@ fn first(problems: &[String]) -> String {
 
 async fn metrics(State(shared): State<Shared>) -> Response {
     gauge(&shared.metrics, &shared.tables, shared.probes.seen());
+    shared.tls.gauge(&shared.metrics);
     match shared.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => {

@@ -16,6 +16,7 @@ use crate::model::{BaseUrl, NetworkSet, Timestamp};
 use crate::oauth::ClientThrottle;
 use crate::tables::Tables;
 use crate::telemetry::{AccessLog, DecisionLog, Metrics, TrafficRecorder, UsageRecorder};
+use crate::tls::ServerTls;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::proxy::http_proxy;
@@ -55,6 +56,8 @@ pub struct EdgeParts {
     pub decisions: Arc<DecisionLog>,
     /// Bound sockets.
     pub listeners: Vec<TcpListener>,
+    /// How they speak TLS; `None` is plain HTTP.
+    pub tls: Option<ServerTls>,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: NetworkSet,
     /// Limits of heads, bodies, connections and requests.

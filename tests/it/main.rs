@@ -23,6 +23,7 @@ mod hammer;
 mod harness;
 mod made;
 mod matching;
+mod mutations;
 mod openapi;
 mod process;
 mod prometheus;
