@@ -36,5 +36,6 @@ mod start;
 mod store;
 mod tidy;
 mod tools;
+mod upgrade;
 mod watch;
 mod workbench;
