@@ -36,4 +36,5 @@ mod store;
 mod tidy;
 mod tools;
 mod watch;
+mod wire_table;
 mod workbench;
