@@ -18,6 +18,8 @@ use std::time::Duration;
 const FOLLOW: Duration = Duration::from_secs(1);
 /// How often upstream names are resolved anew.
 const RESOLVE: Duration = Duration::from_secs(30);
+/// How often is looked which upstreams are to be asked how they are.
+const CHECK: Duration = Duration::from_millis(500);
 /// How often usage is written: what a crash loses.
 const USAGE: Duration = Duration::from_secs(5);
 /// So many keys' usage is written in one transaction: changes wait no longer than one takes.
@@ -44,6 +46,7 @@ impl Chores {
         self.every(RESOLVE, |chores| async move {
             chores.shared.upstreams.refresh(chores.shared.tables.load_full().environments()).await;
         });
+        self.every(CHECK, |chores| async move { chores.shared.upstreams.check_due() });
         self.every(USAGE, |chores| async move {
             chores.write_usage().await;
             chores.write_traffic(clock::now()).await;
