@@ -28,6 +28,8 @@ const USAGE_BATCH: usize = 500;
 const REFUSALS: Duration = Duration::from_secs(60);
 /// How often signing keys are looked after.
 const SIGNING: Duration = Duration::from_secs(60);
+/// How often certificates that end soon are warned of.
+const CERTIFICATES: Duration = Duration::from_secs(86_400);
 /// How often what is over is forgotten.
 pub(super) const FORGET: Duration = Duration::from_secs(600);
 
@@ -57,6 +59,8 @@ impl Chores {
                 chores.failed("signing_keys", &error);
             }
         });
+        self.shared.tls.warn(clock::now());
+        self.every(CERTIFICATES, |chores| async move { chores.shared.tls.warn(clock::now()) });
         self.every(FORGET, |chores| async move { chores.forget(clock::now()).await });
     }
 

@@ -4,6 +4,7 @@
 //! pingora's, started last and with loaded tables in hand.
 
 mod actions;
+mod certificates;
 mod changes;
 mod chores;
 mod demo;

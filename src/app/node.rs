@@ -1,6 +1,7 @@
 //! One node: started in order, each step with a clear error, and run until told to stop.
 
 use super::actions::Actions;
+use super::certificates::ListenerTls;
 use super::chores::Chores;
 use super::reload::Reloader;
 use super::revocations::Revocations;
@@ -72,6 +73,7 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) probes: Arc<probes::Probes>,
+    pub(super) tls: Arc<ListenerTls>,
     pub(super) usage: Arc<UsageRecorder>,
     pub(super) traffic: Arc<TrafficRecorder>,
     pub(super) decisions: Arc<DecisionLog>,
@@ -98,7 +100,10 @@ impl Node {
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &documents, &signing, now))?;
         let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
-        let shared = Shared::new(store, tables, Arc::clone(&metrics), documents, now);
+        let tls = Arc::new(ListenerTls::new(&node)?);
+        // Until the edge shakes hands itself: plain HTTP where the file says TLS would be the worst of answers.
+        anyhow::ensure!(tls.edge.is_none(), "`listeners.edge.tls` is not available in this version");
+        let shared = Shared::new(store, tables, Arc::clone(&metrics), documents, tls, now);
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
@@ -121,6 +126,7 @@ impl Node {
         announce(&listeners);
         start_background(&runtime, &chores, follower, listeners.control, listeners.metrics)?;
         let on_hangup = reload::on_hangup(runtime.handle(), reloader);
+        let probes = Arc::clone(&shared.probes);
         let edge = EdgeParts {
             tables: Arc::clone(&shared.tables),
             upstreams: shared.upstreams,
@@ -130,6 +136,7 @@ impl Node {
             traffic: Arc::clone(&shared.traffic),
             decisions: Arc::clone(&shared.decisions),
             listeners: listeners.edge,
+            tls: shared.tls.edge.clone(),
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
             limits: node.limits,
             token_lifetime: node.token_lifetime,
@@ -142,7 +149,9 @@ impl Node {
             clock: clock::now,
             signals,
             drain,
+            drain_times: node.drain,
             on_hangup,
+            on_drain: Box::new(move || probes.drains()),
         };
         Ok(Self { runtime, control, chores, edge })
     }
@@ -172,6 +181,7 @@ impl Shared {
         tables: Arc<Tables>,
         metrics: Arc<Metrics>,
         documents: Arc<Documents>,
+        tls: Arc<ListenerTls>,
         now: Timestamp,
     ) -> Self {
         Self {
@@ -180,6 +190,7 @@ impl Shared {
             metrics,
             upstreams: Arc::default(),
             probes: Arc::new(probes::Probes::new(now)),
+            tls,
             usage: Arc::default(),
             traffic: Arc::default(),
             decisions: Arc::default(),

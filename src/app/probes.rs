@@ -14,7 +14,7 @@ use axum::routing::get;
 use parking_lot::Mutex;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 /// The store must have been seen within this many seconds.
 const STORE_BOUND: i64 = 30;
@@ -24,13 +24,20 @@ const PROBLEMS: usize = 10;
 /// What readiness depends on. It exists once the tables are loaded, and not before.
 pub(super) struct Probes {
     store_seen: AtomicI64,
+    draining: AtomicBool,
     last_reload: Mutex<LastReload>,
 }
 
 impl Probes {
     pub(super) const fn new(now: Timestamp) -> Self {
         let started = LastReload { at: now, problems: Vec::new(), needs_restart: Vec::new() };
-        Self { store_seen: AtomicI64::new(now.as_unix()), last_reload: Mutex::new(started) }
+        let store_seen = AtomicI64::new(now.as_unix());
+        Self { store_seen, draining: AtomicBool::new(false), last_reload: Mutex::new(started) }
+    }
+
+    /// The node takes no new requests soon: nobody should send it any.
+    pub(super) fn drains(&self) {
+        self.draining.store(true, Ordering::Relaxed);
     }
 
     /// The tables agree with the store.
@@ -70,9 +77,11 @@ pub(super) fn router(shared: &Shared) -> Router {
 
 async fn ready(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
     let age = clock::now().as_unix() - shared.probes.seen().as_unix();
-    let good = age <= STORE_BOUND;
-    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let word = if good { "ready" } else { "not ready" };
+    let (status, word) = match (shared.probes.draining.load(Ordering::Relaxed), age <= STORE_BOUND) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+        (false, true) => (StatusCode::OK, "ready"),
+    };
     if query.as_deref() != Some("verbose") {
         return (status, format!("{word}\n")).into_response();
     }
@@ -109,6 +118,7 @@ fn first(problems: &[String]) -> String {
 
 async fn metrics(State(shared): State<Shared>) -> Response {
     gauge(&shared.metrics, &shared.tables, shared.probes.seen());
+    shared.tls.gauge(&shared.metrics);
     match shared.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => {

@@ -22,6 +22,7 @@ mod sheet;
 mod sources;
 mod template;
 mod tenant;
+mod tls;
 mod upstream;
 
 pub use definition::{DefinitionProblem, EnvironmentDefinition};
@@ -33,6 +34,7 @@ pub use sources::Sources;
 pub use template::{InitError, document_name, init};
 
 use crate::model::{Network, Organization};
+use crate::tls::TlsSettings;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,7 +52,7 @@ pub struct Config {
     pub node: NodeConfig,
     /// `tenants/*.toml`, one organization a file.
     pub organizations: Vec<Organization>,
-    /// What the imports of OpenAPI documents have to tell, by the line that names the document. No problems.
+    /// What certificates and the imports of OpenAPI documents have to tell, by the line that names them. No problems.
     pub notes: Vec<Problem>,
 }
 
@@ -98,6 +100,8 @@ pub struct NodeConfig {
 pub struct EdgeListener {
     /// Addresses; port 0 lets the system choose.
     pub bind: Vec<SocketAddr>,
+    /// How it speaks TLS; `None` is plain HTTP.
+    pub tls: Option<TlsSettings>,
 }
 
 /// The control listener.
@@ -107,6 +111,8 @@ pub struct ControlListener {
     pub bind: Vec<SocketAddr>,
     /// What callers are told it is called.
     pub public_url: Option<String>,
+    /// How it speaks TLS; `None` is plain HTTP.
+    pub tls: Option<TlsSettings>,
 }
 
 /// Which store, and where.

@@ -1,5 +1,6 @@
 //! Refusals and documents as HTTP answers.
 
+use super::methods;
 use crate::access::{Challenge, Denial};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
@@ -52,7 +53,10 @@ impl Answer {
         if let Some(Ok(challenge)) = challenge {
             headers.push((WWW_AUTHENTICATE, challenge));
         }
-        let close = matches!(denial.status(), 400 | 408 | 413 | 414 | 431);
+        let close = matches!(denial.status(), 400 | 405 | 408 | 413 | 414 | 431);
+        if *denial == Denial::MethodNotServed {
+            headers.push((ALLOW, HeaderValue::from_static(methods::ALLOW)));
+        }
         Self { status: denial.status(), headers, body: body.to_string().into(), close }
     }
 

@@ -1,5 +1,6 @@
 //! What is known of one request while it is served.
 
+use super::arrival::Arrival;
 use super::upstreams::Attempt;
 use crate::access::Permit;
 use crate::model::{ClientId, Timestamp};
@@ -14,6 +15,8 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct RequestContext {
     pub(super) started: Instant,
+    /// The connection it came on.
+    pub(super) arrival: Arc<Arrival>,
     pub(super) request_id: String,
     pub(super) environment: Option<Arc<EnvironmentTable>>,
     pub(super) metrics: Option<Arc<EnvironmentMetrics>>,

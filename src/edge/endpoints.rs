@@ -337,7 +337,8 @@ async fn read_whole(session: &mut ServerSession) -> Body {
     if announced.is_some_and(|length| length > BODY_BYTES) {
         return Body::TooLarge;
     }
-    let waits = session.get_header_bytes(http::header::EXPECT).eq_ignore_ascii_case(b"100-continue");
+    let waits = session.get_header_bytes(http::header::EXPECT).eq_ignore_ascii_case(b"100-continue")
+        && session.req_header().version != http::Version::HTTP_10;
     if waits && !session.is_body_done() && session.write_continue_response().await.is_err() {
         return Body::Broken;
     }

@@ -46,6 +46,8 @@ pub(super) struct Seen {
 /// What Portcullis answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Own {
+    /// An OPTIONS that may go no further.
+    Options,
     Document(Document),
     Endpoint(Endpoint),
 }

@@ -128,7 +128,7 @@ fn request_line<'a>(line: &'a [u8], limits: &HeadLimits) -> Result<RequestLine<'
         return Err(Denial::TargetTooLong);
     }
     if method == b"CONNECT" || method == b"TRACE" {
-        return Err(malformed("CONNECT and TRACE are not served"));
+        return Err(Denial::MethodNotServed);
     }
     let (authority, absolute_prefix) = judge_target(target)?;
     Ok(RequestLine { method_len: first, http10, authority, absolute_prefix })
@@ -165,6 +165,9 @@ fn judge_target(target: &[u8]) -> Result<(Option<&[u8]>, usize), Denial> {
     }
     if target.starts_with(b"/") {
         return Ok((None, 0));
+    }
+    if target == b"*" {
+        return Err(malformed("`*` is in no environment; ask about a path below a base URL"));
     }
     let scheme = [&b"http://"[..], b"https://"]
         .into_iter()
@@ -362,13 +365,14 @@ mod tests {
             "GET * HTTP/1.1",
             "GET ftp://a/ HTTP/1.1",
             "GET http://b/ HTTP/1.1",
-            "CONNECT a:80 HTTP/1.1",
-            "TRACE / HTTP/1.1",
             "GET /a?b#c HTTP/1.1",
             "GET /\x01 HTTP/1.1",
             "OPTIONS * HTTP/1.1",
         ] {
             assert_eq!(judged(&format!("{line}\r\nHost: a\r\n\r\n")), "malformed_request", "{line:?}");
+        }
+        for line in ["CONNECT a:80 HTTP/1.1", "CONNECT / HTTP/1.1", "TRACE / HTTP/1.1"] {
+            assert_eq!(judged(&format!("{line}\r\nHost: a\r\n\r\n")), "method_not_served", "{line:?}");
         }
         assert_eq!(judged("GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n"), "target_ambiguous");
         for head in [

@@ -3,10 +3,12 @@
 //! | file | what |
 //! |---|---|
 //! | `front.rs` | our own `ServerApp` inside pingora's service: reads a head under a deadline, judges it, hands it on |
+//! | `arrival.rs` | what is known of the connection that a request came on |
 //! | `head.rs` | is the head sound HTTP/1? pure |
 //! | `gate.rs` | what a request shows at each step of the order of checks (`tables/order.rs`) |
 //! | `forward.rs` | pingora's hooks: what a permit lets through, and how |
 //! | `identity.rs` | the headers the upstream sees, set where a caller cannot remove or forge them |
+//! | `methods.rs` | CONNECT and TRACE, and how far OPTIONS goes |
 //! | `endpoints.rs` | token, introspection and revocation: what authenticates its clients |
 //! | `revocation.rs` | where a revoked token goes: a sink that `app` injects |
 //! | `reserved.rs` | documents: signing keys, metadata |
@@ -17,6 +19,7 @@
 //! What it leaves to others: what may pass (`access`), what is known (`tables`). It never waits for the store.
 
 mod answer;
+mod arrival;
 mod bearer;
 mod context;
 mod endpoints;
@@ -25,6 +28,7 @@ mod front;
 mod gate;
 mod head;
 mod identity;
+mod methods;
 mod reserved;
 mod revocation;
 mod service;

@@ -54,6 +54,7 @@ pub struct Metrics {
     token_questions: IntCounterVec,
     keys: IntGaugeVec,
     connections: IntGaugeVec,
+    certificate_expiry: IntGaugeVec,
     store_errors: IntCounterVec,
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
@@ -129,6 +130,11 @@ impl Metrics {
             )?,
             keys: r.gauges("portcullis_keys", "Live keys.", &["environment", "type", "status"])?,
             connections: r.gauges("portcullis_connections", "Open connections.", &["listener"])?,
+            certificate_expiry: r.gauges(
+                "portcullis_certificate_expiry_timestamp_seconds",
+                "When the first certificate of a listener ends.",
+                &["listener"],
+            )?,
             store_errors: r.counters("portcullis_store_errors_total", "Failed store operations.", &["op"])?,
             reloads: r.counters("portcullis_reloads_total", "Reloads by result.", &["result"])?,
             last_reload_successful: r
@@ -223,6 +229,11 @@ impl Metrics {
     /// The gauge of a listener's open connections.
     pub fn connections(&self, listener: &str) -> IntGauge {
         self.connections.with_label_values(&[listener])
+    }
+
+    /// Tells when the first certificate of a listener ends.
+    pub fn set_certificate_expiry(&self, listener: &str, at: Timestamp) {
+        self.certificate_expiry.with_label_values(&[listener]).set(at.as_unix());
     }
 
     /// Starts a new count of live keys.

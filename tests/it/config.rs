@@ -1,6 +1,7 @@
 //! Configuration: the reference loads, every mistake is named with its line, `init` writes what `load` takes.
 
 pub(crate) mod cases;
+mod tls;
 
 use portcullis::config::{
     AccessLog, Config, Documents, EdgeLimits, InitError, Problem, Problems, StoreUrl, TokenAlgorithm,
@@ -136,7 +137,10 @@ fn everything_can_be_set() {
     assert!(node.metrics_bind.is_empty() && !node.metrics_per_environment);
     assert_eq!(node.store, StoreUrl::Sqlite("/var/lib/p.db".into()));
     assert_eq!(node.secret_key_file, folder.path().join("d/secret.key"));
-    assert_eq!((node.limits.head.header_bytes, node.limits.head.target_bytes, node.limits.head.header_fields), (1024, 65536, 250));
+    assert_eq!(
+        (node.limits.head.header_bytes, node.limits.head.target_bytes, node.limits.head.header_fields),
+        (1024, 65536, 250)
+    );
     assert_eq!((node.token_lifetime, node.token_algorithm), (Duration::from_secs(86_400), TokenAlgorithm::Hs256));
     assert_eq!(node.key_rotation, None);
     assert_eq!(node.access_log, AccessLog::File(folder.path().join("log/access.log")));

@@ -4,6 +4,7 @@ mod cookies;
 mod explain;
 mod forwarding;
 mod framing;
+mod methods;
 mod observation;
 mod refusals;
 mod token_endpoint;
