@@ -16,6 +16,8 @@ use std::time::Duration;
 
 /// How often the store is asked for changes of others.
 const FOLLOW: Duration = Duration::from_secs(1);
+/// The same while another process of this node serves beside this one.
+const FOLLOW_CLOSELY: Duration = Duration::from_millis(50);
 /// How often upstream names are resolved anew.
 const RESOLVE: Duration = Duration::from_secs(30);
 /// How often is looked which upstreams are to be asked how they are.
@@ -42,19 +44,27 @@ pub(super) struct Chores {
 }
 
 impl Chores {
-    /// Starts all of them on the current runtime.
-    pub(super) fn start(&self, follower: Follower) {
+    /// Starts what keeps the tables right, whoever serves, on the current runtime.
+    pub(super) fn start_following(&self, follower: Follower) {
         tokio::spawn(self.clone().follow(follower));
         self.every(RESOLVE, |chores| async move {
             chores.shared.upstreams.refresh(chores.shared.tables.load_full().environments()).await;
         });
         self.every(CHECK, |chores| async move { chores.shared.upstreams.check_due() });
+    }
+
+    /// Starts all others, once connections are taken.
+    pub(super) fn start(&self) {
         self.every(USAGE, |chores| async move {
             chores.write_usage().await;
             chores.write_traffic(clock::now()).await;
         });
         self.every(REFUSALS, |chores| async move { chores.control.write_refusals().await });
         self.every(SIGNING, |chores| async move {
+            // Two at it would make two keys: whoever has the node's work does it.
+            if chores.shared.stage.is_released() {
+                return;
+            }
             if let Err(error) = chores.signing.tend(&chores.shared.tables, clock::now()).await {
                 chores.failed("signing_keys", &error);
             }
@@ -85,6 +95,7 @@ impl Chores {
     async fn follow(self, mut follower: Follower) {
         let Shared { store, tables, probes, .. } = &self.shared;
         let mut environments = BTreeMap::new();
+        let mut beside = self.shared.stage.beside();
         loop {
             match follower.catch_up(tables, store.as_ref()).await {
                 Ok(followed) => {
@@ -102,7 +113,11 @@ impl Chores {
                     tracing::warn!(%error, "the store cannot be followed; requests are decided on the last tables");
                 }
             }
-            tokio::time::sleep(FOLLOW).await;
+            let pause = if *beside.borrow_and_update() { FOLLOW_CLOSELY } else { FOLLOW };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                Ok(()) = beside.changed() => {}
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! `/livez`, `/readyz` and `/metrics`.
 
 use super::node::Shared;
+use super::supervisor::Supervisor;
 use crate::clock;
 use crate::control::{LastReload, Reloaded};
 use crate::model::Timestamp;
@@ -26,18 +27,20 @@ pub(super) struct Probes {
     store_seen: AtomicI64,
     draining: AtomicBool,
     last_reload: Mutex<LastReload>,
+    supervisor: Arc<Supervisor>,
 }
 
 impl Probes {
-    pub(super) const fn new(now: Timestamp) -> Self {
+    pub(super) const fn new(now: Timestamp, supervisor: Arc<Supervisor>) -> Self {
         let started = LastReload { at: now, problems: Vec::new(), needs_restart: Vec::new() };
         let store_seen = AtomicI64::new(now.as_unix());
-        Self { store_seen, draining: AtomicBool::new(false), last_reload: Mutex::new(started) }
+        Self { store_seen, draining: AtomicBool::new(false), last_reload: Mutex::new(started), supervisor }
     }
 
     /// The node takes no new requests soon: nobody should send it any.
     pub(super) fn drains(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.supervisor.stopping();
     }
 
     /// The tables agree with the store.
@@ -49,12 +52,14 @@ impl Probes {
     pub(super) fn reloaded(&self, now: Timestamp, reloaded: &Reloaded) {
         let needs_restart = reloaded.needs_restart.clone();
         *self.last_reload.lock() = LastReload { at: now, problems: Vec::new(), needs_restart };
+        self.supervisor.reloaded();
     }
 
     /// A reload changed nothing. What needs a restart is as it was.
     pub(super) fn reload_failed(&self, now: Timestamp, problems: Vec<String>) {
         let mut last = self.last_reload.lock();
         (last.at, last.problems) = (now, problems);
+        self.supervisor.reloaded();
     }
 
     /// How the last reload ended, or the start.

@@ -39,10 +39,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A variable of the environment, where it is set to text. Only our own, `PORTCULLIS_…`, are read.
+/// What service managers tell by the environment (`sd_notify`, `sd_listen_fds`).
+const OF_SERVICE_MANAGERS: [&str; 2] = ["LISTEN_FDNAMES", "NOTIFY_SOCKET"];
+
+/// A variable of the environment, where it is set to text. Only our own, `PORTCULLIS_…`, and those of service managers
+/// are read.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn environment_variable(name: &str) -> Option<String> {
-    name.starts_with("PORTCULLIS_").then(|| std::env::var(name).ok()).flatten()
+    let known = name.starts_with("PORTCULLIS_") || OF_SERVICE_MANAGERS.contains(&name);
+    known.then(|| std::env::var(name).ok()).flatten()
 }
 
 /// Everything a node needs to know, checked.

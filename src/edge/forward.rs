@@ -306,12 +306,12 @@ impl ProxyHttp for Forward {
         // everything else here. Names go upstream in lower case; they are case-insensitive (RFC 9110 section 5.1).
         let mut parts: RequestParts = std::mem::replace(request, empty_request()).into();
         identity::set(&mut parts.headers, environment, permit, context, peer, trusted)?;
-        identity::keep_te(&mut parts.headers, environment.upstream.protocol);
         methods::count_down(&parts.method, &mut parts.headers);
         if session.req_header().version == http::Version::HTTP_10 {
             // An expectation of such a caller does not count (RFC 9110 section 10.1.1).
             parts.headers.remove(EXPECT);
         }
+        identity::keep_te(&mut parts.headers, environment.upstream.protocol);
         if environment.upstream.host == UpstreamHost::Upstream {
             let host = HeaderValue::from_str(&url.authority()).map_err(|_| no_permit())?;
             parts.headers.insert(HOST, host);

@@ -82,12 +82,16 @@ pub struct EdgeParts {
     pub signals: NodeSignals,
     /// Told by whoever wants the node to drain without a signal.
     pub drain: Arc<Notify>,
+    /// Told once another process takes the new connections: what is left here ends, within the same time.
+    pub let_go: Arc<Notify>,
     /// Its times.
     pub drain_times: DrainTimes,
     /// What a HUP does.
     pub on_hangup: Box<dyn Fn() + Send + Sync>,
     /// What is done first when a drain begins: everything is still served then.
     pub on_drain: Box<dyn Fn() + Send + Sync>,
+    /// What is done once connections are taken.
+    pub on_serving: Box<dyn FnOnce() + Send>,
 }
 
 /// Why the edge does not start.
@@ -172,10 +176,12 @@ pub fn serve(parts: EdgeParts) {
         fds.add(name.clone(), listener.into_raw_fd());
         inner.add_tcp(&name);
     }
-    server.add_service(EdgeService { inner, fds: Arc::new(Mutex::new(fds)), drain: drained });
+    let on_serving = Mutex::new(Some(parts.on_serving));
+    server.add_service(EdgeService { inner, fds: Arc::new(Mutex::new(fds)), drain: drained, on_serving });
     let signals = Signals {
         drain,
         asked: parts.drain,
+        let_go: parts.let_go,
         times: parts.drain_times,
         load,
         on_hangup: parts.on_hangup,
@@ -190,6 +196,7 @@ struct EdgeService {
     inner: listening::Service<Front>,
     fds: ListenFds,
     drain: watch::Receiver<bool>,
+    on_serving: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 #[async_trait]
@@ -202,6 +209,10 @@ impl ServiceWithDependents for EdgeService {
         ready: ServiceReadyNotifier,
     ) {
         ready.notify_ready();
+        // Whoever connects from here on waits in the socket's queue for no longer than the next lines take.
+        if let Some(on_serving) = self.on_serving.lock().take() {
+            on_serving();
+        }
         Service::start_service(&mut self.inner, Some(Arc::clone(&self.fds)), self.drain.clone(), listeners_per_fd)
             .await;
     }
@@ -236,6 +247,7 @@ impl NodeSignals {
 struct Signals {
     drain: watch::Sender<bool>,
     asked: Arc<Notify>,
+    let_go: Arc<Notify>,
     times: DrainTimes,
     load: Load,
     on_hangup: Box<dyn Fn() + Send + Sync>,
@@ -248,30 +260,41 @@ impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
         let mut watched = self.watched.lock().await;
         let NodeSignals { term, int, hup, quit } = &mut *watched;
-        loop {
+        let goes = loop {
             tokio::select! {
-                _ = term.recv() => break,
-                _ = int.recv() => break,
-                () = self.asked.notified() => break,
+                _ = term.recv() => break Goes::Down,
+                _ = int.recv() => break Goes::Down,
+                () = self.asked.notified() => break Goes::Down,
+                () = self.let_go.notified() => break Goes::On,
                 _ = hup.recv() => (self.on_hangup)(),
                 _ = quit.recv() => tracing::info!("QUIT is ignored; TERM drains and ends"),
             }
-        }
+        };
         tokio::select! {
-            () = self.drain() => {}
+            () = self.drain(goes) => {}
             () = second(term, int) => tracing::warn!("a second signal ends the drain"),
         }
         ShutdownSignal::FastShutdown
     }
 }
 
+/// What becomes of the node when this process drains.
+enum Goes {
+    /// It ends.
+    Down,
+    /// Another process has its work.
+    On,
+}
+
 impl Signals {
     /// Says that the node goes, waits until nobody sends anything new, takes no more, and lets what is there end.
-    async fn drain(&self) {
+    async fn drain(&self, goes: Goes) {
         let DrainTimes { drain_timeout, readiness_delay } = self.times;
-        tracing::info!("draining; a second signal ends at once");
-        (self.on_drain)();
-        tokio::time::sleep(readiness_delay).await;
+        if let Goes::Down = goes {
+            tracing::info!("draining; a second signal ends at once");
+            (self.on_drain)();
+            tokio::time::sleep(readiness_delay).await;
+        }
         let _ = self.drain.send(true);
         if tokio::time::timeout(drain_timeout, self.load.quiet()).await.is_err() {
             let left = self.load.in_flight.get();

@@ -36,5 +36,7 @@ mod start;
 mod store;
 mod tidy;
 mod tools;
+mod upgrade;
 mod watch;
+mod wire_table;
 mod workbench;
