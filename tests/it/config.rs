@@ -2,6 +2,7 @@
 
 pub(crate) mod cases;
 mod tls;
+mod upstreams;
 
 use portcullis::config::{
     AccessLog, Config, Documents, EdgeLimits, InitError, Problem, Problems, StoreUrl, TokenAlgorithm,

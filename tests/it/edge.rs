@@ -11,6 +11,9 @@ mod readers;
 mod refusals;
 mod token_endpoint;
 mod token_questions;
+mod upstreams;
+mod upstreams_h2;
+mod upstreams_tls;
 mod wire;
 
 use crate::harness::{Gateway, RawResponse, Request};

@@ -102,6 +102,7 @@ pub struct GatewayBuilder {
     settings: String,
     upstream_url: Option<String>,
     upstream_table: Option<String>,
+    upstream_whole: Option<String>,
     tables: String,
     keys: Vec<(String, Key)>,
 }
@@ -127,6 +128,12 @@ impl GatewayBuilder {
     /// Makes the upstream a table with these settings beside its URL.
     pub fn upstream_table(mut self, toml: &str) -> Self {
         self.upstream_table = Some(toml.to_owned());
+        self
+    }
+
+    /// The whole table of the upstream, its URLs too.
+    pub fn upstream_whole(mut self, toml: &str) -> Self {
+        self.upstream_whole = Some(toml.to_owned());
         self
     }
 
@@ -175,7 +182,10 @@ impl GatewayBuilder {
              [environments.production]\nbase_url = \"{BASE_URL}\"\npublic = [\"GET /health\"]\n{}",
             self.settings
         );
-        let _ = match &self.upstream_table {
+        let _ = match self.upstream_whole.as_ref().or(self.upstream_table.as_ref()) {
+            Some(whole) if self.upstream_whole.is_some() => {
+                writeln!(text, "[environments.production.upstream]\n{whole}")
+            }
             None => writeln!(text, "upstream = \"{url}\""),
             Some(table) => writeln!(text, "[environments.production.upstream]\nurl = \"{url}\"\n{table}"),
         };
