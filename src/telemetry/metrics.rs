@@ -105,6 +105,9 @@ impl Metrics {
         let build = r.gauges("portcullis_build_info", "What runs; always 1.", &["version", "revision"])?;
         build.with_label_values(&[version, "release"]).set(1);
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let last_reload_successful =
+            r.gauge("portcullis_last_reload_successful", "Whether the last reload (or the start) was good.")?;
+        last_reload_successful.set(1);
         Ok(Self {
             requests: r.counters(
                 "portcullis_requests_total",
@@ -140,8 +143,7 @@ impl Metrics {
             )?,
             store_errors: r.counters("portcullis_store_errors_total", "Failed store operations.", &["op"])?,
             reloads: r.counters("portcullis_reloads_total", "Reloads by result.", &["result"])?,
-            last_reload_successful: r
-                .gauge("portcullis_last_reload_successful", "Whether the last reload (or the start) was good.")?,
+            last_reload_successful,
             environments: papaya::HashMap::default(),
             per_environment,
             overhead: r.histogram("portcullis_overhead_seconds", "Head read to decision.", &FINE_SECONDS)?,

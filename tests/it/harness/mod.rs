@@ -5,7 +5,7 @@ mod certificates;
 mod upstream;
 mod wire;
 
-pub use certificates::{Authority, Certificate, replace};
+pub use certificates::{Authority, Certificate, TlsCaller, TlsConnection, exchange, replace};
 pub use upstream::{Answer, RecordingUpstream, Seen};
 pub use wire::{Connection, End, RawResponse, Request};
 
