@@ -20,6 +20,8 @@ const FOLLOW: Duration = Duration::from_secs(1);
 const FOLLOW_CLOSELY: Duration = Duration::from_millis(50);
 /// How often upstream names are resolved anew.
 const RESOLVE: Duration = Duration::from_secs(30);
+/// How often is looked which upstreams are to be asked how they are.
+const CHECK: Duration = Duration::from_millis(500);
 /// How often usage is written: what a crash loses.
 const USAGE: Duration = Duration::from_secs(5);
 /// So many keys' usage is written in one transaction: changes wait no longer than one takes.
@@ -48,6 +50,7 @@ impl Chores {
         self.every(RESOLVE, |chores| async move {
             chores.shared.upstreams.refresh(chores.shared.tables.load_full().environments()).await;
         });
+        self.every(CHECK, |chores| async move { chores.shared.upstreams.check_due() });
     }
 
     /// Starts all others, once connections are taken.

@@ -12,6 +12,7 @@ mod limits;
 mod load;
 mod networks_file;
 mod node;
+mod pem;
 mod permissions;
 mod problems;
 mod quantity;

@@ -13,7 +13,7 @@
 //! | `revocation.rs` | where a revoked token goes: a sink that `app` injects |
 //! | `reserved.rs` | documents: signing keys, metadata |
 //! | `answer.rs` | refusals and documents as HTTP answers |
-//! | `upstreams.rs` | names to addresses, in the background |
+//! | `upstreams.rs` | names to addresses, in the background; which address is next; health checks |
 //! | `service.rs` | listeners, drain, the pingora server |
 //!
 //! What it leaves to others: what may pass (`access`), what is known (`tables`). It never waits for the store.
@@ -36,4 +36,4 @@ mod upstreams;
 
 pub use revocation::{RevocationRefused, RevocationSink, TokenRevocation};
 pub use service::{EdgeParts, NodeSignals, ServeError, bind, serve};
-pub use upstreams::Upstreams;
+pub use upstreams::{Standing, Upstreams};

@@ -5,6 +5,7 @@ use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ pub struct Metrics {
     token_requests: IntCounterVec,
     token_questions: IntCounterVec,
     keys: IntGaugeVec,
+    upstreams: IntGaugeVec,
     connections: IntGaugeVec,
     certificate_expiry: IntGaugeVec,
     store_errors: IntCounterVec,
@@ -129,6 +131,7 @@ impl Metrics {
                 &["environment", "endpoint", "result"],
             )?,
             keys: r.gauges("portcullis_keys", "Live keys.", &["environment", "type", "status"])?,
+            upstreams: r.gauges("portcullis_upstreams", "Addresses of upstreams.", &["environment", "state"])?,
             connections: r.gauges("portcullis_connections", "Open connections.", &["listener"])?,
             certificate_expiry: r.gauges(
                 "portcullis_certificate_expiry_timestamp_seconds",
@@ -244,6 +247,19 @@ impl Metrics {
     /// Sets a count of live keys.
     pub fn set_keys(&self, environment: &str, kind: &str, status: &str, count: u64) {
         self.keys.with_label_values(&[environment, kind, status]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Sets how many addresses the upstreams of environments have in each state.
+    pub fn set_upstreams<'l>(&self, counted: impl Iterator<Item = (&'l str, [(&'static str, u32); 3])>) {
+        let mut sums: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for (environment, states) in counted {
+            let label = if self.per_environment { environment } else { "all" };
+            states.into_iter().for_each(|(state, count)| *sums.entry((label, state)).or_default() += i64::from(count));
+        }
+        self.upstreams.reset();
+        for ((label, state), count) in sums {
+            self.upstreams.with_label_values(&[label, state]).set(count);
+        }
     }
 
     /// Records when the tables last agreed with the store.

@@ -1,14 +1,17 @@
 //! The edge on the wire, byte by byte, against the real binary. "Refused" means zero bytes upstream.
 
+mod bypasses;
 mod cookies;
 mod explain;
 mod forwarding;
 mod framing;
 mod methods;
 mod observation;
+mod readers;
 mod refusals;
 mod token_endpoint;
 mod token_questions;
+mod wire;
 
 use crate::harness::{Gateway, RawResponse, Request};
 

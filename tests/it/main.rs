@@ -38,4 +38,5 @@ mod tidy;
 mod tools;
 mod upgrade;
 mod watch;
+mod wire_table;
 mod workbench;
