@@ -72,8 +72,8 @@ pub fn serve(path: &Path, take_over: Option<TakeOver>) -> anyhow::Result<()> {
     let read = Some((path.to_owned(), loaded.sources));
     let told = config::environment_variable("NOTIFY_SOCKET");
     let Some(take_over) = take_over else {
-        let supervisor = Supervisor::new(told);
-        return Node::prepare(config, documents, Origin::Fresh, read, supervisor)?.run(None);
+        let sockets = handover::passed(config::environment_variable("LISTEN_FDNAMES").as_deref())?;
+        return Node::prepare(config, documents, Origin::Given(sockets), read, Supervisor::new(told))?.run(None);
     };
     let (mut succession, sockets) = Succession::begin(&config.node.data_dir, take_over)?;
     let supervisor = Supervisor::new(told.or_else(|| succession.notify_socket.take()));

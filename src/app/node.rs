@@ -43,7 +43,7 @@ pub(super) struct Listeners {
 
 impl Listeners {
     /// Takes those of `given` that the configuration names, and binds the others anew.
-    fn bind(node: &NodeConfig, given: &mut Sockets) -> anyhow::Result<Self> {
+    fn bind(node: &NodeConfig, mut given: Sockets) -> anyhow::Result<Self> {
         let mut all = |name: &'static str, addresses: &[SocketAddr]| {
             let bound = addresses.iter().map(|address| match given.take(name, *address) {
                 Some(socket) => Ok(socket.set_nonblocking(true).map(|()| socket)?),
@@ -51,11 +51,15 @@ impl Listeners {
             });
             bound.collect::<anyhow::Result<Vec<_>>>().with_context(|| format!("listeners.{name}"))
         };
-        Ok(Self {
+        let bound = Self {
             edge: all("edge", &node.edge.bind)?,
             control: all("control", &node.control.bind)?,
             metrics: all("metrics", &node.metrics_bind)?,
-        })
+        };
+        for socket in given.left() {
+            tracing::warn!("the configuration does not name `{socket}`: nobody listens there any more");
+        }
+        Ok(bound)
     }
 
     /// Clones of all of them, for a successor.
@@ -78,11 +82,9 @@ pub(super) fn first_address(listeners: &[TcpListener]) -> Option<SocketAddr> {
 
 /// Where a node's sockets come from.
 pub(super) enum Origin {
-    /// They are bound where the configuration says.
-    Fresh,
     /// They are there.
     Bound(Listeners),
-    /// They come from elsewhere; what is missing is bound.
+    /// They come from elsewhere, as far as there are any; what is missing is bound where the configuration says.
     Given(Sockets),
 }
 
@@ -153,9 +155,8 @@ impl Node {
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = match origin {
-            Origin::Fresh => Listeners::bind(&node, &mut Sockets::default())?,
             Origin::Bound(listeners) => listeners,
-            Origin::Given(mut given) => Listeners::bind(&node, &mut given)?,
+            Origin::Given(given) => Listeners::bind(&node, given)?,
         };
         let kept = listeners.keep(&node)?;
         let control_url = control_url(&node, &listeners)?;
