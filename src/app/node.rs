@@ -148,8 +148,6 @@ impl Node {
         let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &documents, &signing, now))?;
         let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
         let tls = Arc::new(ListenerTls::new(&node)?);
-        // Until the edge shakes hands itself: plain HTTP where the file says TLS would be the worst of answers.
-        anyhow::ensure!(tls.edge.is_none(), "`listeners.edge.tls` is not available in this version");
         let supervisor = Arc::new(supervisor);
         let shared = Shared::new(store, tables, metrics, documents, tls, Arc::clone(&supervisor), now);
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
@@ -314,6 +312,7 @@ fn edge_parts(
         decisions: shared.decisions,
         listeners,
         tls: shared.tls.edge.clone(),
+        proxy_protocol: node.edge.proxy_protocol,
         trusted_proxies: NetworkSet::new(&node.trusted_proxies),
         limits: node.limits,
         token_lifetime: node.token_lifetime,

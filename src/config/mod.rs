@@ -107,6 +107,8 @@ pub struct EdgeListener {
     pub bind: Vec<SocketAddr>,
     /// How it speaks TLS; `None` is plain HTTP.
     pub tls: Option<TlsSettings>,
+    /// Whether every connection begins with a PROXY header.
+    pub proxy_protocol: bool,
 }
 
 /// The control listener.

@@ -17,7 +17,7 @@ use crate::telemetry::{
     UsageRecorder,
 };
 use async_trait::async_trait;
-use http::header::{EXPECT, HOST, SET_COOKIE};
+use http::header::{EXPECT, HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts as RequestParts;
 use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -58,7 +58,7 @@ impl Forward {
         let header = session.req_header();
         methods::served(&header.method)?;
         let hops_left = methods::hops_left(&header.method, &header.headers)?;
-        match self.gate.check(&self.tables.load(), &arrived(header, context), now, seen)? {
+        match self.gate.check(&self.tables.load(), &arrived(header, context), context.arrival.sni(), now, seen)? {
             Verdict::Forward(_) if hops_left == Some(0) => Ok(Verdict::Answer(Own::Options)),
             verdict => Ok(verdict),
         }
@@ -296,8 +296,7 @@ impl ProxyHttp for Forward {
         let (Some(permit), Some(environment)) = (&context.permit, &context.environment) else {
             return Err(no_permit());
         };
-        let peer = context.arrival.peer;
-        let trusted = self.gate.trusted_proxies.contains(peer);
+        let trusted = self.gate.trusted_proxies.contains(context.arrival.peer);
         let target = session.req_header().raw_path();
         let relative = target.get(environment.base_url.path().len()..).ok_or_else(no_permit)?;
         let url = context.attempt.as_ref().map(Attempt::url).ok_or_else(no_permit)?;
@@ -305,7 +304,7 @@ impl ProxyHttp for Forward {
         // As plain parts: pingora's header type keeps a second map for the spelling of names, which costs more than
         // everything else here. Names go upstream in lower case; they are case-insensitive (RFC 9110 section 5.1).
         let mut parts: RequestParts = std::mem::replace(request, empty_request()).into();
-        identity::set(&mut parts.headers, environment, permit, context, peer, trusted)?;
+        identity::set(&mut parts.headers, environment, permit, context, trusted)?;
         methods::count_down(&parts.method, &mut parts.headers);
         if session.req_header().version == http::Version::HTTP_10 {
             // An expectation of such a caller does not count (RFC 9110 section 10.1.1).
@@ -362,8 +361,12 @@ impl ProxyHttp for Forward {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        _context: &mut RequestContext,
+        context: &mut RequestContext,
     ) -> Result<()> {
+        if let Some(hsts) = context.arrival.hsts().filter(|_| !response.headers.contains_key(STRICT_TRANSPORT_SECURITY))
+        {
+            response.insert_header(STRICT_TRANSPORT_SECURITY, hsts)?;
+        }
         if session.req_header().version == http::Version::HTTP_10
             && response.remove_header(&http::header::TRANSFER_ENCODING).is_some()
         {

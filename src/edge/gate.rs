@@ -80,11 +80,12 @@ impl Gate {
         &self,
         tables: &Snapshot,
         request: &Arrived<'_>,
+        sni: Option<&str>,
         now: Timestamp,
         seen: &mut Seen,
     ) -> Result<Verdict, Denial> {
         let (path, _) = request.split_target();
-        let line = Line { authority: authority(request.headers), method: request.method, path };
+        let line = Line { authority: authority(request.headers), sni, method: request.method, path };
         let mut asker = Arriving { gate: self, tables, request, seen };
         match tables.judge(&line, &mut asker, now)? {
             Judged::Answer(reserved) => own(reserved).map(Verdict::Answer).ok_or(Denial::OperationUnknown),

@@ -3,8 +3,14 @@
 //! | file | what |
 //! |---|---|
 //! | `front.rs` | our own `ServerApp` inside pingora's service: reads a head under a deadline, judges it, hands it on |
+//! | `door.rs` | from a socket to a connection whose requests may be read: counted, and whose it is known |
+//! | `connections.rs` | how many there may be, in all and of one address |
+//! | `descriptors.rs` | how many files the process may have open |
+//! | `proxy_header.rs` | the PROXY protocol; pure |
 //! | `arrival.rs` | what is known of the connection that a request came on |
 //! | `head.rs` | is the head sound HTTP/1? pure |
+//! | `multiplex.rs` | one HTTP/2 connection, whose streams become requests like any other |
+//! | `streams.rs` | is the head of an HTTP/2 stream sound? pure |
 //! | `gate.rs` | what a request shows at each step of the order of checks (`tables/order.rs`) |
 //! | `forward.rs` | pingora's hooks: what a permit lets through, and how |
 //! | `identity.rs` | the headers the upstream sees, set where a caller cannot remove or forge them |
@@ -21,7 +27,10 @@
 mod answer;
 mod arrival;
 mod bearer;
+mod connections;
 mod context;
+mod descriptors;
+mod door;
 mod endpoints;
 mod forward;
 mod front;
@@ -29,9 +38,12 @@ mod gate;
 mod head;
 mod identity;
 mod methods;
+mod multiplex;
+mod proxy_header;
 mod reserved;
 mod revocation;
 mod service;
+mod streams;
 mod upstreams;
 
 pub use revocation::{RevocationRefused, RevocationSink, TokenRevocation};

@@ -3,7 +3,10 @@
 //! The edge cannot be made without loaded tables ([`EdgeParts`] demands them): no tables, no listener. Sockets are
 //! bound by us before anything starts, so that a port in use is an error with a name and port 0 can be told.
 
+use super::connections::Connections;
 use super::context::RequestIds;
+use super::descriptors;
+use super::door::{Door, Handshake};
 use super::endpoints::Endpoints;
 use super::forward::Forward;
 use super::front::Front;
@@ -58,7 +61,9 @@ pub struct EdgeParts {
     pub listeners: Vec<TcpListener>,
     /// How they speak TLS; `None` is plain HTTP.
     pub tls: Option<ServerTls>,
-    /// Whose forwarding headers are believed.
+    /// Whether every connection begins with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Whose forwarding headers are believed, and whose PROXY headers.
     pub trusted_proxies: NetworkSet,
     /// Limits of heads, bodies, connections and requests.
     pub limits: EdgeLimits,
@@ -137,10 +142,18 @@ pub fn serve(parts: EdgeParts) {
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
+    descriptors::raise(parts.limits.connection.connections);
     let (drain, drained) = watch::channel(false);
-    let connections = parts.metrics.connections("edge");
-    let load = Load { in_flight: parts.metrics.in_flight.clone(), connections: connections.clone() };
+    let load = Load { in_flight: parts.metrics.in_flight.clone(), connections: parts.metrics.connections("edge") };
     let request_ids = Arc::new(RequestIds::new(parts.request_id_seed));
+    let limits = parts.limits.connection;
+    let connections = Connections::new(&limits, parts.trusted_proxies.clone(), Arc::clone(&parts.metrics));
+    let door = Door {
+        connections: Arc::new(connections),
+        proxy_protocol: parts.proxy_protocol,
+        tls: parts.tls.map(Handshake::from),
+        handshake_timeout: limits.handshake_timeout,
+    };
     let forward = Forward {
         tables: parts.tables,
         gate: Gate { trusted_proxies: parts.trusted_proxies },
@@ -164,7 +177,7 @@ pub fn serve(parts: EdgeParts) {
         proxy: Arc::new(http_proxy(&server.configuration, forward)),
         limits: parts.limits,
         metrics: parts.metrics,
-        connections,
+        door,
         access_log: parts.access_log,
         request_ids,
         clock: parts.clock,

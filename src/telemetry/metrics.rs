@@ -57,6 +57,7 @@ pub struct Metrics {
     upstreams: IntGaugeVec,
     connections: IntGaugeVec,
     certificate_expiry: IntGaugeVec,
+    connections_refused: IntCounterVec,
     store_errors: IntCounterVec,
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
@@ -140,6 +141,11 @@ impl Metrics {
                 "portcullis_certificate_expiry_timestamp_seconds",
                 "When the first certificate of a listener ends.",
                 &["listener"],
+            )?,
+            connections_refused: r.counters(
+                "portcullis_connections_refused_total",
+                "Connections of the edge that were closed before a request.",
+                &["reason"],
             )?,
             store_errors: r.counters("portcullis_store_errors_total", "Failed store operations.", &["op"])?,
             reloads: r.counters("portcullis_reloads_total", "Reloads by result.", &["result"])?,
@@ -239,6 +245,11 @@ impl Metrics {
     /// Tells when the first certificate of a listener ends.
     pub fn set_certificate_expiry(&self, listener: &str, at: Timestamp) {
         self.certificate_expiry.with_label_values(&[listener]).set(at.as_unix());
+    }
+
+    /// Counts a connection of the edge that was closed before a request.
+    pub fn count_refused_connection(&self, reason: &'static str) {
+        self.connections_refused.with_label_values(&[reason]).inc();
     }
 
     /// Starts a new count of live keys.

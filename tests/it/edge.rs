@@ -1,14 +1,18 @@
 //! The edge on the wire, byte by byte, against the real binary. "Refused" means zero bytes upstream.
 
 mod bypasses;
+mod connections;
 mod cookies;
 mod explain;
 mod forwarding;
 mod framing;
+mod http2;
 mod methods;
 mod observation;
+mod proxy_protocol;
 mod readers;
 mod refusals;
+mod tls;
 mod token_endpoint;
 mod token_questions;
 mod upstreams;
