@@ -1,5 +1,6 @@
 //! What is known of one request while it is served.
 
+use super::arrival::Arrival;
 use crate::access::Permit;
 use crate::model::{ClientId, Timestamp, UpstreamUrl};
 use crate::tables::EnvironmentTable;
@@ -13,6 +14,8 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct RequestContext {
     pub(super) started: Instant,
+    /// The connection it came on.
+    pub(super) arrival: Arc<Arrival>,
     pub(super) request_id: String,
     pub(super) environment: Option<Arc<EnvironmentTable>>,
     pub(super) metrics: Option<Arc<EnvironmentMetrics>>,

@@ -1,6 +1,7 @@
 //! pingora's hooks: the checks, then what a permit lets through, and how.
 
 use super::answer::{Answer, PORTCULLIS_ERROR};
+use super::arrival::Arrival;
 use super::context::{RequestContext, RequestIds};
 use super::endpoints::{self, Answered, Asked, Endpoint, Endpoints};
 use super::gate::{Arrived, Gate, Own, Seen, Verdict};
@@ -21,7 +22,6 @@ use http::request::Parts as RequestParts;
 use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
-use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use std::net::{IpAddr, Ipv4Addr};
@@ -48,11 +48,10 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    fn decide(&self, session: &Session, now: Timestamp, seen: &mut Seen) -> Result<Verdict, Denial> {
-        let header = session.req_header();
-        methods::served(&header.method)?;
-        let hops_left = methods::hops_left(&header.method, &header.headers)?;
-        match self.gate.check(&self.tables.load(), &arrived(header, session), now, seen)? {
+    fn decide(&self, arrived: &Arrived<'_>, now: Timestamp, seen: &mut Seen) -> Result<Verdict, Denial> {
+        methods::served(arrived.method)?;
+        let hops_left = methods::hops_left(arrived.method, arrived.headers)?;
+        match self.gate.check(&self.tables.load(), arrived, now, seen)? {
             Verdict::Forward(_) if hops_left == Some(0) => Ok(Verdict::Answer(Own::Options)),
             verdict => Ok(verdict),
         }
@@ -62,7 +61,7 @@ impl Forward {
     fn check(&self, session: &Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
         let mut seen = Seen::default();
         let now = (self.clock)();
-        let verdict = self.decide(session, now, &mut seen);
+        let verdict = self.decide(&arrived(session.req_header(), context), now, &mut seen);
         match seen.token_known {
             Some(true) => self.metrics.token_cache_hits.inc(),
             Some(false) => self.metrics.token_cache_misses.inc(),
@@ -98,7 +97,7 @@ impl Forward {
                 reserved::document(kind, &session.req_header().method, &environment, &self.tables.load())
             }
             Own::Options => {
-                let (path, _) = arrived(session.req_header(), session).split_target();
+                let (path, _) = arrived(session.req_header(), context).split_target();
                 methods::options(&environment, path)
             }
             Own::Endpoint(endpoint) => self.endpoint_answer(session, context, &environment, endpoint).await,
@@ -119,7 +118,7 @@ impl Forward {
             now: (self.clock)(),
             request_id: &context.request_id,
         };
-        let arrived = arrived(session.req_header(), session);
+        let arrived = arrived(session.req_header(), context);
         let answered = self.endpoints.answer(endpoint, &arrived, &body, environment, &self.tables, &asked).await;
         let Answered { answer, result, proven, told } = answered;
         (context.proven, context.told) = (proven, told);
@@ -147,7 +146,7 @@ impl Forward {
             return;
         }
         let header = session.req_header();
-        let (path, _) = arrived(header, session).split_target();
+        let (path, _) = arrived(header, context).split_target();
         // A token of elsewhere is genuine and proves no key of this environment.
         let is_own = code != Some(Denial::WrongEnvironment.code());
         let whose = context.proven.as_ref().or(context.client_id.as_ref()).filter(|_| is_own);
@@ -167,7 +166,7 @@ impl Forward {
 
     fn log(&self, session: &Session, context: &RequestContext, status: u16, duration: Duration) {
         let header = session.req_header();
-        let (path, _) = arrived(header, session).split_target();
+        let (path, _) = arrived(header, context).split_target();
         let path = String::from_utf8_lossy(path.get(..path.len().min(1024)).unwrap_or_default());
         self.access_log.write(&AccessLine {
             time: (self.clock)().to_string(),
@@ -195,13 +194,9 @@ impl RequestContext {
     }
 }
 
-fn arrived<'s>(header: &'s RequestHeader, session: &Session) -> Arrived<'s> {
-    Arrived { method: &header.method, target: header.raw_path(), headers: &header.headers, peer: peer(session) }
-}
-
-fn peer(session: &ServerSession) -> IpAddr {
-    // A connection without a peer address gets one that no allowlist should hold.
-    session.client_addr().and_then(|addr| addr.as_inet()).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |addr| addr.ip())
+fn arrived<'r>(header: &'r RequestHeader, context: &RequestContext) -> Arrived<'r> {
+    let peer = context.arrival.peer;
+    Arrived { method: &header.method, target: header.raw_path(), headers: &header.headers, peer }
 }
 
 /// What stands in while the real request is taken apart.
@@ -220,6 +215,7 @@ impl ProxyHttp for Forward {
     fn new_ctx(&self) -> RequestContext {
         RequestContext {
             started: Instant::now(),
+            arrival: Arrival::here(),
             request_id: self.request_ids.draw(),
             environment: None,
             metrics: None,
@@ -287,7 +283,7 @@ impl ProxyHttp for Forward {
         let (Some(permit), Some(environment)) = (&context.permit, &context.environment) else {
             return Err(no_permit());
         };
-        let peer = peer(session);
+        let peer = context.arrival.peer;
         let trusted = self.gate.trusted_proxies.contains(peer);
         let target = session.req_header().raw_path();
         let relative = target.get(environment.base_url.path().len()..).ok_or_else(no_permit)?;

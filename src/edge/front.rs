@@ -2,6 +2,7 @@
 //! parses it. Only sound heads go on.
 
 use super::answer::Answer;
+use super::arrival::Arrival;
 use super::context::RequestIds;
 use super::forward::Forward;
 use super::head::{self, Scan};
@@ -12,11 +13,12 @@ use crate::telemetry::{AccessLine, AccessLog, InFlight, Metrics, NO_ENVIRONMENT,
 use async_trait::async_trait;
 use bytes::BytesMut;
 use pingora::proxy::HttpProxy;
-use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ServerApp};
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
 use pingora_timeout::fast_timeout::fast_timeout;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -52,12 +54,13 @@ enum Read {
 impl ServerApp for Front {
     async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let _connection = InFlight::enter(&self.connections);
+        let arrival = Arc::new(Arrival { peer: socket_peer(&stream) });
         let mut carried: Option<HttpPersistentSettings> = None;
         loop {
             let head = match self.read_head(&mut stream, shutdown).await {
                 Read::Head(head) => head,
                 Read::Refused(denial) => {
-                    self.refuse(stream, &denial).await;
+                    self.refuse(stream, &arrival, &denial).await;
                     return None;
                 }
                 Read::Gone => return None,
@@ -67,7 +70,7 @@ impl ServerApp for Front {
             let mut settings = carried.take().unwrap_or_else(|| HttpPersistentSettings::for_session(&session));
             settings.set_pipelined_prefix(head);
             settings.apply_to_session(&mut session);
-            let (next, settings) = self.proxy.process_new_http(session, shutdown).await?.consume();
+            let (next, settings) = self.serve(session, &arrival, shutdown).await?.consume();
             (stream, carried) = (next, settings);
         }
     }
@@ -78,6 +81,16 @@ impl ServerApp for Front {
 }
 
 impl Front {
+    /// Serves one request, whichever version of HTTP it came by. The only way to pingora's proxy.
+    async fn serve(
+        &self,
+        session: ServerSession,
+        arrival: &Arc<Arrival>,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        arrival.serving(self.proxy.process_new_http(session, shutdown)).await
+    }
+
     async fn read_head(&self, stream: &mut Stream, shutdown: &ShutdownWatch) -> Read {
         let mut buffer = BytesMut::with_capacity(4096);
         if !self.first_bytes(stream, &mut buffer, shutdown).await {
@@ -143,11 +156,9 @@ impl Front {
     }
 
     /// Answers, counts and logs a refused head, then closes without losing the answer to a reset.
-    async fn refuse(&self, mut stream: Stream, denial: &Denial) {
+    async fn refuse(&self, mut stream: Stream, arrival: &Arrival, denial: &Denial) {
         let started = Instant::now();
         let request_id = self.request_ids.draw();
-        let peer =
-            stream.get_socket_digest().and_then(|digest| digest.peer_addr().and_then(|a| a.as_inet().map(|a| a.ip())));
         let answer = Answer::refusal(denial, &request_id).into_bytes(&request_id);
         let write = async {
             stream.write_all(&answer).await?;
@@ -163,7 +174,7 @@ impl Front {
             request_id: &request_id,
             environment: NO_ENVIRONMENT,
             client_id: None,
-            address: peer.map(|address| address.to_canonical()),
+            address: Some(arrival.peer),
             method: "-",
             path: "-",
             operation: None,
@@ -175,6 +186,13 @@ impl Front {
         });
         let _ = tokio::time::timeout(LINGER, read_away(&mut stream)).await;
     }
+}
+
+/// The socket's peer, canonical. One without an address gets one that no allowlist should hold.
+fn socket_peer(stream: &Stream) -> IpAddr {
+    let digest = stream.get_socket_digest();
+    let address = digest.as_ref().and_then(|digest| digest.peer_addr()?.as_inet());
+    address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical())
 }
 
 async fn read_away(stream: &mut Stream) {

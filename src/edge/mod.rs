@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `front.rs` | our own `ServerApp` inside pingora's service: reads a head under a deadline, judges it, hands it on |
+//! | `arrival.rs` | what is known of the connection that a request came on |
 //! | `head.rs` | is the head sound HTTP/1? pure |
 //! | `gate.rs` | what a request shows at each step of the order of checks (`tables/order.rs`) |
 //! | `forward.rs` | pingora's hooks: what a permit lets through, and how |
@@ -18,6 +19,7 @@
 //! What it leaves to others: what may pass (`access`), what is known (`tables`). It never waits for the store.
 
 mod answer;
+mod arrival;
 mod bearer;
 mod context;
 mod endpoints;
