@@ -11,6 +11,7 @@ mod documents;
 mod matching;
 mod node;
 mod offline;
+mod panics;
 mod probes;
 mod reload;
 mod revocations;

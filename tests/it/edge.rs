@@ -1,11 +1,16 @@
 //! The edge on the wire, byte by byte, against the real binary. "Refused" means zero bytes upstream.
 
+mod bodies;
 mod cookies;
 mod explain;
 mod forwarding;
 mod framing;
+mod inside;
+mod long_streams;
 mod methods;
 mod observation;
+mod overload;
+mod panics;
 mod refusals;
 mod token_endpoint;
 mod token_questions;
