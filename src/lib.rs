@@ -8,7 +8,8 @@
 //! - Pure values and judgement, without clock, runtime or I/O: `model` (what everyone speaks in), `catalogue` (which
 //!   operation is a request), [`access`] (the decision), `token` (sign and prove), `oauth` (token requests and grants).
 //! - State: `store` (the truth, on disk) and `tables` (what the request path reads, lock-free).
-//! - Borders: `edge` (callers' traffic, on pingora), `control` (the control API), `telemetry`, `config`, `cli`.
+//! - Borders: `edge` (callers' traffic, on pingora), `control` (the control API), `tls` (what listeners show before they
+//!   speak), `telemetry`, `config`, `cli`.
 //! - `app` puts them together; `clock` reads the time for it; `sample` is the API behind `portcullis demo`.
 //!
 //! # Invariants
@@ -53,4 +54,5 @@ pub mod sample;
 pub mod store;
 pub mod tables;
 pub mod telemetry;
+pub mod tls;
 pub mod token;

@@ -25,10 +25,10 @@ def say(words: str):
 class Node:
     """A node on ports of its own; ends with this program. Its tenants are in `folder` already."""
 
-    def __init__(self, binary: Path, folder: Path, patience: float):
+    def __init__(self, binary: Path, folder: Path, patience: float, settings: str = ""):
         self.ports = dict(zip(("edge", "control", "metrics"), free_ports(3), strict=True))
         listeners = "".join(f'[listeners.{name}]\nbind = ["127.0.0.1:{port}"]\n' for name, port in self.ports.items())
-        (folder / "portcullis.toml").write_text(f'{listeners}[log]\naccess = "off"\n')
+        (folder / "portcullis.toml").write_text(f'{listeners}[log]\naccess = "off"\n{settings}')
         self.log = folder / "node.log"
         began = time.monotonic()
         with self.log.open("ab") as log:

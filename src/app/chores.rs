@@ -16,8 +16,12 @@ use std::time::Duration;
 
 /// How often the store is asked for changes of others.
 const FOLLOW: Duration = Duration::from_secs(1);
+/// The same while another process of this node serves beside this one.
+const FOLLOW_CLOSELY: Duration = Duration::from_millis(50);
 /// How often upstream names are resolved anew.
 const RESOLVE: Duration = Duration::from_secs(30);
+/// How often is looked which upstreams are to be asked how they are.
+const CHECK: Duration = Duration::from_millis(500);
 /// How often usage is written: what a crash loses.
 const USAGE: Duration = Duration::from_secs(5);
 /// So many keys' usage is written in one transaction: changes wait no longer than one takes.
@@ -26,6 +30,8 @@ const USAGE_BATCH: usize = 500;
 const REFUSALS: Duration = Duration::from_secs(60);
 /// How often signing keys are looked after.
 const SIGNING: Duration = Duration::from_secs(60);
+/// How often certificates that end soon are warned of.
+const CERTIFICATES: Duration = Duration::from_secs(86_400);
 /// How often what is over is forgotten.
 pub(super) const FORGET: Duration = Duration::from_secs(600);
 
@@ -38,22 +44,33 @@ pub(super) struct Chores {
 }
 
 impl Chores {
-    /// Starts all of them on the current runtime.
-    pub(super) fn start(&self, follower: Follower) {
+    /// Starts what keeps the tables right, whoever serves, on the current runtime.
+    pub(super) fn start_following(&self, follower: Follower) {
         tokio::spawn(self.clone().follow(follower));
         self.every(RESOLVE, |chores| async move {
             chores.shared.upstreams.refresh(chores.shared.tables.load_full().environments()).await;
         });
+        self.every(CHECK, |chores| async move { chores.shared.upstreams.check_due() });
+    }
+
+    /// Starts all others, once connections are taken.
+    pub(super) fn start(&self) {
         self.every(USAGE, |chores| async move {
             chores.write_usage().await;
             chores.write_traffic(clock::now()).await;
         });
         self.every(REFUSALS, |chores| async move { chores.control.write_refusals().await });
         self.every(SIGNING, |chores| async move {
+            // Two at it would make two keys: whoever has the node's work does it.
+            if chores.shared.stage.is_released() {
+                return;
+            }
             if let Err(error) = chores.signing.tend(&chores.shared.tables, clock::now()).await {
                 chores.failed("signing_keys", &error);
             }
         });
+        self.shared.tls.warn(clock::now());
+        self.every(CERTIFICATES, |chores| async move { chores.shared.tls.warn(clock::now()) });
         self.every(FORGET, |chores| async move { chores.forget(clock::now()).await });
     }
 
@@ -78,6 +95,7 @@ impl Chores {
     async fn follow(self, mut follower: Follower) {
         let Shared { store, tables, probes, .. } = &self.shared;
         let mut environments = BTreeMap::new();
+        let mut beside = self.shared.stage.beside();
         loop {
             match follower.catch_up(tables, store.as_ref()).await {
                 Ok(followed) => {
@@ -95,7 +113,11 @@ impl Chores {
                     tracing::warn!(%error, "the store cannot be followed; requests are decided on the last tables");
                 }
             }
-            tokio::time::sleep(FOLLOW).await;
+            let pause = if *beside.borrow_and_update() { FOLLOW_CLOSELY } else { FOLLOW };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                Ok(()) = beside.changed() => {}
+            }
         }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! It writes a configuration into its data folder and starts the very node that `serve` would.
 
-use super::node::{self, Listeners, Node};
+use super::node::{self, Listeners, Node, Origin};
 use super::serving;
+use super::supervisor::Supervisor;
 use crate::catalogue::AccessClass;
 use crate::control::{Asking, Caller, ControlProblem, FieldErrors, IssuedKey, KeyDraft, bootstrap};
 use crate::model::{Act, Actor, EnvironmentId, Identifier, Permission};
@@ -56,10 +57,11 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
     let documents = Arc::new(config::Documents::default());
     let loaded = config::load_with_sources(&path, clock::now(), &documents);
     let config = loaded.config.map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    let node = Node::start(config, documents, Some(listeners), Some((path, loaded.sources)))?;
+    let (origin, nobody) = (Origin::Bound(listeners), Supervisor::new(None));
+    let node = Node::prepare(config, documents, origin, Some((path, loaded.sources)), nobody)?;
     if let Some(sample) = sample {
         let _entered = node.runtime().enter();
-        serving::serve_http(sample, sample::router())?;
+        serving::serve_http(sample, sample::router(), &Arc::default())?;
     }
     let key = node.block_on(make_key(&node, preset))?;
     let first_run = bootstrap::left_token(&folder.join("data"))?;
@@ -67,8 +69,7 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
     output.write_all(facts.text(&key, first_run.as_ref().map(|token| token.as_str()), &folder, options).as_bytes())?;
     output.flush()?;
     drop(output);
-    node.run();
-    Ok(())
+    node.run(None)
 }
 
 /// Where the demo really listens.

@@ -4,10 +4,12 @@
 //! pingora's, started last and with loaded tables in hand.
 
 mod actions;
+mod certificates;
 mod changes;
 mod chores;
 mod demo;
 mod documents;
+mod handover;
 mod matching;
 mod node;
 mod offline;
@@ -19,19 +21,23 @@ mod secrets;
 mod serving;
 mod signing;
 mod stored;
+mod supervisor;
 mod watch;
 
 pub use demo::{DemoOptions, demo};
 pub use documents::{DocumentReport, report_document};
+pub use handover::{TakeOver, UpgradeOptions, upgrade};
 pub use matching::{Matched, match_operation};
 pub use offline::{Progress, StoreCopy, backup, make_operator_token, restore};
 
 use crate::config::{self, Config, Documents, Problem, Problems};
 use crate::{clock, tables::Tables, token};
 use anyhow::Context;
-use node::Node;
+use handover::Succession;
+use node::{Node, Origin};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use supervisor::Supervisor;
 
 /// What `portcullis init` was asked for.
 #[derive(Clone, Debug)]
@@ -53,14 +59,36 @@ pub struct ControlAccess {
     pub bootstrap_token: PathBuf,
 }
 
-/// Runs a node until it is told to stop. Fails before it listens where the configuration has problems.
-pub fn serve(path: &Path) -> anyhow::Result<()> {
+/// Runs a node until it is told to stop. Fails before it listens where the configuration has problems. With `take_over`
+/// it goes on where the node that runs leaves off; where that fails, that one goes on.
+pub fn serve(path: &Path, take_over: Option<TakeOver>) -> anyhow::Result<()> {
+    if take_over.is_some_and(|it| it.detached) {
+        // It was started by a shell, most likely, and leads a group already where this fails.
+        let _ = rustix::process::setsid();
+    }
     start_words();
     let documents = Arc::new(Documents::default());
     let loaded = config::load_with_sources(path, clock::now(), &documents);
     let config = sound(path, loaded.config)?;
-    Node::start(config, documents, None, Some((path.to_owned(), loaded.sources)))?.run();
-    Ok(())
+    let read = Some((path.to_owned(), loaded.sources));
+    let told = config::environment_variable("NOTIFY_SOCKET");
+    let Some(take_over) = take_over else {
+        let supervisor = Supervisor::new(told);
+        return Node::prepare(config, documents, Origin::Fresh, read, supervisor)?.run(None);
+    };
+    let (mut succession, sockets) = Succession::begin(&config.node.data_dir, take_over)?;
+    let supervisor = Supervisor::new(told.or_else(|| succession.notify_socket.take()));
+    let node = Node::prepare(config, documents, Origin::Given(sockets), read, supervisor).and_then(|node| {
+        node.set_beside(true);
+        succession.await_go().map(|()| node)
+    });
+    match node {
+        Ok(node) => node.run(Some(succession)),
+        Err(error) => {
+            succession.fail(&error);
+            Err(error)
+        }
+    }
 }
 
 /// What a check of a configuration found, one line each.

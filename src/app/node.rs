@@ -1,12 +1,15 @@
 //! One node: started in order, each step with a clear error, and run until told to stop.
 
 use super::actions::Actions;
+use super::certificates::ListenerTls;
 use super::chores::Chores;
+use super::handover::{self, Concluded, Descriptor, Keeper, Sockets, Stage, Succession};
 use super::reload::Reloader;
 use super::revocations::Revocations;
 use super::serving::serve_http;
 use super::signing::SigningKeys;
 use super::stored::{Stored, stored_environments};
+use super::supervisor::Supervisor;
 use super::watch::Watch;
 use super::{panics, probes, reload, secrets};
 use crate::clock;
@@ -20,10 +23,11 @@ use crate::telemetry::{AccessLog, DecisionLog, Metrics, TrafficRecorder, UsageRe
 use anyhow::Context;
 use aws_lc_rs::rand;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -38,16 +42,32 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    pub(super) fn bind(node: &NodeConfig) -> anyhow::Result<Self> {
-        let all = |name: &str, addresses: &[SocketAddr]| {
-            let bound: Result<Vec<_>, _> = addresses.iter().copied().map(edge::bind).collect();
-            bound.with_context(|| format!("listeners.{name}"))
+    /// Takes those of `given` that the configuration names, and binds the others anew.
+    fn bind(node: &NodeConfig, given: &mut Sockets) -> anyhow::Result<Self> {
+        let mut all = |name: &'static str, addresses: &[SocketAddr]| {
+            let bound = addresses.iter().map(|address| match given.take(name, *address) {
+                Some(socket) => Ok(socket.set_nonblocking(true).map(|()| socket)?),
+                None => Ok(edge::bind(*address)?),
+            });
+            bound.collect::<anyhow::Result<Vec<_>>>().with_context(|| format!("listeners.{name}"))
         };
         Ok(Self {
             edge: all("edge", &node.edge.bind)?,
             control: all("control", &node.control.bind)?,
             metrics: all("metrics", &node.metrics_bind)?,
         })
+    }
+
+    /// Clones of all of them, for a successor.
+    fn keep(&self, node: &NodeConfig) -> anyhow::Result<Vec<(Descriptor, OwnedFd)>> {
+        let named = |name: &'static str, addresses: &[SocketAddr], sockets: &[TcpListener]| {
+            let kept = addresses.iter().zip(sockets).map(|(address, socket)| handover::keep(name, *address, socket));
+            kept.collect::<Result<Vec<_>, _>>()
+        };
+        let mut kept = named("edge", &node.edge.bind, &self.edge)?;
+        kept.extend(named("control", &node.control.bind, &self.control)?);
+        kept.extend(named("metrics", &node.metrics_bind, &self.metrics)?);
+        Ok(kept)
     }
 }
 
@@ -56,12 +76,35 @@ pub(super) fn first_address(listeners: &[TcpListener]) -> Option<SocketAddr> {
     listeners.first().and_then(|listener| listener.local_addr().ok())
 }
 
-/// A started node.
+/// Where a node's sockets come from.
+pub(super) enum Origin {
+    /// They are bound where the configuration says.
+    Fresh,
+    /// They are there.
+    Bound(Listeners),
+    /// They come from elsewhere; what is missing is bound.
+    Given(Sockets),
+}
+
+/// A node with everything loaded. Nothing is taken from its listeners before it is opened.
 pub(super) struct Node {
     runtime: Runtime,
     pub(super) control: Arc<Control>,
     chores: Chores,
     edge: EdgeParts,
+    entrance: Entrance,
+}
+
+/// What opens when it does.
+struct Entrance {
+    control: Vec<TcpListener>,
+    metrics: Vec<TcpListener>,
+    /// What is said then.
+    announcement: String,
+    data_dir: PathBuf,
+    keeper: Arc<Keeper>,
+    kept: Vec<(Descriptor, OwnedFd)>,
+    supervisor: Arc<Supervisor>,
 }
 
 /// What the background work shares.
@@ -72,41 +115,54 @@ pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) probes: Arc<probes::Probes>,
+    pub(super) tls: Arc<ListenerTls>,
     pub(super) usage: Arc<UsageRecorder>,
     pub(super) traffic: Arc<TrafficRecorder>,
     pub(super) decisions: Arc<DecisionLog>,
+    /// Where this process stands between the one before it and the one after.
+    pub(super) stage: Arc<Stage>,
+    pub(super) supervisor: Arc<Supervisor>,
     /// What OpenAPI documents gave, from one reading of them to the next.
     pub(super) documents: Arc<Documents>,
 }
 
 impl Node {
-    /// Opens the store, loads the tables, binds the listeners where they are not yet, and starts the control side.
-    /// `read` is what a reload reads again, and what was read there.
-    pub(super) fn start(
+    /// Opens the store, loads the tables and has the listeners bound. `read` is what a reload reads again, and what was
+    /// read there.
+    pub(super) fn prepare(
         config: Config,
         documents: Arc<Documents>,
-        bound: Option<Listeners>,
+        origin: Origin,
         read: Option<(PathBuf, Sources)>,
+        supervisor: Supervisor,
     ) -> anyhow::Result<Self> {
         let Config { node, organizations, notes: _ } = config;
         let now = clock::now();
         secrets::ensure_private_dir(&node.data_dir)?;
         let metrics = Arc::new(Metrics::new(VERSION, node.metrics_per_environment)?);
         panics::watch(&metrics);
-        let access_log = Arc::new(open_access_log(&node, &metrics)?);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &documents, &signing, now))?;
         let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
-        let shared = Shared::new(store, tables, Arc::clone(&metrics), documents, now);
+        let tls = Arc::new(ListenerTls::new(&node)?);
+        // Until the edge shakes hands itself: plain HTTP where the file says TLS would be the worst of answers.
+        anyhow::ensure!(tls.edge.is_none(), "`listeners.edge.tls` is not available in this version");
+        let supervisor = Arc::new(supervisor);
+        let shared = Shared::new(store, tables, metrics, documents, tls, Arc::clone(&supervisor), now);
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
-        let listeners = bound.map_or_else(|| Listeners::bind(&node), Ok)?;
+        let listeners = match origin {
+            Origin::Fresh => Listeners::bind(&node, &mut Sockets::default())?,
+            Origin::Bound(listeners) => listeners,
+            Origin::Given(mut given) => Listeners::bind(&node, &mut given)?,
+        };
+        let kept = listeners.keep(&node)?;
         let control_url = control_url(&node, &listeners)?;
         tell_of_token(token_file.as_deref(), &control_url);
         let reloader = start_reloader(&runtime, &shared, &node, read);
-        let drain = Arc::new(Notify::new());
+        let (drain, let_go) = (Arc::<Notify>::default(), Arc::<Notify>::default());
         let actions = Actions {
             shared: shared.clone(),
             signing: Arc::clone(&signing),
@@ -115,38 +171,21 @@ impl Node {
         };
         let control = shared.control(&node, Arc::new(actions), control_url.clone(), now);
         let chores = Chores { shared: shared.clone(), signing, control: Arc::clone(&control) };
-        let signals = {
-            let _entered = runtime.enter();
-            edge::NodeSignals::watch()?
+        let keeper = Keeper::new(Arc::clone(&shared.stage), Arc::clone(&let_go), supervisor.socket(), VERSION);
+        let turns = Turns { drain, let_go, reloader, keeper: Arc::new(keeper) };
+        // From here on what others change is seen, whoever serves.
+        runtime.block_on(async { chores.start_following(follower) });
+        let entrance = Entrance {
+            announcement: announcement(&listeners),
+            control: listeners.control,
+            metrics: listeners.metrics,
+            data_dir: node.data_dir.clone(),
+            keeper: Arc::clone(&turns.keeper),
+            kept,
+            supervisor,
         };
-        announce(&listeners);
-        start_background(&runtime, &chores, follower, listeners.control, listeners.metrics)?;
-        let on_hangup = reload::on_hangup(runtime.handle(), reloader);
-        let edge = EdgeParts {
-            tables: Arc::clone(&shared.tables),
-            upstreams: shared.upstreams,
-            metrics,
-            access_log,
-            usage: Arc::clone(&shared.usage),
-            traffic: Arc::clone(&shared.traffic),
-            decisions: Arc::clone(&shared.decisions),
-            listeners: listeners.edge,
-            trusted_proxies: NetworkSet::new(&node.trusted_proxies),
-            limits: node.limits,
-            recheck: edge::RECHECK,
-            token_lifetime: node.token_lifetime,
-            control_url,
-            revocations: Arc::new(Revocations::new(runtime.handle().clone(), shared.store, shared.tables)),
-            workers: workers(node.workers),
-            request_id_seed: request_id_seed()?,
-            throttle_seed: random_seed()?,
-            run_dir: node.data_dir,
-            clock: clock::now,
-            signals,
-            drain,
-            on_hangup,
-        };
-        Ok(Self { runtime, control, chores, edge })
+        let edge = edge_parts(&runtime, node, shared, listeners.edge, control_url, turns)?;
+        Ok(Self { runtime, control, chores, edge, entrance })
     }
 
     /// Runs something on the node's own runtime before the edge serves.
@@ -159,13 +198,152 @@ impl Node {
         &self.runtime
     }
 
-    /// Serves until told to stop.
-    pub(super) fn run(self) {
-        edge::serve(self.edge);
-        // Bounded: what a hanging disk would not take must not keep the process.
-        let _ = self.runtime.block_on(async { tokio::time::timeout(END, self.chores.finish()).await });
-        self.runtime.shutdown_timeout(END);
+    /// Whether another process of this node serves beside this one.
+    pub(super) fn set_beside(&self, beside: bool) {
+        self.chores.shared.stage.set_beside(beside);
     }
+
+    /// Takes connections until told to stop. With a succession, the node before does so as well until it has let go.
+    pub(super) fn run(self, succession: Option<Succession>) -> anyhow::Result<()> {
+        let Self { runtime, control: _, chores, mut edge, entrance } = self;
+        let stage = Arc::clone(&chores.shared.stage);
+        let Entrance { control, metrics, announcement, data_dir, keeper, kept, supervisor } = entrance;
+        // There before anybody is told where the node is.
+        let private = if succession.is_none() { handover::make_private_socket(&data_dir) } else { None };
+        tracing::info!("{announcement}");
+        {
+            let _entered = runtime.enter();
+            for listener in control {
+                serve_http(listener, crate::control::router(Arc::clone(&chores.control)), &stage)?;
+            }
+            for listener in metrics {
+                serve_http(listener, probes::router(&chores.shared), &stage)?;
+            }
+            chores.start();
+        }
+        let opening = Opening {
+            handle: runtime.handle().clone(),
+            stage: Arc::clone(&stage),
+            drain: Arc::clone(&edge.drain),
+            keeper,
+            kept,
+            supervisor,
+            private,
+        };
+        edge.on_serving = Box::new(move || opening.serving(succession));
+        edge::serve(edge);
+        // Bounded: what a hanging disk would not take must not keep the process.
+        let _ = runtime.block_on(async { tokio::time::timeout(END, chores.finish()).await });
+        let _ = runtime.block_on(async { tokio::time::timeout(END, stage.end()).await });
+        runtime.shutdown_timeout(END);
+        Ok(())
+    }
+}
+
+/// What is done once the edge takes connections.
+struct Opening {
+    handle: Handle,
+    stage: Arc<Stage>,
+    drain: Arc<Notify>,
+    keeper: Arc<Keeper>,
+    kept: Vec<(Descriptor, OwnedFd)>,
+    supervisor: Arc<Supervisor>,
+    private: Option<handover::Private>,
+}
+
+impl Opening {
+    /// At once, or after the node before has let go: successors of this one are heard, and the service manager is told.
+    fn serving(mut self, succession: Option<Succession>) {
+        let Some(mut succession) = succession else { return self.settle() };
+        // Blocking, and for as long as the node before drains.
+        std::thread::spawn(move || {
+            self.private = succession.take_private();
+            let line = match succession.conclude() {
+                Concluded::Yours(line) => Some(line),
+                Concluded::Alone => None,
+                Concluded::Refused(reason) => {
+                    tracing::error!("the node before goes on: {reason}; this one ends");
+                    return self.drain.notify_one();
+                }
+            };
+            tracing::info!("taken over");
+            let stage = Arc::clone(&self.stage);
+            self.settle();
+            // It is there until it has drained.
+            if let Some(mut line) = line {
+                line.await_end();
+            }
+            stage.set_beside(false);
+        });
+    }
+
+    fn settle(self) {
+        let _entered = self.handle.enter();
+        if let Some(private) = self.private {
+            self.keeper.open(private, self.kept);
+        }
+        self.supervisor.serving();
+    }
+}
+
+/// Whoever tells the edge something.
+struct Turns {
+    drain: Arc<Notify>,
+    let_go: Arc<Notify>,
+    reloader: Arc<Reloader>,
+    keeper: Arc<Keeper>,
+}
+
+fn edge_parts(
+    runtime: &Runtime,
+    node: NodeConfig,
+    shared: Shared,
+    listeners: Vec<TcpListener>,
+    control_url: BaseUrl,
+    turns: Turns,
+) -> anyhow::Result<EdgeParts> {
+    let Turns { drain, let_go, reloader, keeper } = turns;
+    let signals = {
+        let _entered = runtime.enter();
+        edge::NodeSignals::watch()?
+    };
+    let (probes, supervisor) = (Arc::clone(&shared.probes), Arc::clone(&shared.supervisor));
+    let hangup = reload::on_hangup(runtime.handle(), reloader);
+    Ok(EdgeParts {
+        access_log: Arc::new(open_access_log(&node, &shared.metrics)?),
+        tables: Arc::clone(&shared.tables),
+        upstreams: shared.upstreams,
+        metrics: shared.metrics,
+        usage: shared.usage,
+        traffic: shared.traffic,
+        decisions: shared.decisions,
+        listeners,
+        tls: shared.tls.edge.clone(),
+        trusted_proxies: NetworkSet::new(&node.trusted_proxies),
+        limits: node.limits,
+        recheck: edge::RECHECK,
+        token_lifetime: node.token_lifetime,
+        control_url,
+        revocations: Arc::new(Revocations::new(runtime.handle().clone(), shared.store, shared.tables)),
+        workers: workers(node.workers),
+        request_id_seed: request_id_seed()?,
+        throttle_seed: random_seed()?,
+        run_dir: node.data_dir,
+        clock: clock::now,
+        signals,
+        drain,
+        let_go,
+        drain_times: node.drain,
+        on_hangup: Box::new(move || {
+            supervisor.reloading();
+            hangup();
+        }),
+        on_drain: Box::new(move || {
+            probes.drains();
+            keeper.close();
+        }),
+        on_serving: Box::new(|| ()),
+    })
 }
 
 impl Shared {
@@ -174,6 +352,8 @@ impl Shared {
         tables: Arc<Tables>,
         metrics: Arc<Metrics>,
         documents: Arc<Documents>,
+        tls: Arc<ListenerTls>,
+        supervisor: Arc<Supervisor>,
         now: Timestamp,
     ) -> Self {
         Self {
@@ -181,10 +361,13 @@ impl Shared {
             tables,
             metrics,
             upstreams: Arc::default(),
-            probes: Arc::new(probes::Probes::new(now)),
+            probes: Arc::new(probes::Probes::new(now, Arc::clone(&supervisor))),
+            supervisor,
+            tls,
             usage: Arc::default(),
             traffic: Arc::default(),
             decisions: Arc::default(),
+            stage: Arc::default(),
             documents,
         }
     }
@@ -306,30 +489,12 @@ fn tell_of_token(file: Option<&Path>, control_url: &BaseUrl) {
 }
 
 /// One line that tells people and programs where the node listens.
-fn announce(listeners: &Listeners) {
+fn announcement(listeners: &Listeners) -> String {
     let name = |listeners: &[TcpListener]| first_address(listeners).map_or_else(|| "-".to_owned(), |a| a.to_string());
-    tracing::info!(
+    format!(
         "listening edge={} control={} metrics={}",
         name(&listeners.edge),
         name(&listeners.control),
         name(&listeners.metrics)
-    );
-}
-
-fn start_background(
-    runtime: &Runtime,
-    chores: &Chores,
-    follower: Follower,
-    control_listeners: Vec<TcpListener>,
-    metrics_listeners: Vec<TcpListener>,
-) -> anyhow::Result<()> {
-    let _entered = runtime.enter();
-    for listener in control_listeners {
-        serve_http(listener, crate::control::router(Arc::clone(&chores.control)))?;
-    }
-    for listener in metrics_listeners {
-        serve_http(listener, probes::router(&chores.shared))?;
-    }
-    chores.start(follower);
-    Ok(())
+    )
 }

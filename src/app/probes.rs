@@ -1,8 +1,10 @@
 //! `/livez`, `/readyz` and `/metrics`.
 
 use super::node::Shared;
+use super::supervisor::Supervisor;
 use crate::clock;
 use crate::control::{LastReload, Reloaded};
+use crate::edge::Standing;
 use crate::model::Timestamp;
 use crate::tables::Tables;
 use crate::telemetry::Metrics;
@@ -14,7 +16,7 @@ use axum::routing::get;
 use parking_lot::Mutex;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 /// The store must have been seen within this many seconds.
 const STORE_BOUND: i64 = 30;
@@ -24,13 +26,22 @@ const PROBLEMS: usize = 10;
 /// What readiness depends on. It exists once the tables are loaded, and not before.
 pub(super) struct Probes {
     store_seen: AtomicI64,
+    draining: AtomicBool,
     last_reload: Mutex<LastReload>,
+    supervisor: Arc<Supervisor>,
 }
 
 impl Probes {
-    pub(super) const fn new(now: Timestamp) -> Self {
+    pub(super) const fn new(now: Timestamp, supervisor: Arc<Supervisor>) -> Self {
         let started = LastReload { at: now, problems: Vec::new(), needs_restart: Vec::new() };
-        Self { store_seen: AtomicI64::new(now.as_unix()), last_reload: Mutex::new(started) }
+        let store_seen = AtomicI64::new(now.as_unix());
+        Self { store_seen, draining: AtomicBool::new(false), last_reload: Mutex::new(started), supervisor }
+    }
+
+    /// The node takes no new requests soon: nobody should send it any.
+    pub(super) fn drains(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.supervisor.stopping();
     }
 
     /// The tables agree with the store.
@@ -42,12 +53,14 @@ impl Probes {
     pub(super) fn reloaded(&self, now: Timestamp, reloaded: &Reloaded) {
         let needs_restart = reloaded.needs_restart.clone();
         *self.last_reload.lock() = LastReload { at: now, problems: Vec::new(), needs_restart };
+        self.supervisor.reloaded();
     }
 
     /// A reload changed nothing. What needs a restart is as it was.
     pub(super) fn reload_failed(&self, now: Timestamp, problems: Vec<String>) {
         let mut last = self.last_reload.lock();
         (last.at, last.problems) = (now, problems);
+        self.supervisor.reloaded();
     }
 
     /// How the last reload ended, or the start.
@@ -70,9 +83,11 @@ pub(super) fn router(shared: &Shared) -> Router {
 
 async fn ready(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Response {
     let age = clock::now().as_unix() - shared.probes.seen().as_unix();
-    let good = age <= STORE_BOUND;
-    let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let word = if good { "ready" } else { "not ready" };
+    let (status, word) = match (shared.probes.draining.load(Ordering::Relaxed), age <= STORE_BOUND) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+        (false, true) => (StatusCode::OK, "ready"),
+    };
     if query.as_deref() != Some("verbose") {
         return (status, format!("{word}\n")).into_response();
     }
@@ -109,6 +124,8 @@ fn first(problems: &[String]) -> String {
 
 async fn metrics(State(shared): State<Shared>) -> Response {
     gauge(&shared.metrics, &shared.tables, shared.probes.seen());
+    shared.tls.gauge(&shared.metrics);
+    gauge_upstreams(&shared);
     match shared.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => {
@@ -116,6 +133,15 @@ async fn metrics(State(shared): State<Shared>) -> Response {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// No address is told: a label must not grow with them.
+fn gauge_upstreams(shared: &Shared) {
+    let snapshot = shared.tables.load_full();
+    shared.metrics.set_upstreams(snapshot.environments().iter().map(|environment| {
+        let Standing { available, ejected, unhealthy } = shared.upstreams.standing(&environment.upstream, None);
+        (environment.label.as_str(), [("available", available), ("ejected", ejected), ("unhealthy", unhealthy)])
+    }));
 }
 
 /// Gauges that are measured when somebody asks.

@@ -163,6 +163,8 @@ impl Reloader {
         }
         let Config { node, organizations, notes: _ } = loaded.config.map_err(ReloadError::Files)?;
         let shared = &self.shared;
+        // First: a new certificate must not wait for a store that is away.
+        shared.tls.swap(&node).map_err(|error| other(error.into()))?;
         let turn = shared.tables.change_world().await;
         let stored = stored_environments(shared.store.as_ref(), &shared.documents, &organizations).await;
         let Stored { environments, warnings } = stored.map_err(|error| match error {

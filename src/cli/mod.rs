@@ -42,6 +42,7 @@ mod status;
 mod text_file;
 mod token;
 mod transport;
+mod upgrade;
 mod version;
 mod when;
 
@@ -90,6 +91,7 @@ enum Command {
     SigningKeys(signing_keys::SigningKeys),
     Status(status::Status),
     Token(token::Token),
+    Upgrade(upgrade::Upgrade),
     Version(version::Version),
 }
 
@@ -145,6 +147,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::SigningKeys(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Token(command) => command.run(),
+        Command::Upgrade(command) => command.run(),
         Command::Version(command) => command.run(),
     }
 }

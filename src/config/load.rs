@@ -44,7 +44,8 @@ fn read(path: &Path, now: Timestamp, documents: &Documents, reading: &Arc<Readin
     documents.begin();
     let imports = Imports::of_files(documents);
     let file = Sheet::open(path, reading);
-    let (node, tenants_line) = node::read(&file);
+    let (node, tenants_line) = node::read(&file, now);
+    let mut notes = file.take_notes();
     let sheets: Vec<Sheet> = reading
         .tenant_files(&node.tenants_dir)
         .unwrap_or_else(|error| {
@@ -63,7 +64,7 @@ fn read(path: &Path, now: Timestamp, documents: &Documents, reading: &Arc<Readin
         file.problem(tenants_line, "a tenant file could not be read");
     }
     let problems: Vec<_> = std::iter::once(file).chain(sheets).flat_map(Sheet::into_problems).collect();
-    let notes = imports.into_notes();
+    notes.extend(imports.into_notes());
     documents.forget_unused();
     if problems.is_empty() { Ok(Config { node, organizations, notes }) } else { Err(Problems::sorted(problems)) }
 }

@@ -12,6 +12,7 @@ mod limits;
 mod load;
 mod networks_file;
 mod node;
+mod pem;
 mod permissions;
 mod problems;
 mod quantity;
@@ -21,6 +22,7 @@ mod sheet;
 mod sources;
 mod template;
 mod tenant;
+mod tls;
 mod upstream;
 
 pub use definition::{DefinitionProblem, EnvironmentDefinition};
@@ -32,14 +34,20 @@ pub use sources::Sources;
 pub use template::{InitError, document_name, init};
 
 use crate::model::{Network, Organization};
+use crate::tls::TlsSettings;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A variable of the environment, where it is set to text. Only our own, `PORTCULLIS_…`, are read.
+/// What service managers tell by the environment (`sd_notify`, `sd_listen_fds`).
+const OF_SERVICE_MANAGERS: [&str; 2] = ["LISTEN_FDNAMES", "NOTIFY_SOCKET"];
+
+/// A variable of the environment, where it is set to text. Only our own, `PORTCULLIS_…`, and those of service managers
+/// are read.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn environment_variable(name: &str) -> Option<String> {
-    name.starts_with("PORTCULLIS_").then(|| std::env::var(name).ok()).flatten()
+    let known = name.starts_with("PORTCULLIS_") || OF_SERVICE_MANAGERS.contains(&name);
+    known.then(|| std::env::var(name).ok()).flatten()
 }
 
 /// Everything a node needs to know, checked.
@@ -49,7 +57,7 @@ pub struct Config {
     pub node: NodeConfig,
     /// `tenants/*.toml`, one organization a file.
     pub organizations: Vec<Organization>,
-    /// What the imports of OpenAPI documents have to tell, by the line that names the document. No problems.
+    /// What certificates and the imports of OpenAPI documents have to tell, by the line that names them. No problems.
     pub notes: Vec<Problem>,
 }
 
@@ -97,6 +105,8 @@ pub struct NodeConfig {
 pub struct EdgeListener {
     /// Addresses; port 0 lets the system choose.
     pub bind: Vec<SocketAddr>,
+    /// How it speaks TLS; `None` is plain HTTP.
+    pub tls: Option<TlsSettings>,
 }
 
 /// The control listener.
@@ -106,6 +116,8 @@ pub struct ControlListener {
     pub bind: Vec<SocketAddr>,
     /// What callers are told it is called.
     pub public_url: Option<String>,
+    /// How it speaks TLS; `None` is plain HTTP.
+    pub tls: Option<TlsSettings>,
 }
 
 /// Which store, and where.

@@ -3,20 +3,21 @@
 use super::reader::{At, Reader, Value, read_document};
 use super::sheet::Sheet;
 use super::{
-    AccessLog, ControlListener, DrainTimes, EdgeLimits, EdgeListener, NodeConfig, StoreUrl, TokenAlgorithm, limits,
+    AccessLog, ControlListener, DrainTimes, EdgeLimits, EdgeListener, NodeConfig, StoreUrl, TokenAlgorithm, limits, tls,
 };
-use crate::model::{BaseUrl, Network};
+use crate::model::{BaseUrl, Network, Timestamp};
+use crate::tls::TlsSettings;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Reads the node's file, and the line that names the tenants' folder. Where a value is wrong the problem is in
-/// the sheet and a default stands in for it.
-pub(super) fn read(sheet: &Sheet) -> (NodeConfig, usize) {
+/// the sheet and a default stands in for it. `now` is what tells whether a certificate is valid.
+pub(super) fn read(sheet: &Sheet, now: Timestamp) -> (NodeConfig, usize) {
     read_document(sheet, |file| {
         let data_dir = file.section("node", |node| path_or(node, "data_dir", "data"));
-        let (edge, control, metrics_bind) = file.section("listeners", listeners);
+        let (edge, control, metrics_bind) = file.section("listeners", |table| listeners(table, now));
         let store = file.section("store", |store| store_url(store, data_dir.join("portcullis.db")));
         let secret_key_file = file.section("secrets", |secrets| {
             let named = secrets.take("key_file").and_then(|value| value.path());
@@ -65,42 +66,54 @@ fn tenants_folder(tenants: &mut Reader<'_>) -> (PathBuf, usize, bool) {
     (value, line, watch)
 }
 
-fn listeners(listeners: &mut Reader<'_>) -> (EdgeListener, ControlListener, Vec<SocketAddr>) {
-    let edge = listeners.section("edge", |edge| {
+fn listeners(listeners: &mut Reader<'_>, now: Timestamp) -> (EdgeListener, ControlListener, Vec<SocketAddr>) {
+    let (edge, edge_tls) = listeners.section("edge", |edge| {
         edge.unavailable("proxy_protocol", &["off"]);
-        plain_listener(edge, 8080, "its token endpoint takes secrets (RFC 6749 section 3.2)")
+        secret_listener(edge, 8080, now, "its token endpoint takes secrets (RFC 6749 section 3.2)")
     });
-    let (control, public_url) = listeners.section("control", |control| {
+    let (control, control_tls, public_url) = listeners.section("control", |control| {
         let public_url = control.take("public_url").and_then(|value| value.parsed(BaseUrl::parse));
-        let bind = plain_listener(control, 9080, "it takes passwords and hands out client secrets");
-        (bind, public_url.map(|url| url.value.as_str().to_owned()))
+        let (bind, tls) = secret_listener(control, 9080, now, "it takes passwords and hands out client secrets");
+        (bind, tls, public_url.map(|url| url.value.as_str().to_owned()))
     });
     let metrics = listeners.section("metrics", |metrics| bind(metrics, 9464)).unwrap_or_default();
     report_shared_addresses(listeners.sheet(), [&edge, &control, &metrics]);
-    (EdgeListener { bind: values(edge) }, ControlListener { bind: values(control), public_url }, values(metrics))
+    let edge = EdgeListener { bind: values(edge), tls: edge_tls };
+    (edge, ControlListener { bind: values(control), public_url, tls: control_tls }, values(metrics))
 }
 
-/// The addresses of a listener that secrets pass through. Until there is TLS it listens on loopback, or behind a
+/// The addresses of a listener that secrets pass through, and its TLS. Without TLS it listens on loopback, or behind a
 /// proxy that has it.
-fn plain_listener(listener: &mut Reader<'_>, port: u16, why: &str) -> Vec<At<SocketAddr>> {
+fn secret_listener(
+    listener: &mut Reader<'_>,
+    port: u16,
+    now: Timestamp,
+    why: &str,
+) -> (Vec<At<SocketAddr>>, Option<TlsSettings>) {
     let sheet = listener.sheet();
-    listener.unavailable("tls", &["off"]);
-    let behind_proxy = listener.take("plaintext").and_then(|value| value.choice(&[("behind_proxy", true)]));
+    // One that cannot be read is no reason to complain that there is none.
+    let means_tls = listener.take("tls").is_some_and(|value| !value.is_off());
+    let tls = tls::read(listener, now);
+    let plaintext = listener.take("plaintext");
+    let behind_proxy = plaintext.as_ref().and_then(|value| value.choice(&[("behind_proxy", true)]));
+    if let (true, Some(value)) = (means_tls, &plaintext) {
+        value.problem("`plaintext` says that the listener is plain, and `tls` that it is not: leave one of them out");
+    }
     let addresses = bind(listener, port).unwrap_or_default();
     let open = addresses.iter().filter(|at| !at.value.ip().to_canonical().is_loopback());
-    for At { value, line } in open.filter(|_| behind_proxy.is_none()) {
+    for At { value, line } in open.filter(|_| behind_proxy.is_none() && !means_tls) {
         sheet.problem(
             *line,
             format!(
-                "`{value}` would be plain HTTP on an address that others can reach, and {why}: \
-                 bind a loopback address, or put TLS in front and say `plaintext = \"behind_proxy\"`"
+                "`{value}` would be plain HTTP on an address that others can reach, and {why}: say `tls`, bind a \
+                 loopback address, or put TLS in front and say `plaintext = \"behind_proxy\"`"
             ),
         );
     }
     if let Some(value) = listener.take("bind").filter(Value::is_empty_list) {
         value.problem("`bind` needs at least one address");
     }
-    addresses
+    (addresses, tls)
 }
 
 /// The addresses of a listener: this port on loopback unless the file says otherwise.

@@ -195,6 +195,11 @@ pub(super) struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// The sheet it stands in.
+    pub(super) const fn sheet(&self) -> &'a Sheet {
+        self.sheet
+    }
+
     /// The line it stands on.
     pub(super) const fn line(&self) -> usize {
         self.line
@@ -218,6 +223,11 @@ impl<'a> Value<'a> {
     /// Whether it is this text.
     pub(super) fn is_text(&self, word: &str) -> bool {
         matches!(self.value, DeValue::String(text) if text == word)
+    }
+
+    /// Whether it switches its setting off.
+    pub(super) fn is_off(&self) -> bool {
+        matches!(self.value, DeValue::Boolean(false)) || self.is_text("off")
     }
 
     /// Whether it is a list without elements.

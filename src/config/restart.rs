@@ -3,6 +3,7 @@
 use super::{
     BodyLimits, ConnectionLimits, ControlListener, DrainTimes, EdgeLimits, EdgeListener, HeadLimits, NodeConfig,
 };
+use crate::tls::{ClientCertificates, TlsSettings};
 
 impl NodeConfig {
     /// The settings in which `read` differs from what a node was started with and that it takes over at its next
@@ -13,8 +14,8 @@ impl NodeConfig {
     pub fn needs_restart(&self, read: &Self) -> Vec<&'static str> {
         let Self {
             data_dir,
-            edge: EdgeListener { bind },
-            control: ControlListener { bind: control_bind, public_url },
+            edge: EdgeListener { bind, tls },
+            control: ControlListener { bind: control_bind, public_url, tls: control_tls },
             metrics_bind,
             store,
             secret_key_file,
@@ -57,8 +58,59 @@ impl NodeConfig {
             connection.compared(&read.limits.connection).as_slice(),
         ]
         .concat();
-        compared.into_iter().chain(limits).filter(|(_, same)| !same).map(|(name, _)| name).collect()
+        let tls = [
+            compared_tls(&EDGE_TLS, tls.as_ref(), read.edge.tls.as_ref()),
+            compared_tls(&CONTROL_TLS, control_tls.as_ref(), read.control.tls.as_ref()),
+        ];
+        compared
+            .into_iter()
+            .chain(tls.into_iter().flatten())
+            .chain(limits)
+            .filter(|(_, same)| !same)
+            .map(|(name, _)| name)
+            .collect()
     }
+}
+
+/// The names of a listener's settings: `tls` as such, and each that waits for a restart while it stays on.
+struct TlsNames {
+    tls: &'static str,
+    min_version: &'static str,
+    client_ca_file: &'static str,
+    client_auth: &'static str,
+    hsts: &'static str,
+}
+
+const EDGE_TLS: TlsNames = TlsNames {
+    tls: "listeners.edge.tls",
+    min_version: "listeners.edge.tls.min_version",
+    client_ca_file: "listeners.edge.tls.client_ca_file",
+    client_auth: "listeners.edge.tls.client_auth",
+    hsts: "listeners.edge.tls.hsts",
+};
+
+const CONTROL_TLS: TlsNames = TlsNames {
+    tls: "listeners.control.tls",
+    min_version: "listeners.control.tls.min_version",
+    client_ca_file: "listeners.control.tls.client_ca_file",
+    client_auth: "listeners.control.tls.client_auth",
+    hsts: "listeners.control.tls.hsts",
+};
+
+fn compared_tls(names: &TlsNames, started: Option<&TlsSettings>, read: Option<&TlsSettings>) -> Vec<Compared> {
+    let (Some(started), Some(read)) = (started, read) else {
+        return vec![(names.tls, started.is_some() == read.is_some())];
+    };
+    // Certificates are swapped at every reload.
+    let TlsSettings { certificates: _, min_version, client_certificates, hsts } = started;
+    let authorities = |asked: &Option<ClientCertificates>| asked.as_ref().map(|asked| asked.authorities.clone());
+    let required = |asked: &Option<ClientCertificates>| asked.as_ref().map(|asked| asked.required);
+    vec![
+        (names.min_version, *min_version == read.min_version),
+        (names.client_ca_file, authorities(client_certificates) == authorities(&read.client_certificates)),
+        (names.client_auth, required(client_certificates) == required(&read.client_certificates)),
+        (names.hsts, *hsts == read.hsts),
+    ]
 }
 
 /// A setting's name, and whether it is the same.

@@ -25,6 +25,7 @@ pub(super) struct Sheet {
     pointers: Option<Pointers>,
     reading: Arc<Reading>,
     problems: RefCell<Vec<Found>>,
+    notes: RefCell<Vec<Problem>>,
     broken: RefCell<BTreeSet<usize>>,
 }
 
@@ -67,6 +68,7 @@ impl Sheet {
             pointers: None,
             reading: Arc::clone(reading),
             problems: RefCell::default(),
+            notes: RefCell::default(),
             broken: RefCell::default(),
         }
     }
@@ -158,6 +160,16 @@ impl Sheet {
     /// Something is wrong in another file that this one names.
     pub(super) fn problem_in(&self, file: &Path, line: usize, message: impl Into<String>) {
         self.found(Found { file: Some(file.to_owned()), line, missing: None, code: VALUE, message: message.into() });
+    }
+
+    /// Something to know, and no mistake.
+    pub(super) fn note(&self, line: usize, message: impl Into<String>) {
+        self.notes.borrow_mut().push(Problem { file: self.file.clone(), line, message: message.into() });
+    }
+
+    /// What there is to know of a file, in the order found.
+    pub(super) fn take_notes(&self) -> Vec<Problem> {
+        self.notes.take()
     }
 
     fn push(&self, line: usize, missing: Option<&'static str>, code: &'static str, message: String) {

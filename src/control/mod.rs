@@ -51,6 +51,7 @@ pub use listing::{KeyListing, KeyQuery, ListPlace};
 pub use members::{InvitedMember, IssuedMemberToken, MemberDraft, MemberEditDraft, MemberTokenDraft};
 pub use node::{
     Change, EnvironmentChange, KeysHolding, LastReload, NodeActions, NodeProblem, Reloaded, SigningKeyFacts,
+    UpstreamStanding,
 };
 pub use organizations::{OrganizationDraft, OrganizationFacts, Policies, lifetime_text};
 pub use overview::{HourTraffic, Overview};

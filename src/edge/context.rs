@@ -5,11 +5,12 @@ use super::arrival::Arrival;
 use super::body::Body;
 use super::lease::{AskedFor, Lease};
 use super::overload::Place;
+use super::upstreams::Attempt;
 use crate::access::{Denial, Permit};
-use crate::model::{ClientId, Timestamp, UpstreamUrl};
+use crate::model::{ClientId, Timestamp};
 use crate::tables::EnvironmentTable;
 use crate::telemetry::{EnvironmentMetrics, InFlight, Outcome, Told};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -51,8 +52,10 @@ pub(super) struct RequestContext {
     /// The key's first permitted request of its second: it is remembered.
     pub(super) is_sample: bool,
     pub(super) upstream_since: Option<Instant>,
-    /// The upstream this attempt goes to.
-    pub(super) upstream: Option<UpstreamUrl>,
+    /// The address it went to last; it counts there until it is dropped.
+    pub(super) attempt: Option<Attempt>,
+    /// Addresses that could not be connected to.
+    pub(super) tried: Vec<SocketAddr>,
     /// The upstream's answer has begun: no retry any more.
     pub(super) answered: bool,
     pub(super) _in_flight: InFlight,
@@ -86,7 +89,8 @@ impl RequestContext {
             proven: None,
             is_sample: false,
             upstream_since: None,
-            upstream: None,
+            attempt: None,
+            tried: Vec::new(),
             answered: false,
             _in_flight: InFlight::enter(&accounts.metrics.in_flight),
             _place: None,

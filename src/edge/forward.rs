@@ -12,10 +12,10 @@ use super::methods;
 use super::overload::Room;
 use super::panics::caught;
 use super::reserved;
-use super::upstreams::Upstreams;
+use super::upstreams::{Attempt, Failure, Upstreams};
 use crate::access::Denial;
 use crate::config::EdgeLimits;
-use crate::model::{Timestamp, UpstreamHost, UpstreamUrl};
+use crate::model::{Timestamp, UpstreamHost};
 use crate::tables::{EnvironmentTable, Tables};
 use crate::telemetry::{NO_ENVIRONMENT, Outcome, Told, UsageRecorder};
 use async_trait::async_trait;
@@ -240,21 +240,26 @@ impl ProxyHttp for Forward {
 
     async fn upstream_peer(&self, session: &mut Session, context: &mut RequestContext) -> Result<Box<HttpPeer>> {
         let (Some(_), Some(environment)) = (&context.permit, &context.environment) else { return Err(no_permit()) };
-        let upstream = &environment.upstream;
-        let (url, address) = self
-            .upstreams
-            .next(&upstream.urls)
-            .ok_or_else(|| Error::explain(ErrorType::ConnectNoRoute, "the upstream's name has no address").into_up())?;
-        context.upstream = Some(url.clone());
-        let mut peer = HttpPeer::new(address, url.tls(), sni(url));
-        let timeouts = &upstream.timeouts;
-        peer.options.connection_timeout = Some(timeouts.connect);
-        peer.options.total_connection_timeout = Some(timeouts.connect * 2);
-        let upgrade = session.get_header_bytes(http::header::UPGRADE).eq_ignore_ascii_case(b"websocket");
-        peer.options.read_timeout = Some(if upgrade { timeouts.upgraded_idle } else { timeouts.read });
-        peer.options.write_timeout = Some(timeouts.write);
-        peer.options.idle_timeout = Some(timeouts.idle);
+        let attempt = self.upstreams.pick(&environment.upstream, &context.tried).ok_or_else(no_address)?;
+        let mut peer = attempt.peer();
+        if session.get_header_bytes(http::header::UPGRADE).eq_ignore_ascii_case(b"websocket") {
+            peer.options.read_timeout = Some(environment.upstream.timeouts.upgraded_idle);
+        }
+        context.attempt = Some(attempt);
         Ok(Box::new(peer))
+    }
+
+    /// Nothing was sent yet: whatever was asked for may go to another address, within the time for connecting.
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        context: &mut RequestContext,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let again = context.connect_elsewhere(&error);
+        error.set_retry(again);
+        error
     }
 
     async fn upstream_request_filter(
@@ -270,7 +275,7 @@ impl ProxyHttp for Forward {
         let trusted = self.gate.trusted_proxies.contains(peer);
         let target = session.req_header().raw_path();
         let relative = target.get(environment.base_url.path().len()..).ok_or_else(no_permit)?;
-        let url = context.upstream.as_ref().ok_or_else(no_permit)?;
+        let url = context.attempt.as_ref().map(Attempt::url).ok_or_else(no_permit)?;
         let target = upstream_target(url.path(), relative);
         // As plain parts: pingora's header type keeps a second map for the spelling of names, which costs more than
         // everything else here. Names go upstream in lower case; they are case-insensitive (RFC 9110 section 5.1).
@@ -281,6 +286,7 @@ impl ProxyHttp for Forward {
             // An expectation of such a caller does not count (RFC 9110 section 10.1.1).
             parts.headers.remove(EXPECT);
         }
+        identity::keep_te(&mut parts.headers, environment.upstream.protocol);
         if environment.upstream.host == UpstreamHost::Upstream {
             let host = HeaderValue::from_str(&url.authority()).map_err(|_| no_permit())?;
             parts.headers.insert(HOST, host);
@@ -296,6 +302,9 @@ impl ProxyHttp for Forward {
         context: &mut RequestContext,
     ) -> Result<()> {
         context.answered = true;
+        if let Some(attempt) = &context.attempt {
+            attempt.answered();
+        }
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             let idle = context.environment.as_ref().map(|environment| environment.upstream.timeouts.upgraded_idle);
             session.set_read_timeout(idle);
@@ -312,6 +321,18 @@ impl ProxyHttp for Forward {
         }
         // No Via on answers: a gateway may leave it out there (RFC 9110 section 7.6.3).
         response.insert_header("x-request-id", context.request_id.as_str())
+    }
+
+    /// Trailers are the upstream's words too: none of them is one of ours.
+    fn upstream_response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        trailers: &mut http::HeaderMap,
+        _context: &mut RequestContext,
+    ) -> Result<()> {
+        trailers.remove(PORTCULLIS_ERROR);
+        trailers.remove(SET_COOKIE);
+        Ok(())
     }
 
     /// A caller of HTTP/1.0 knows no chunks: the end of the connection ends the answer (RFC 9112 section 6.1).
@@ -354,13 +375,11 @@ impl ProxyHttp for Forward {
         let mut error = error.more_context(format!("upstream {}", peer._address));
         // What pingora holds to be retryable at all: no byte of an answer was read.
         error.retry.decide_reuse(client_reused);
-        let again = error.retry()
-            && client_reused
-            && !context.answered
-            && session.req_header().method.is_idempotent()
-            && !session.as_ref().retry_buffer_truncated()
-            && before_any_answer(&error)
-            && *error.esource() == ErrorSource::Upstream;
+        let is_h2 = peer.options.alpn.get_min_http_version() == 2;
+        let is_early = error.retry() && !context.answered && *error.esource() == ErrorSource::Upstream;
+        let resends = client_reused && session.req_header().method.is_idempotent() && before_any_answer(&error, is_h2);
+        let again = is_early && !session.as_ref().retry_buffer_truncated() && (resends || was_not_taken_up(&error));
+        context.note_failure(&error, client_reused);
         error.set_retry(again);
         error
     }
@@ -404,8 +423,10 @@ impl ProxyHttp for Forward {
 
 /// Whether the connection failed before any byte of an answer. pingora calls a broken answer head retryable as well and
 /// tells the bytes it had read in words alone; should the words change, nothing is retried.
-fn before_any_answer(error: &Error) -> bool {
+fn before_any_answer(error: &Error, is_h2: bool) -> bool {
     match error.root_etype() {
+        // Of a head in HTTP/2 nothing is seen before it is whole.
+        ErrorType::ReadError if is_h2 => true,
         ErrorType::ConnectionClosed | ErrorType::ReadError => error.to_string().contains("bytes already read: 0"),
         kind => *kind == ErrorType::WriteError,
     }
@@ -422,9 +443,56 @@ fn upstream_target(prefix: &str, relative: &[u8]) -> Vec<u8> {
     target
 }
 
-/// The name to ask for in TLS: the host's, none for an address.
-fn sni(url: &UpstreamUrl) -> String {
-    if url.tls() { url.host().to_owned() } else { String::new() }
+/// What HTTP/2 calls a stream that was refused, or came after the last one that the upstream takes up: it was not looked
+/// at, whatever its method (RFC 9113 section 8.7). pingora holds no other failure of this kind to be retryable.
+fn was_not_taken_up(error: &Error) -> bool {
+    *error.etype() == ErrorType::H2Error
+}
+
+fn no_address() -> Box<Error> {
+    Error::explain(ErrorType::ConnectNoRoute, "no address of the upstream is in use").into_up()
+}
+
+impl RequestContext {
+    /// Whether a request that found no connection goes to another address.
+    fn connect_elsewhere(&mut self, error: &Error) -> bool {
+        let (Some(attempt), Some(environment)) = (self.attempt.take(), &self.environment) else { return false };
+        // A pooled connection of HTTP/2 that takes no more streams says nothing of its address, and is pooled no more.
+        if *error.etype() != ErrorType::H2Error {
+            self.tried.push(attempt.socket());
+            if is_failed_connect(error.etype()) {
+                attempt.failed(Failure::Connect);
+            }
+        }
+        let bound = environment.upstream.timeouts.connect * 2;
+        attempt.has_another(&self.tried) && self.upstream_since.is_some_and(|since| since.elapsed() < bound)
+    }
+
+    /// What a failure says of the address that the request went to.
+    fn note_failure(&self, error: &Error, client_reused: bool) {
+        let is_upstream = *error.esource() == ErrorSource::Upstream && !self.answered;
+        // A pooled connection may end at any time, and one slow answer is no sign of a broken upstream.
+        if let Some(attempt) = self.attempt.as_ref().filter(|_| is_upstream && !client_reused)
+            && upstream_failure(error.etype()) == Denial::UpstreamProtocol
+        {
+            attempt.failed(Failure::Answer);
+        }
+    }
+}
+
+/// Whether the upstream's address is at fault: what this machine has no more of, sockets for one, is not.
+const fn is_failed_connect(kind: &ErrorType) -> bool {
+    use ErrorType as E;
+    matches!(
+        kind,
+        E::ConnectTimedout
+            | E::ConnectRefused
+            | E::ConnectNoRoute
+            | E::ConnectError
+            | E::TLSHandshakeFailure
+            | E::TLSHandshakeTimedout
+            | E::InvalidCert
+    )
 }
 
 /// What a failure is called; `None` where the caller is gone and nobody is left to tell.

@@ -7,6 +7,7 @@ use super::context::RequestIds;
 use super::forward::Forward;
 use super::head::{self, Scan};
 use super::lease::Keeper;
+use super::service::IDLE_GRACE;
 use crate::access::Denial;
 use crate::config::EdgeLimits;
 use crate::model::Timestamp;
@@ -129,7 +130,7 @@ impl Front {
         tokio::select! {
             biased;
             read = fast_timeout(IDLE, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
-            _ = shutdown.wait_for(|down| *down) => false,
+            () = idle_end(&mut shutdown) => false,
         }
     }
 
@@ -198,6 +199,12 @@ fn socket_peer(stream: &Stream) -> IpAddr {
     let digest = stream.get_socket_digest();
     let address = digest.as_ref().and_then(|digest| digest.peer_addr()?.as_inet());
     address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical())
+}
+
+/// When a connection that waits for a request is closed by a drain.
+async fn idle_end(shutdown: &mut ShutdownWatch) {
+    let _ = shutdown.wait_for(|down| *down).await;
+    tokio::time::sleep(IDLE_GRACE).await;
 }
 
 async fn read_away(stream: &mut Stream) {

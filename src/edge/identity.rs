@@ -6,9 +6,11 @@
 use super::answer::X_REQUEST_ID;
 use super::context::RequestContext;
 use crate::access::Permit;
-use crate::model::{UpstreamAuthorization, may_hold_own_cookie, sets_own_cookie, without_own_cookies};
+use crate::model::{
+    UpstreamAuthorization, UpstreamProtocol, may_hold_own_cookie, sets_own_cookie, without_own_cookies,
+};
 use crate::tables::EnvironmentTable;
-use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, SET_COOKIE, VIA};
+use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, SET_COOKIE, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_core::{Error, ErrorType, Result};
 use std::net::IpAddr;
@@ -100,13 +102,27 @@ fn traceparent(request_id: &str) -> String {
 
 /// The caller's token goes no further than the environment says.
 fn set_credentials(headers: &mut HeaderMap, environment: &EnvironmentTable) {
-    if environment.token_header != AUTHORIZATION {
+    let is_ours = environment.token_header == AUTHORIZATION;
+    if !is_ours {
         headers.remove(&environment.token_header);
-        return;
     }
-    match environment.upstream.authorization {
+    match &environment.upstream.authorization {
         UpstreamAuthorization::Forward => {}
-        UpstreamAuthorization::Strip => drop(headers.remove(AUTHORIZATION)),
+        UpstreamAuthorization::Set(value) => drop(headers.insert(AUTHORIZATION, value.clone())),
+        UpstreamAuthorization::Strip if is_ours => drop(headers.remove(AUTHORIZATION)),
+        // The API's own, which it reads itself.
+        UpstreamAuthorization::Strip => {}
+    }
+}
+
+/// `TE` says what the next hop may send: of us, that it is `trailers` alone, and where they can be passed on.
+pub(super) fn keep_te(headers: &mut HeaderMap, protocol: UpstreamProtocol) {
+    if headers.contains_key(TE) {
+        let trailers = headers.get_all(TE).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
+        headers.remove(TE);
+        if trailers && protocol != UpstreamProtocol::Http1 {
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
     }
 }
 

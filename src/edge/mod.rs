@@ -18,7 +18,7 @@
 //! | `panics.rs` | a panic ends one request |
 //! | `account.rs` | what is told of a request once it is over |
 //! | `answer.rs` | refusals and documents as HTTP answers |
-//! | `upstreams.rs` | names to addresses, in the background |
+//! | `upstreams.rs` | names to addresses, in the background; which address is next; health checks |
 //! | `service.rs` | listeners, drain, the pingora server |
 //!
 //! What it leaves to others: what may pass (`access`), what is known (`tables`). It never waits for the store.
@@ -47,4 +47,4 @@ mod upstreams;
 pub use lease::RECHECK;
 pub use revocation::{RevocationRefused, RevocationSink, TokenRevocation};
 pub use service::{EdgeParts, NodeSignals, ServeError, bind, serve};
-pub use upstreams::Upstreams;
+pub use upstreams::{Standing, Upstreams};

@@ -13,11 +13,13 @@ use super::lease::Keeper;
 use super::overload::Room;
 use super::revocation::RevocationSink;
 use super::upstreams::Upstreams;
+use crate::config::DrainTimes;
 use crate::config::EdgeLimits;
 use crate::model::{BaseUrl, NetworkSet, Timestamp};
 use crate::oauth::ClientThrottle;
 use crate::tables::Tables;
 use crate::telemetry::{AccessLog, DecisionLog, Metrics, TrafficRecorder, UsageRecorder};
+use crate::tls::ServerTls;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora::proxy::http_proxy;
@@ -29,12 +31,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
-/// Requests that are being served get this long to end.
-const DRAIN: Duration = Duration::from_secs(5);
+/// How long a connection without a request stays open once a drain began: whatever is on its way on it is still answered
+/// (with `Connection: close`), and does not meet a closed door.
+pub(super) const IDLE_GRACE: Duration = Duration::from_secs(1);
+/// How often a drain looks whether it is over.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Everything the edge needs. Tables come loaded.
 pub struct EdgeParts {
@@ -54,6 +59,8 @@ pub struct EdgeParts {
     pub decisions: Arc<DecisionLog>,
     /// Bound sockets.
     pub listeners: Vec<TcpListener>,
+    /// How they speak TLS; `None` is plain HTTP.
+    pub tls: Option<ServerTls>,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: NetworkSet,
     /// Limits of heads, bodies, connections and requests.
@@ -80,8 +87,16 @@ pub struct EdgeParts {
     pub signals: NodeSignals,
     /// Told by whoever wants the node to drain without a signal.
     pub drain: Arc<Notify>,
+    /// Told once another process takes the new connections: what is left here ends, within the same time.
+    pub let_go: Arc<Notify>,
+    /// Its times.
+    pub drain_times: DrainTimes,
     /// What a HUP does.
     pub on_hangup: Box<dyn Fn() + Send + Sync>,
+    /// What is done first when a drain begins: everything is still served then.
+    pub on_drain: Box<dyn Fn() + Send + Sync>,
+    /// What is done once connections are taken.
+    pub on_serving: Box<dyn FnOnce() + Send>,
 }
 
 /// Why the edge does not start.
@@ -112,7 +127,7 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
     bound.map_err(|source| ServeError::Bind { address, source })
 }
 
-/// Serves until a TERM or INT, then drains and returns. Must be called outside any async runtime.
+/// Serves until it is told to drain (TERM, INT, `EdgeParts::drain`), drains and returns. Must be called outside any async runtime.
 pub fn serve(parts: EdgeParts) {
     let conf = ServerConf {
         threads: parts.workers.max(1),
@@ -129,7 +144,7 @@ pub fn serve(parts: EdgeParts) {
     server.bootstrap();
     let (drain, drained) = watch::channel(false);
     let connections = parts.metrics.connections("edge");
-    let in_flight = parts.metrics.in_flight.clone();
+    let load = Load { in_flight: parts.metrics.in_flight.clone(), connections: connections.clone() };
     let request_ids = Arc::new(RequestIds::new(parts.request_id_seed));
     let keeper = Keeper { tables: Arc::clone(&parts.tables), clock: parts.clock, every: parts.recheck };
     let forward = Forward {
@@ -173,12 +188,16 @@ pub fn serve(parts: EdgeParts) {
         fds.add(name.clone(), listener.into_raw_fd());
         inner.add_tcp(&name);
     }
-    server.add_service(EdgeService { inner, fds: Arc::new(Mutex::new(fds)), drain: drained });
+    let on_serving = Mutex::new(Some(parts.on_serving));
+    server.add_service(EdgeService { inner, fds: Arc::new(Mutex::new(fds)), drain: drained, on_serving });
     let signals = Signals {
         drain,
         asked: parts.drain,
-        in_flight,
+        let_go: parts.let_go,
+        times: parts.drain_times,
+        load,
         on_hangup: parts.on_hangup,
+        on_drain: parts.on_drain,
         watched: tokio::sync::Mutex::new(parts.signals),
     };
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
@@ -189,6 +208,7 @@ struct EdgeService {
     inner: listening::Service<Front>,
     fds: ListenFds,
     drain: watch::Receiver<bool>,
+    on_serving: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 #[async_trait]
@@ -201,6 +221,10 @@ impl ServiceWithDependents for EdgeService {
         ready: ServiceReadyNotifier,
     ) {
         ready.notify_ready();
+        // Whoever connects from here on waits in the socket's queue for no longer than the next lines take.
+        if let Some(on_serving) = self.on_serving.lock().take() {
+            on_serving();
+        }
         Service::start_service(&mut self.inner, Some(Arc::clone(&self.fds)), self.drain.clone(), listeners_per_fd)
             .await;
     }
@@ -235,8 +259,11 @@ impl NodeSignals {
 struct Signals {
     drain: watch::Sender<bool>,
     asked: Arc<Notify>,
-    in_flight: IntGauge,
+    let_go: Arc<Notify>,
+    times: DrainTimes,
+    load: Load,
     on_hangup: Box<dyn Fn() + Send + Sync>,
+    on_drain: Box<dyn Fn() + Send + Sync>,
     watched: tokio::sync::Mutex<NodeSignals>,
 }
 
@@ -245,23 +272,46 @@ impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
         let mut watched = self.watched.lock().await;
         let NodeSignals { term, int, hup, quit } = &mut *watched;
-        loop {
+        let goes = loop {
             tokio::select! {
-                _ = term.recv() => break,
-                _ = int.recv() => break,
-                () = self.asked.notified() => break,
+                _ = term.recv() => break Goes::Down,
+                _ = int.recv() => break Goes::Down,
+                () = self.asked.notified() => break Goes::Down,
+                () = self.let_go.notified() => break Goes::On,
                 _ = hup.recv() => (self.on_hangup)(),
                 _ = quit.recv() => tracing::info!("QUIT is ignored; TERM drains and ends"),
             }
-        }
-        tracing::info!("draining; a second signal ends at once");
-        let _ = self.drain.send(true);
+        };
         tokio::select! {
-            () = wait_for_quiet(&self.in_flight) => {}
-            () = second(term, int) => {}
-            () = tokio::time::sleep(DRAIN) => tracing::warn!("requests were still being served after the drain"),
+            () = self.drain(goes) => {}
+            () = second(term, int) => tracing::warn!("a second signal ends the drain"),
         }
         ShutdownSignal::FastShutdown
+    }
+}
+
+/// What becomes of the node when this process drains.
+enum Goes {
+    /// It ends.
+    Down,
+    /// Another process has its work.
+    On,
+}
+
+impl Signals {
+    /// Says that the node goes, waits until nobody sends anything new, takes no more, and lets what is there end.
+    async fn drain(&self, goes: Goes) {
+        let DrainTimes { drain_timeout, readiness_delay } = self.times;
+        if let Goes::Down = goes {
+            tracing::info!("draining; a second signal ends at once");
+            (self.on_drain)();
+            tokio::time::sleep(readiness_delay).await;
+        }
+        let _ = self.drain.send(true);
+        if tokio::time::timeout(drain_timeout, self.load.quiet()).await.is_err() {
+            let left = self.load.in_flight.get();
+            tracing::warn!("{left} requests were still being served after `edge.drain_timeout` and are cut");
+        }
     }
 }
 
@@ -272,11 +322,23 @@ async fn second(term: &mut Signal, int: &mut Signal) {
     }
 }
 
-/// Until no request is being served. Twice in a row: one may just have been read.
-async fn wait_for_quiet(in_flight: &IntGauge) {
-    let mut quiet = 0;
-    while quiet < 2 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        quiet = if in_flight.get() == 0 { quiet + 1 } else { 0 };
+/// What keeps a drain waiting.
+struct Load {
+    in_flight: IntGauge,
+    connections: IntGauge,
+}
+
+impl Load {
+    /// Until no connection is left, or nothing came on those that are for longer than they may stay. Looked at twice: a
+    /// connection may just have been taken, a request just have been read.
+    async fn quiet(&self) {
+        let (mut since, mut gone) = (Instant::now(), 0);
+        while gone < 2 && since.elapsed() < IDLE_GRACE + 2 * LOOK {
+            tokio::time::sleep(LOOK).await;
+            if self.in_flight.get() > 0 {
+                since = Instant::now();
+            }
+            gone = if self.connections.get() == 0 { gone + 1 } else { 0 };
+        }
     }
 }

@@ -1,19 +1,68 @@
-//! Upstream names to addresses, resolved in the background: the request path never waits for DNS.
+//! Where requests go: upstream names to addresses, resolved in the background (the request path never waits for DNS), and
+//! what was seen of each address.
+//!
+//! What is known belongs to a definition, not to an environment: environments that say the same share it, and requests
+//! that were decided on an older definition keep what belongs to that one.
 
-use crate::model::UpstreamUrl;
+mod check;
+mod pool;
+
+pub use pool::Standing;
+pub(super) use pool::{Attempt, Failure};
+
+use crate::model::{Upstream, UpstreamUrl};
 use crate::tables::EnvironmentTable;
+use pingora_core::connectors::http::Connector;
+use pool::Pool;
 use std::collections::HashSet;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{OnceCell, Semaphore};
 
-/// The addresses of every upstream, as last resolved.
-#[derive(Debug, Default)]
+/// The addresses of every upstream, as last resolved, and how they do.
 pub struct Upstreams {
     known: papaya::HashMap<UpstreamUrl, Known, ahash::RandomState>,
+    /// By definition.
+    pools: papaya::HashMap<Arc<Upstream>, Arc<Pool>, ahash::RandomState>,
+    /// The same by the place of the definition in memory, which is quicker to compare.
+    places: papaya::HashMap<usize, Place, ahash::RandomState>,
     /// How often all were resolved.
     round: AtomicU64,
-    turn: AtomicUsize,
+    turn: AtomicU64,
+    hashing: ahash::RandomState,
+    connector: OnceCell<Connector>,
+    checking: Semaphore,
+}
+
+/// INVARIANT: it holds the definition, so that its place in memory is not another one's.
+#[derive(Debug)]
+struct Place {
+    upstream: Arc<Upstream>,
+    pool: Arc<Pool>,
+    round: u64,
+}
+
+impl Default for Upstreams {
+    fn default() -> Self {
+        Self {
+            known: papaya::HashMap::default(),
+            pools: papaya::HashMap::default(),
+            places: papaya::HashMap::default(),
+            round: AtomicU64::new(0),
+            turn: AtomicU64::new(0),
+            hashing: ahash::RandomState::new(),
+            connector: OnceCell::new(),
+            checking: Semaphore::new(check::AT_ONCE),
+        }
+    }
+}
+
+impl fmt::Debug for Upstreams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstreams").field("known", &self.known).finish_non_exhaustive()
+    }
 }
 
 /// What is known of one upstream.
@@ -33,6 +82,10 @@ impl Upstreams {
         let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
         self.learn(environments).await;
         self.known.pin().retain(|_, known| known.round + 1 >= round);
+        let places = self.places.pin();
+        places.retain(|_, place| place.round + 1 >= round);
+        let named: HashSet<&Arc<Upstream>> = places.values().map(|place| &place.pool.upstream).collect();
+        self.pools.pin().retain(|upstream, _| named.contains(upstream));
     }
 
     /// Resolves the upstreams of these environments. A name that does not resolve keeps its last addresses.
@@ -54,6 +107,26 @@ impl Upstreams {
             };
             self.note(url, addresses);
         }
+        self.place(environments);
+    }
+
+    /// Gives every definition its addresses.
+    fn place(&self, environments: &[Arc<EnvironmentTable>]) {
+        let (known, pools, places) = (self.known.pin(), self.pools.pin(), self.places.pin());
+        let round = self.round.load(Ordering::Relaxed);
+        let mut done: HashSet<*const Pool> = HashSet::new();
+        for upstream in environments.iter().map(|environment| &environment.upstream) {
+            let make = || Arc::new(Pool::new(Arc::clone(upstream), &self.hashing));
+            let pool = pools.get_or_insert_with(Arc::clone(upstream), make);
+            if done.insert(Arc::as_ptr(pool)) {
+                let addresses = |url| Some((url, Arc::clone(&known.get(url)?.addresses)));
+                let found: Vec<(&UpstreamUrl, Arc<[SocketAddr]>)> =
+                    upstream.urls.iter().filter_map(addresses).collect();
+                pool.resolved(&found);
+            }
+            let place = Place { upstream: Arc::clone(upstream), pool: Arc::clone(pool), round };
+            places.insert(Arc::as_ptr(upstream).addr(), place);
+        }
     }
 
     fn note(&self, url: &UpstreamUrl, addresses: Option<Arc<[SocketAddr]>>) {
@@ -71,16 +144,29 @@ impl Upstreams {
         self.known.pin().get(url).is_some_and(|known| known.resolves)
     }
 
-    /// The next upstream in turn, and the next of its addresses; `None` where none is known.
-    pub(super) fn next<'u>(&self, urls: &'u [UpstreamUrl]) -> Option<(&'u UpstreamUrl, SocketAddr)> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let known = self.known.pin();
-        (0..urls.len()).find_map(|offset| {
-            let url = urls.get((turn + offset) % urls.len())?;
-            let addresses = &known.get(url)?.addresses;
-            let at = (turn / urls.len()) % addresses.len().max(1);
-            addresses.get(at).map(|address| (url, *address))
-        })
+    /// Where the next request goes, but not where it was tried already; `None` where no address is known, or all of them
+    /// are left alone.
+    pub(super) fn pick(&self, upstream: &Arc<Upstream>, tried: &[SocketAddr]) -> Option<Attempt> {
+        self.with_pool(upstream, |pool| pool.pick(tried))?
+    }
+
+    /// How the addresses do, those of one URL or all.
+    pub fn standing(&self, upstream: &Arc<Upstream>, of: Option<&UpstreamUrl>) -> Standing {
+        self.with_pool(upstream, |pool| pool.standing(of)).unwrap_or_default()
+    }
+
+    fn with_pool<T>(&self, upstream: &Arc<Upstream>, with: impl FnOnce(&Arc<Pool>) -> T) -> Option<T> {
+        let places = self.places.pin();
+        let place = places.get(&Arc::as_ptr(upstream).addr()).filter(|place| Arc::ptr_eq(&place.upstream, upstream));
+        match place {
+            Some(place) => Some(with(&place.pool)),
+            // The same definition elsewhere in memory: it is placed when all are resolved anew.
+            None => self.pools.pin().get(upstream).map(with),
+        }
+    }
+
+    fn next_turn(&self) -> u64 {
+        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -92,7 +178,11 @@ async fn resolve(url: &UpstreamUrl) -> std::io::Result<Vec<SocketAddr>> {
         return Ok(vec![SocketAddr::new(address, url.port())]);
     }
     let lookup = tokio::net::lookup_host((url.host(), url.port()));
-    Ok(tokio::time::timeout(PATIENCE, lookup).await??.collect())
+    let mut addresses: Vec<SocketAddr> = tokio::time::timeout(PATIENCE, lookup).await??.collect();
+    // Name servers turn their answers round.
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(addresses)
 }
 
 #[cfg(test)]
@@ -109,11 +199,11 @@ mod tests {
         let mut known = Vec::new();
         for _ in 0..2 {
             runtime.block_on(upstreams.refresh(&[]));
-            known.push(upstreams.next(std::slice::from_ref(&url)).is_some());
+            known.push(upstreams.resolves(&url));
         }
         assert_eq!(known, [true, false]);
         // What does not resolve and never did is not there.
         upstreams.note(&url, None);
-        assert!(upstreams.next(&[url]).is_none());
+        assert!(!upstreams.resolves(&url));
     }
 }

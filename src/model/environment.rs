@@ -1,7 +1,8 @@
 //! Organizations and their environments, as tenant files describe them.
 
 use super::{
-    ApiKey, Identifier, ImportReport, Network, NetworkSet, OperationPattern, Permission, PermissionName, quoted,
+    ApiKey, Identifier, ImportReport, Network, NetworkSet, OperationPattern, Permission, PermissionName, Upstream,
+    quoted,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -148,68 +149,6 @@ pub struct PathRules {
     pub semicolon: SwitchGuarded,
     /// `//`.
     pub empty_segments: SwitchSegments,
-}
-
-/// Where allowed requests go and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream {
-    /// At least one; requests go round them.
-    pub urls: Vec<UpstreamUrl>,
-    /// Limits on every step.
-    pub timeouts: UpstreamTimeouts,
-    /// Which Host the upstream sees.
-    pub host: UpstreamHost,
-    /// What happens to the caller's Authorization.
-    pub authorization: UpstreamAuthorization,
-    /// Headers set on every forwarded request.
-    pub set_headers: Vec<(http::HeaderName, http::HeaderValue)>,
-}
-
-/// Limits on every upstream step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UpstreamTimeouts {
-    /// Establishing TCP (and TLS within twice this time).
-    pub connect: Duration,
-    /// Waiting for the next bytes of the answer.
-    pub read: Duration,
-    /// Waiting for the upstream to take the next bytes of the request.
-    pub write: Duration,
-    /// An idle pooled connection is closed after this time.
-    pub idle: Duration,
-    /// A silent upgraded connection is closed after this time.
-    pub upgraded_idle: Duration,
-}
-
-impl Default for UpstreamTimeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            read: Duration::from_secs(60),
-            write: Duration::from_secs(30),
-            idle: Duration::from_secs(60),
-            upgraded_idle: Duration::from_secs(3600),
-        }
-    }
-}
-
-/// Which Host the upstream sees.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UpstreamHost {
-    /// The one the caller named.
-    Caller,
-    /// The upstream's own.
-    #[default]
-    Upstream,
-}
-
-/// What happens to the caller's Authorization.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UpstreamAuthorization {
-    /// Passed on as it came.
-    Forward,
-    /// Taken off.
-    #[default]
-    Strip,
 }
 
 /// `http://127.0.0.1:9000/api`: one upstream.

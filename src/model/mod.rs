@@ -21,6 +21,7 @@ mod percent;
 mod secret;
 mod text;
 mod timestamp;
+mod upstream;
 
 pub use allowlist::{Allowlist, AllowlistEmpty};
 pub use api_key::{ApiKey, KeyKind, KeyStatus, ManagedBy, Revision, SecretVersion};
@@ -29,8 +30,7 @@ pub use claims::AccessTokenClaims;
 pub use cookie::{form_cookie, may_hold_own_cookie, session_cookie, sets_own_cookie, without_own_cookies};
 pub use environment::{
     BaseUrl, BaseUrlError, Environment, EnvironmentId, Organization, PathRules, PlatformAddresses, Preset, Role,
-    SwitchGuarded, SwitchOpaque, SwitchSegments, Upstream, UpstreamAuthorization, UpstreamHost, UpstreamTimeouts,
-    UpstreamUrl,
+    SwitchGuarded, SwitchOpaque, SwitchSegments, UpstreamUrl,
 };
 pub use hex::hex;
 pub use import::{ImportNote, ImportReport, NoteKind};
@@ -51,3 +51,7 @@ pub use percent::{hex_pair, percent_decode};
 pub use secret::{ClientId, ClientIdError, ClientSecret, DigestError, OpaqueToken, SecretDigest, TokenKind};
 pub use text::{changes_direction, escaped, folded, is_invisible, is_name, quoted};
 pub use timestamp::{Timestamp, TimestampError};
+pub use upstream::{
+    Balance, ClientCertificate, Ejection, HealthCheck, Upstream, UpstreamAuthorization, UpstreamHost, UpstreamProtocol,
+    UpstreamTimeouts, UpstreamTls,
+};

@@ -32,7 +32,7 @@ pub struct EnvironmentTable {
     /// How strictly paths are read.
     pub paths: PathRules,
     /// Where allowed requests go.
-    pub upstream: Upstream,
+    pub upstream: Arc<Upstream>,
     /// The header that carries the bearer token.
     pub token_header: http::HeaderName,
     /// Where the OAuth endpoints live below the base URL, such as `/oauth2`.
@@ -93,6 +93,9 @@ impl EnvironmentTable {
         let (report, token_header, oauth_prefix) =
             (environment.report, environment.token_header, environment.oauth_prefix);
         let role_places = role_places(&roles, before);
+        // What is known of an upstream is found by its place in memory: the same one keeps its place.
+        let known = before.filter(|before| *before.upstream == upstream).map(|before| Arc::clone(&before.upstream));
+        let upstream = known.unwrap_or_else(|| Arc::new(upstream));
         let policy = EnvironmentPolicy {
             id: Arc::new(id),
             index,
@@ -123,7 +126,7 @@ impl EnvironmentTable {
         Environment {
             id: self.policy.id.as_ref().clone(),
             base_url: self.base_url.clone(),
-            upstream: self.upstream.clone(),
+            upstream: self.upstream.as_ref().clone(),
             public: self.catalogue.public().to_vec(),
             permissions: Arc::clone(self.catalogue.declared()),
             report: self.report.clone(),
@@ -158,7 +161,7 @@ impl EnvironmentTable {
         self.managed_by == managed_by
             && *self.policy.id == *id
             && self.base_url == *base_url
-            && self.upstream == *upstream
+            && *self.upstream == *upstream
             && same(self.catalogue.declared(), permissions)
             && self.report == *report
             && self.catalogue.public() == public.as_slice()

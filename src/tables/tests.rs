@@ -44,13 +44,7 @@ fn environment(declared: Vec<ApiKey>) -> Environment {
     Environment {
         id: id(),
         base_url: BaseUrl::parse("http://gate.test/v1").unwrap(),
-        upstream: Upstream {
-            urls: vec![UpstreamUrl::parse("http://127.0.0.1:9").unwrap()],
-            timeouts: crate::model::UpstreamTimeouts::default(),
-            host: crate::model::UpstreamHost::default(),
-            authorization: crate::model::UpstreamAuthorization::default(),
-            set_headers: vec![],
-        },
+        upstream: Upstream::of(UpstreamUrl::parse("http://127.0.0.1:9").unwrap()),
         public: vec![],
         permissions: [].into(),
         report: None,

@@ -5,6 +5,7 @@ use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +57,9 @@ pub struct Metrics {
     token_requests: IntCounterVec,
     token_questions: IntCounterVec,
     keys: IntGaugeVec,
+    upstreams: IntGaugeVec,
     connections: IntGaugeVec,
+    certificate_expiry: IntGaugeVec,
     store_errors: IntCounterVec,
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
@@ -133,7 +136,13 @@ impl Metrics {
                 &["environment", "endpoint", "result"],
             )?,
             keys: r.gauges("portcullis_keys", "Live keys.", &["environment", "type", "status"])?,
+            upstreams: r.gauges("portcullis_upstreams", "Addresses of upstreams.", &["environment", "state"])?,
             connections: r.gauges("portcullis_connections", "Open connections.", &["listener"])?,
+            certificate_expiry: r.gauges(
+                "portcullis_certificate_expiry_timestamp_seconds",
+                "When the first certificate of a listener ends.",
+                &["listener"],
+            )?,
             store_errors: r.counters("portcullis_store_errors_total", "Failed store operations.", &["op"])?,
             reloads: r.counters("portcullis_reloads_total", "Reloads by result.", &["result"])?,
             last_reload_successful: r
@@ -231,6 +240,11 @@ impl Metrics {
         self.connections.with_label_values(&[listener])
     }
 
+    /// Tells when the first certificate of a listener ends.
+    pub fn set_certificate_expiry(&self, listener: &str, at: Timestamp) {
+        self.certificate_expiry.with_label_values(&[listener]).set(at.as_unix());
+    }
+
     /// Starts a new count of live keys.
     pub fn reset_keys(&self) {
         self.keys.reset();
@@ -239,6 +253,19 @@ impl Metrics {
     /// Sets a count of live keys.
     pub fn set_keys(&self, environment: &str, kind: &str, status: &str, count: u64) {
         self.keys.with_label_values(&[environment, kind, status]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Sets how many addresses the upstreams of environments have in each state.
+    pub fn set_upstreams<'l>(&self, counted: impl Iterator<Item = (&'l str, [(&'static str, u32); 3])>) {
+        let mut sums: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for (environment, states) in counted {
+            let label = if self.per_environment { environment } else { "all" };
+            states.into_iter().for_each(|(state, count)| *sums.entry((label, state)).or_default() += i64::from(count));
+        }
+        self.upstreams.reset();
+        for ((label, state), count) in sums {
+            self.upstreams.with_label_values(&[label, state]).set(count);
+        }
     }
 
     /// Records when the tables last agreed with the store.

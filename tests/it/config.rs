@@ -1,6 +1,7 @@
 //! Configuration: the reference loads, every mistake is named with its line, `init` writes what `load` takes.
 
 pub(crate) mod cases;
+mod tls;
 
 use portcullis::config::{
     AccessLog, Config, Documents, EdgeLimits, InitError, Problem, Problems, StoreUrl, TokenAlgorithm,

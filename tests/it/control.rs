@@ -28,8 +28,7 @@ use portcullis::control::{
 use portcullis::model::{
     Act, Actor, ApiKey, BaseUrl, ClientId, Environment, EnvironmentId, Identifier, KeyKind, KeyName, ManagedBy,
     Network, NetworkSet, Operation, OperationPattern, Organization, PathRules, Permission, PermissionName,
-    PlatformAddresses, Preset, Revision, Role, SecretDigest, SecretVersion, Timestamp, Upstream, UpstreamAuthorization,
-    UpstreamHost, UpstreamTimeouts, UpstreamUrl,
+    PlatformAddresses, Preset, Revision, Role, SecretDigest, SecretVersion, Timestamp, Upstream, UpstreamUrl,
 };
 use portcullis::store::{SqliteStore, Store};
 use portcullis::tables::{EnvironmentTable, Tables};
@@ -104,13 +103,7 @@ fn environment() -> Environment {
     Environment {
         id: production(),
         base_url: BaseUrl::parse("http://gate.test/v1").unwrap(),
-        upstream: Upstream {
-            urls: vec![UpstreamUrl::parse("http://127.0.0.1:9").unwrap()],
-            timeouts: UpstreamTimeouts::default(),
-            host: UpstreamHost::default(),
-            authorization: UpstreamAuthorization::default(),
-            set_headers: vec![],
-        },
+        upstream: Upstream::of(UpstreamUrl::parse("http://127.0.0.1:9").unwrap()),
         public: vec![],
         permissions: [
             permission("cards:read", "GET /cards"),

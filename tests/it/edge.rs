@@ -1,6 +1,7 @@
 //! The edge on the wire, byte by byte, against the real binary. "Refused" means zero bytes upstream.
 
 mod bodies;
+mod bypasses;
 mod cookies;
 mod explain;
 mod forwarding;
@@ -11,9 +12,11 @@ mod methods;
 mod observation;
 mod overload;
 mod panics;
+mod readers;
 mod refusals;
 mod token_endpoint;
 mod token_questions;
+mod wire;
 
 use crate::harness::{Gateway, RawResponse, Request};
 

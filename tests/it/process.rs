@@ -200,7 +200,7 @@ pub(crate) struct Node {
 
 impl Node {
     #[track_caller]
-    fn start(data: &Path, mut command: Command) -> Self {
+    pub(crate) fn start(data: &Path, mut command: Command) -> Self {
         let before = Instant::now();
         let process = Process::spawn(command.stdout(Stdio::null()));
         let line = process.line_with("listening edge=");

@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("catalogue", &["model"]),
     ("cli", &["app", "clock", "model"]),
     ("clock", &["model"]),
-    ("config", &["catalogue", "model"]),
+    ("config", &["catalogue", "model", "tls"]),
     (
         "control",
         &[

@@ -2,7 +2,7 @@
 
 use super::assert_refusal;
 use crate::harness::{Connection, PATIENCE, RawResponse, RecordingUpstream, reader, token_form, writer};
-use portcullis::config::{Documents, EdgeLimits};
+use portcullis::config::{Documents, DrainTimes, EdgeLimits};
 use portcullis::edge::{
     EdgeParts, NodeSignals, RevocationRefused, RevocationSink, TokenRevocation, Upstreams, bind, serve,
 };
@@ -106,6 +106,7 @@ impl Edge {
             traffic: Arc::<TrafficRecorder>::default(),
             decisions: Arc::<DecisionLog>::default(),
             listeners: vec![listener],
+            tls: None,
             trusted_proxies: NetworkSet::default(),
             limits: settings.limits,
             recheck: settings.recheck,
@@ -119,7 +120,11 @@ impl Edge {
             clock: settings.clock,
             signals,
             drain: Arc::clone(&drain),
+            let_go: Arc::default(),
+            drain_times: DrainTimes::default(),
             on_hangup: Box::new(|| {}),
+            on_drain: Box::new(|| {}),
+            on_serving: Box::new(|| {}),
         };
         let thread = Some(std::thread::spawn(move || serve(parts)));
         Self { upstream, tables, metrics, signing, address, drain, thread, dir, runtime }

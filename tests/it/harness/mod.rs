@@ -1,9 +1,11 @@
 //! A running gateway with verbs: the real binary on ports of its own, an upstream that records, a raw client.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses some of the verbs")]
 
+mod certificates;
 mod upstream;
 mod wire;
 
+pub use certificates::{Authority, Certificate, replace};
 pub use upstream::{Answer, RecordingUpstream, Seen};
 pub use wire::{Connection, End, RawResponse, Request};
 

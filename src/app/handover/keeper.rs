@@ -1,0 +1,225 @@
+//! The side of the node that serves: it keeps its listening sockets at hand for a successor, gives them to one at a
+//! time, and goes on serving until that one has shown that it can.
+
+use super::line::{Descriptor, Line, PROTOCOL, Said, Unheard};
+use super::stage::Stage;
+use super::{PROBATION, SERVE_TIME, SIDE_BY_SIDE, socket};
+use anyhow::{Context, bail};
+use parking_lot::Mutex;
+use rustix::process::geteuid;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixListener;
+use tokio::sync::{Notify, Semaphore};
+
+/// Whoever connects says who it is within this time.
+const HELLO_TIME: Duration = Duration::from_secs(5);
+/// The longest that a successor may take to load everything.
+const LONGEST: Duration = Duration::from_secs(600);
+/// So many connections to the private socket are heard at once.
+const HEARD_AT_ONCE: usize = 8;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a node hands over, and to whom.
+pub(in crate::app) struct Keeper {
+    state: Mutex<State>,
+    stage: Arc<Stage>,
+    /// Told when the successor has the node's work: the edge drains then.
+    let_go: Arc<Notify>,
+    /// Told when nobody is listened to any more.
+    closed: Notify,
+    notify_socket: Option<String>,
+    version: &'static str,
+}
+
+enum State {
+    /// The node serves; a successor may be under way.
+    Serving { kept: Vec<(Descriptor, OwnedFd)>, path: Option<PathBuf>, successor: Option<UnixStream> },
+    /// The node drains.
+    Closed,
+    /// Another process has its work; the line to it stays open until this one is gone.
+    HandedOver { _line: Box<Line> },
+}
+
+impl Keeper {
+    pub(in crate::app) fn new(
+        stage: Arc<Stage>,
+        let_go: Arc<Notify>,
+        notify_socket: Option<String>,
+        version: &'static str,
+    ) -> Self {
+        let state = Mutex::new(State::Closed);
+        Self { state, stage, let_go, closed: Notify::new(), notify_socket, version }
+    }
+
+    /// Listens for successors from now on. `kept` are clones of what the node listens on. Inside a runtime.
+    pub(in crate::app) fn open(self: &Arc<Self>, private: socket::Private, mut kept: Vec<(Descriptor, OwnedFd)>) {
+        let socket::Private { listener, path } = private;
+        let listener = match listener.try_clone().and_then(|clone| {
+            listener.set_nonblocking(true)?;
+            kept.push((Descriptor::Node, OwnedFd::from(clone)));
+            UnixListener::from_std(listener)
+        }) {
+            Ok(listener) => listener,
+            Err(error) => return tracing::warn!(%error, "no upgrades: the private socket cannot be used"),
+        };
+        *self.state.lock() = State::Serving { kept, path: Some(path), successor: None };
+        tokio::spawn(Arc::clone(self).listen(listener));
+    }
+
+    /// The node drains: nobody takes over any more, and no clone keeps a listening socket alive that nobody accepts on.
+    pub(in crate::app) fn close(&self) {
+        let mut state = self.state.lock();
+        if let State::Serving { path, successor, .. } = &mut *state {
+            if let Some(stream) = successor.take() {
+                let refused = Said::Refused { reason: "the node was told to end".to_owned() };
+                // It may be gone already.
+                let _ = Line::new(stream).say(&refused, &[]);
+            }
+            if let Some(path) = path {
+                let _ = std::fs::remove_file(path);
+            }
+            *state = State::Closed;
+        }
+        drop(state);
+        self.closed.notify_one();
+    }
+
+    async fn listen(self: Arc<Self>, listener: UnixListener) {
+        let places = Arc::new(Semaphore::new(HEARD_AT_ONCE));
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.closed.notified() => return,
+            };
+            let stream = accepted.and_then(|(stream, _)| {
+                let stream = stream.into_std()?;
+                stream.set_nonblocking(false).map(|()| stream)
+            });
+            match (stream, Arc::clone(&places).try_acquire_owned()) {
+                (Ok(stream), Ok(place)) => {
+                    let keeper = Arc::clone(&self);
+                    tokio::task::spawn_blocking(move || {
+                        keeper.converse(stream);
+                        drop(place);
+                    });
+                }
+                (Ok(_), Err(_)) => tracing::warn!("too many connections to the private socket; one was closed"),
+                (Err(error), _) => {
+                    tracing::warn!(%error, "a connection to the private socket was lost");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// One connection to the private socket, from its first word to the end of it.
+    fn converse(&self, stream: UnixStream) {
+        let mut line = Line::new(stream);
+        let (pid, within) = match self.hear_hello(&mut line) {
+            Ok(hello) => hello,
+            Err(error) => {
+                let _ = line.say(&Said::Refused { reason: format!("{error:#}") }, &[]);
+                return tracing::warn!("nobody takes over: {error:#}; this node goes on serving");
+            }
+        };
+        tracing::info!("process {pid} is about to take over");
+        self.stage.set_beside(true);
+        match self.hand_over(&mut line, within) {
+            Ok(()) => {
+                tracing::info!("process {pid} has taken over; what is still being served here ends here");
+                *self.state.lock() = State::HandedOver { _line: Box::new(line) };
+                self.stage.release();
+                self.let_go.notify_one();
+                self.closed.notify_one();
+            }
+            Err(error) => {
+                let _ = line.say(&Said::Refused { reason: format!("{error:#}") }, &[]);
+                if let State::Serving { successor, .. } = &mut *self.state.lock() {
+                    *successor = None;
+                    self.stage.set_beside(false);
+                }
+                tracing::warn!("process {pid} has not taken over: {error:#}; this node goes on serving");
+            }
+        }
+    }
+
+    /// Who it is, and how long it may take. From here on it is the successor.
+    fn hear_hello(&self, line: &mut Line) -> anyhow::Result<(u32, Duration)> {
+        let (user, own) = (line.user()?, geteuid().as_raw());
+        if user != own {
+            bail!("user {user} is not the one that this node runs as ({own})");
+        }
+        let said = line.hear(HELLO_TIME).context("the process that connected")?;
+        let Said::Hello { protocol, version, pid, within_ms } = said else {
+            bail!("a successor says hello first");
+        };
+        if protocol != PROTOCOL {
+            bail!(
+                "version {version} speaks handshake {protocol}, and {} speaks {PROTOCOL}: start it anew instead",
+                self.version
+            );
+        }
+        match &mut *self.state.lock() {
+            State::Serving { successor: Some(_), .. } => bail!("another upgrade is under way"),
+            State::Serving { successor, .. } => *successor = Some(line.another()?),
+            State::Closed => bail!("this node is draining"),
+            State::HandedOver { .. } => bail!("another process has taken over from this node"),
+        }
+        Ok((pid, Duration::from_millis(within_ms).min(LONGEST)))
+    }
+
+    /// Everything between "hello" and "yours". Until it returns, this node takes connections as ever.
+    fn hand_over(&self, line: &mut Line, within: Duration) -> anyhow::Result<()> {
+        self.give_sockets(line)?;
+        match line.hear(within) {
+            Ok(Said::Ready) => {}
+            Err(Unheard::Late) => bail!("it was not ready within {within:?}"),
+            other => return Err(not(other, "ready")),
+        }
+        // It has no connection yet, so nothing is lost with it.
+        watch(line, PROBATION)?;
+        line.say(&Said::Go, &[])?;
+        match line.hear(SERVE_TIME) {
+            Ok(Said::Serving) => {}
+            other => return Err(not(other, "serving")),
+        }
+        watch(line, SIDE_BY_SIDE)?;
+        Ok(line.say(&Said::Yours, &[])?)
+    }
+
+    fn give_sockets(&self, line: &mut Line) -> anyhow::Result<()> {
+        let state = self.state.lock();
+        let State::Serving { kept, .. } = &*state else { bail!("this node is draining") };
+        let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+        let names = kept.iter().map(|(name, _)| name.clone());
+        let descriptors = kept.iter().map(|(_, descriptor)| descriptor.as_fd());
+        let said = Said::Sockets {
+            version: self.version.to_owned(),
+            pid: std::process::id(),
+            descriptors: names.chain([Descriptor::Stdout, Descriptor::Stderr]).collect(),
+            notify_socket: self.notify_socket.clone(),
+        };
+        let descriptors: Vec<_> = descriptors.chain([stdout.as_fd(), stderr.as_fd()]).collect();
+        Ok(line.say(&said, &descriptors)?)
+    }
+}
+
+/// The successor lives on and says nothing for so long.
+fn watch(line: &mut Line, time: Duration) -> anyhow::Result<()> {
+    match line.hear(time) {
+        Err(Unheard::Late) => Ok(()),
+        other => Err(not(other, "silent")),
+    }
+}
+
+fn not(heard: Result<Said, Unheard>, expected: &str) -> anyhow::Error {
+    match heard {
+        Ok(Said::Failed { reason }) => anyhow::anyhow!("{reason}"),
+        Ok(_) => anyhow::anyhow!("it was to be {expected} and said something else"),
+        Err(error) => anyhow::anyhow!("it was to be {expected}, but {error}"),
+    }
+}

@@ -1,0 +1,158 @@
+//! The end of a node: it says so first, serves what is there, takes nothing new, and is gone in time.
+
+use crate::harness::{Answer, RecordingUpstream, eventually};
+use crate::process::{Control, Folder, Node, Wire};
+use serde_json::json;
+use std::net::TcpStream;
+use std::sync::mpsc::{self, Sender};
+use std::time::{Duration, Instant};
+
+const PERMISSIONS: &str = r#""cards:read" = ["GET /cards", "GET /slow"]"#;
+/// Within which a node ends that nothing holds up.
+const SOON: Duration = Duration::from_secs(10);
+
+/// A node with these settings of `[edge]`, and an upstream that answers `/slow` piece by piece.
+struct Bench {
+    folder: Folder,
+    node: Node,
+    upstream: RecordingUpstream,
+    token: String,
+}
+
+impl Bench {
+    fn new(edge: &str) -> Self {
+        let upstream = RecordingUpstream::start();
+        let folder = Folder::new(&upstream.url(), PERMISSIONS);
+        folder.edit("portcullis.toml", "[log]", &format!("[edge]\n{edge}\n[log]"));
+        let node = folder.start();
+        let key = node.control().create("driver", &["cards:read"]).unwrap();
+        let token = node.edge().token(&key);
+        Self { folder, node, upstream, token }
+    }
+
+    /// A request that is being served until the sender goes; what it sends arrives.
+    fn slow(&self) -> (Sender<Vec<u8>>, std::thread::JoinHandle<std::io::Result<String>>) {
+        let (pieces, received) = mpsc::channel();
+        self.upstream.on("/slow", Answer::Stream(received));
+        let (mut edge, token) = (self.node.edge(), format!("Bearer {}", self.token));
+        let answer = std::thread::spawn(move || {
+            edge.send("GET", "/v1/slow", &[("Authorization", &token)], b"").map(|answer| answer.text())
+        });
+        eventually("the slow request is upstream", || (!self.upstream.requests().is_empty()).then_some(()));
+        (pieces, answer)
+    }
+
+    fn readiness(&self) -> (u16, String) {
+        let answer = Wire::new(self.node.metrics, "localhost").send("GET", "/readyz?verbose", &[], b"").unwrap();
+        (answer.status, answer.text())
+    }
+
+    fn await_draining(&self) {
+        eventually("readiness drops", || {
+            let (status, words) = self.readiness();
+            (status == 503 && words.starts_with("draining\n")).then_some(())
+        });
+    }
+
+    fn await_closed(&self) {
+        eventually("no new connections", || TcpStream::connect(self.node.edge).is_err().then_some(()));
+    }
+
+    #[track_caller]
+    fn ends_well(&mut self, within: Duration) {
+        let status = self.node.process.ended(within);
+        assert_eq!(status.code(), Some(0), "{status}\n{}", self.node.process.stderr());
+    }
+
+    fn control(&self) -> Control {
+        self.node.control()
+    }
+}
+
+#[test]
+fn readiness_drops_first_and_new_connections_are_served_until_the_delay_is_over() {
+    let mut bench = Bench::new("readiness_delay = \"2s\"");
+    assert_eq!(bench.readiness().0, 200);
+    let told = Instant::now();
+    bench.node.process.signal("TERM");
+    bench.await_draining();
+    let mut kept = bench.node.edge();
+    kept.get("/v1/cards", &bench.token).expect(200);
+    while told.elapsed() < Duration::from_millis(1500) {
+        bench.node.edge().get("/v1/cards", &bench.token).expect(200);
+        kept.get("/v1/cards", &bench.token).expect(200);
+    }
+    assert_eq!(kept.connections, 1, "a connection was closed before its time");
+    bench.await_closed();
+    assert!(told.elapsed() >= Duration::from_secs(2), "{:?}", told.elapsed());
+    bench.ends_well(SOON);
+}
+
+#[test]
+fn what_is_being_served_ends_while_nothing_new_is_taken_and_control_and_probes_still_answer() {
+    let mut bench = Bench::new("drain_timeout = \"1m\"");
+    let (pieces, answer) = bench.slow();
+    pieces.send(b"one ".to_vec()).unwrap();
+    let drained = bench.control().post("/v1/drain", &json!({})).unwrap();
+    assert_eq!(drained.status, 202);
+    bench.await_draining();
+    bench.await_closed();
+    assert!(bench.node.process.is_running());
+    bench.control().get("/v1/status").unwrap().expect(200);
+    let metrics = Wire::new(bench.node.metrics, "localhost").send("GET", "/metrics", &[], b"").unwrap();
+    assert!(metrics.expect(200).text().contains("portcullis_requests_in_flight 1"));
+    pieces.send(b"two".to_vec()).unwrap();
+    drop(pieces);
+    assert_eq!(answer.join().unwrap().unwrap(), "one two");
+    bench.ends_well(SOON);
+}
+
+#[test]
+fn what_is_not_over_in_time_is_cut() {
+    let mut bench = Bench::new("drain_timeout = \"1s\"");
+    let (pieces, answer) = bench.slow();
+    pieces.send(b"one ".to_vec()).unwrap();
+    let told = Instant::now();
+    bench.node.process.signal("INT");
+    assert!(answer.join().unwrap().is_err(), "a cut answer must not look whole");
+    assert!(told.elapsed() >= Duration::from_secs(1), "{:?}", told.elapsed());
+    bench.ends_well(SOON);
+    assert!(bench.node.process.all_of_stderr().contains("1 requests were still being served"));
+}
+
+#[test]
+fn a_request_on_its_way_on_a_kept_connection_is_answered() {
+    for _ in 0..3 {
+        let mut bench = Bench::new("");
+        let mut kept = bench.node.edge();
+        kept.get("/v1/cards", &bench.token).expect(200);
+        bench.node.process.signal("TERM");
+        bench.await_closed();
+        let answer = kept.get("/v1/cards", &bench.token).expect(200);
+        assert_eq!(answer.field("connection"), Some("close"), "{answer}");
+        assert_eq!(kept.connections, 1);
+        bench.ends_well(SOON);
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_delay_as_well() {
+    let mut bench = Bench::new("readiness_delay = \"5m\"");
+    bench.node.process.signal("TERM");
+    bench.await_draining();
+    bench.node.process.signal("INT");
+    bench.ends_well(Duration::from_secs(5));
+}
+
+#[test]
+fn a_drain_that_was_asked_for_twice_goes_on() {
+    let mut bench = Bench::new("readiness_delay = \"1s\"");
+    for _ in 0..2 {
+        assert_eq!(bench.control().post("/v1/drain", &json!({})).unwrap().status, 202);
+    }
+    bench.node.edge().get("/v1/cards", &bench.token).expect(200);
+    bench.ends_well(SOON);
+    // What it left behind does no harm to the next one.
+    let next = bench.folder.start();
+    next.edge().get("/v1/cards", &bench.token).expect(200);
+}

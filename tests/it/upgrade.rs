@@ -1,0 +1,512 @@
+//! From one process of a node to the next under load: a good one loses no request, and one that fails changes nothing.
+
+use crate::harness::{Answer, RecordingUpstream, eventually};
+use crate::process::{Folder, Node, PATIENCE, Process, Wire, portcullis};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tungstenite::{Message, WebSocket};
+
+const PERMISSIONS: &str = r#""cards:read" = ["GET /cards", "GET /long", "GET /socket"]"#;
+
+/// A node that is told to let what it serves end, however long that takes, and whatever came after it.
+struct Bench {
+    folder: Folder,
+    node: Node,
+    upstream: RecordingUpstream,
+    token: String,
+    successors: Vec<u32>,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        for pid in &self.successors {
+            let _ = Command::new("kill").args(["-s", "KILL", &pid.to_string()]).status();
+        }
+    }
+}
+
+/// How `portcullis upgrade` ended.
+struct Upgraded {
+    good: bool,
+    words: String,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::started(|_| ())
+    }
+
+    fn started(prepare: impl FnOnce(&mut Command)) -> Self {
+        let upstream = RecordingUpstream::start();
+        let folder = Folder::new(&upstream.url(), PERMISSIONS);
+        folder.edit("portcullis.toml", "[log]", "[edge]\ndrain_timeout = \"5m\"\n[log]");
+        let mut command = folder.command("serve");
+        prepare(&mut command);
+        let node = Node::start(&folder.path("data"), command);
+        let key = node.control().create("driver", &["cards:read"]).unwrap();
+        let token = node.edge().token(&key);
+        Self { folder, node, upstream, token, successors: Vec::new() }
+    }
+
+    fn upgrade_with(&mut self, more: &[&str]) -> Upgraded {
+        let output = self.folder.command("upgrade").args(more).output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let pid = words.lines().find_map(|line| line.strip_prefix("process ")?.strip_suffix(" has taken over"));
+        self.successors.extend(pid.and_then(|pid| pid.parse::<u32>().ok()));
+        Upgraded { good: output.status.success(), words }
+    }
+
+    #[track_caller]
+    fn upgrade(&mut self) -> u32 {
+        let Upgraded { good, words } = self.upgrade_with(&[]);
+        assert!(good, "{words}\n{}", self.node.process.stderr());
+        *self.successors.last().unwrap()
+    }
+
+    /// A successor of the test's own, which says only what it is told to.
+    fn fake(&self) -> Fake {
+        let stream = UnixStream::connect(self.folder.path("data/node.sock")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Fake { stream: BufReader::new(stream) }
+    }
+
+    fn served(&self) {
+        self.node.edge().get("/v1/cards", &self.token).expect(200);
+    }
+
+    /// The node says why it goes on, and does.
+    #[track_caller]
+    fn goes_on(&mut self, why: &str) {
+        let line = self.node.process.line_with("this node goes on serving");
+        assert!(line.contains(why), "no `{why}` in `{line}`");
+        assert!(self.node.process.is_running());
+        self.served();
+    }
+
+    #[track_caller]
+    fn old_one_ends(&mut self) {
+        let status = self.node.process.ended(PATIENCE);
+        assert_eq!(status.code(), Some(0), "{status}\n{}", self.node.process.stderr());
+    }
+}
+
+struct Fake {
+    stream: BufReader<UnixStream>,
+}
+
+impl Fake {
+    fn say(&mut self, words: &str) {
+        self.stream.get_mut().write_all(format!("{words}\n").as_bytes()).unwrap();
+    }
+
+    fn hello(&mut self, within_ms: u32) {
+        self.say(&json!({"say": "hello", "protocol": 1, "version": "x", "pid": 1, "within_ms": within_ms}).to_string());
+    }
+
+    /// What is said next; `null` is nothing any more.
+    fn hear(&mut self) -> Value {
+        let mut line = String::new();
+        self.stream.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap_or(Value::Null)
+    }
+
+    #[track_caller]
+    fn hears(&mut self, word: &str) -> Value {
+        let said = self.hear();
+        assert_eq!(said["say"], word, "{said}");
+        said
+    }
+}
+
+/// Callers that never send anything twice: kept connections, new ones, a long download, a WebSocket.
+struct Load {
+    over: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
+    failed: Arc<Mutex<Vec<String>>>,
+    callers: Vec<JoinHandle<()>>,
+    pieces: mpsc::Sender<Vec<u8>>,
+    download: JoinHandle<std::io::Result<String>>,
+    socket: WebSocket<TcpStream>,
+}
+
+impl Load {
+    fn on(bench: &Bench) -> Self {
+        let (over, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let failed = Arc::<Mutex<Vec<String>>>::default();
+        let (pieces, received) = mpsc::channel();
+        bench.upstream.on("/long", Answer::Stream(received));
+        bench.upstream.on("/socket", Answer::WebSocketEcho);
+        let authorization = format!("Bearer {}", bench.token);
+        let address = bench.node.edge;
+        let caller = |keeps: bool| {
+            let (over, answered, failed) = (Arc::clone(&over), Arc::clone(&answered), Arc::clone(&failed));
+            let (mut wire, authorization) = (bench.node.edge(), authorization.clone());
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    match wire.send("GET", "/v1/cards", &[("Authorization", &authorization)], b"") {
+                        Ok(answer) if answer.status == 200 => drop(answered.fetch_add(1, Ordering::Relaxed)),
+                        Ok(answer) => failed.lock().unwrap().push(answer.to_string()),
+                        Err(error) => failed.lock().unwrap().push(format!("keeps {keeps}: {error}")),
+                    }
+                    if !keeps {
+                        wire = Wire::new(address, crate::process::HOST);
+                    }
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            })
+        };
+        let callers = [true, true, true, false, false].map(caller).into();
+        let download = {
+            let (mut wire, authorization) = (bench.node.edge(), authorization.clone());
+            std::thread::spawn(move || {
+                let answer = wire.send("GET", "/v1/long", &[("Authorization", &authorization)], b"")?;
+                Ok(answer.text())
+            })
+        };
+        let socket = open_socket(address, &authorization);
+        Self { over, answered, failed, callers, pieces, download, socket }
+    }
+
+    /// What began before is still served by whoever began it.
+    fn echo(&mut self, text: &str) {
+        self.pieces.send(text.as_bytes().to_vec()).unwrap();
+        self.socket.send(Message::text(text)).unwrap();
+        assert_eq!(self.socket.read().unwrap().into_text().unwrap().as_str(), text);
+    }
+
+    /// So many more are answered from here on.
+    fn await_more(&self, more: usize) {
+        let wanted = self.answered.load(Ordering::Relaxed) + more;
+        eventually("requests are answered", || (self.answered.load(Ordering::Relaxed) >= wanted).then_some(()));
+    }
+
+    /// How many were answered; none failed.
+    #[track_caller]
+    fn end(self, downloaded: &str) -> usize {
+        self.over.store(true, Ordering::Relaxed);
+        self.callers.into_iter().for_each(|caller| caller.join().unwrap());
+        drop(self.pieces);
+        assert_eq!(self.download.join().unwrap().unwrap(), downloaded);
+        let failed = self.failed.lock().unwrap();
+        assert!(failed.is_empty(), "{} failed: {failed:?}", failed.len());
+        self.answered.load(Ordering::Relaxed)
+    }
+}
+
+fn open_socket(address: SocketAddr, authorization: &str) -> WebSocket<TcpStream> {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = tungstenite::http::Request::get(format!("ws://{}/v1/socket", crate::process::HOST))
+        .header("Host", crate::process::HOST)
+        .header("Authorization", authorization)
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", tungstenite::handshake::client::generate_key())
+        .body(())
+        .unwrap();
+    tungstenite::client(request, stream).unwrap().0
+}
+
+#[test]
+fn upgrades_under_load_lose_no_request() {
+    let mut bench = Bench::new();
+    let mut load = Load::on(&bench);
+    load.await_more(20);
+    load.echo("0");
+    for round in ["1", "2", "3"] {
+        bench.upgrade();
+        load.await_more(50);
+        load.echo(round);
+    }
+    // The first one is there for what began with it, the others had nothing left.
+    assert!(bench.node.process.is_running());
+    let stderr = bench.node.process.stderr();
+    assert_eq!(stderr.matches("has taken over; what is still").count(), 3, "{stderr}");
+    assert_eq!(stderr.matches(" taken over\n").count(), 3, "{stderr}");
+    load.socket.close(None).unwrap();
+    while load.socket.read().is_ok() {}
+    let answered = load.end("0123");
+    assert!(answered > 170, "{answered}");
+    bench.old_one_ends();
+    bench.served();
+    // Changes go on where they were.
+    bench.node.control().create("after", &["cards:read"]).unwrap();
+}
+
+#[test]
+fn whatever_fails_before_it_serves_changes_nothing() {
+    let mut bench = Bench::new();
+    let load = Load::on(&bench);
+    load.await_more(20);
+    // It exits at once, and says nothing to the node.
+    let ended = bench.upgrade_with(&["--binary", "/bin/false"]);
+    assert!(!ended.good && ended.words.contains("ended with 1"), "{}", ended.words);
+    // It is no program at all.
+    let ended = bench.upgrade_with(&["--binary", "/nonexistent/portcullis"]);
+    assert!(!ended.good && ended.words.contains("cannot be started"), "{}", ended.words);
+    // It refuses its configuration.
+    bench.folder.edit("portcullis.toml", "[log]", "[nonsense]\n[log]");
+    let ended = bench.upgrade_with(&[]);
+    assert!(!ended.good && ended.words.contains("nonsense"), "{}", ended.words);
+    bench.folder.edit("portcullis.toml", "[nonsense]\n[log]", "[log]");
+    // It finds out after it has the sockets that it cannot have an address.
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    bench.folder.edit(
+        "portcullis.toml",
+        "[listeners.metrics]\nbind = [",
+        &format!("[listeners.metrics]\nbind = [\"{taken}\", "),
+    );
+    let ended = bench.upgrade_with(&[]);
+    assert!(!ended.good && ended.words.contains("in use"), "{}", ended.words);
+    bench.goes_on("in use");
+    bench.folder.edit("portcullis.toml", &format!("\"{taken}\", "), "");
+    for (words, why) in [
+        ("GET / HTTP/1.1", "nobody understands"),
+        (r#"{"say":"ready"}"#, "says hello first"),
+        (r#"{"say":"hello","protocol":2,"version":"9.9.9","pid":1,"within_ms":1000}"#, "handshake 2"),
+    ] {
+        let mut fake = bench.fake();
+        fake.say(words);
+        assert!(fake.hears("refused")["reason"].as_str().unwrap().contains(why));
+        bench.goes_on(why);
+    }
+    load.await_more(50);
+    load.end("");
+    assert_eq!(bench.upgrade(), *bench.successors.last().unwrap());
+}
+
+#[test]
+fn a_successor_that_breaks_off_changes_nothing_wherever_it_does() {
+    let mut bench = Bench::new();
+    let load = Load::on(&bench);
+    load.await_more(20);
+    // With the sockets in its hands.
+    let mut fake = bench.fake();
+    fake.hello(60_000);
+    let sockets = fake.hears("sockets");
+    let listeners = sockets["descriptors"].as_array().unwrap().iter().filter(|one| one["is"] == "listener").count();
+    assert_eq!(listeners, 3, "{sockets}");
+    drop(fake);
+    bench.goes_on("it ended");
+    // It hangs.
+    let mut fake = bench.fake();
+    fake.hello(300);
+    fake.hears("sockets");
+    bench.goes_on("not ready within 300ms");
+    fake.hears("refused");
+    assert_eq!(fake.hear(), Value::Null);
+    // Between ready and the end of its probation.
+    let mut fake = bench.fake();
+    fake.hello(60_000);
+    fake.hears("sockets");
+    fake.say(r#"{"say":"ready"}"#);
+    drop(fake);
+    bench.goes_on("it ended");
+    // It changes its mind.
+    let mut fake = bench.fake();
+    fake.hello(60_000);
+    fake.hears("sockets");
+    fake.say(r#"{"say":"ready"}"#);
+    fake.say(r#"{"say":"failed","reason":"out of paper"}"#);
+    bench.goes_on("out of paper");
+    // Told to go, it does not.
+    let mut fake = bench.fake();
+    fake.hello(60_000);
+    fake.hears("sockets");
+    fake.say(r#"{"say":"ready"}"#);
+    fake.hears("go");
+    drop(fake);
+    bench.goes_on("it ended");
+    // It serves, and dies of its first requests.
+    let mut fake = bench.fake();
+    fake.hello(60_000);
+    fake.hears("sockets");
+    fake.say(r#"{"say":"ready"}"#);
+    fake.hears("go");
+    fake.say(r#"{"say":"serving"}"#);
+    drop(fake);
+    bench.goes_on("it ended");
+    load.await_more(50);
+    load.end("");
+    bench.upgrade();
+    bench.old_one_ends();
+    bench.served();
+}
+
+#[test]
+fn a_successor_that_is_killed_before_its_turn_costs_nothing() {
+    let mut bench = Bench::new();
+    let load = Load::on(&bench);
+    load.await_more(20);
+    for milliseconds in [0, 400, 900] {
+        let mut command = bench.folder.command("serve");
+        let mut successor = Process::spawn(command.arg("--take-over"));
+        successor.line_with("taking over from process");
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        assert!(!successor.stderr().contains("listening edge="), "too late: {}", successor.stderr());
+        successor.kill();
+        bench.goes_on("it ended");
+    }
+    load.await_more(50);
+    load.end("");
+}
+
+#[test]
+fn one_at_a_time() {
+    let mut bench = Bench::new();
+    let mut first = bench.fake();
+    first.hello(60_000);
+    first.hears("sockets");
+    // One that says nothing is in nobody's way.
+    let _silent = bench.fake();
+    let second = bench.upgrade_with(&[]);
+    assert!(!second.good && second.words.contains("another upgrade is under way"), "{}", second.words);
+    drop(first);
+    bench.goes_on("another upgrade");
+    bench.goes_on("it ended");
+    bench.upgrade();
+    bench.old_one_ends();
+    bench.served();
+}
+
+#[test]
+fn addresses_that_are_new_are_bound_and_those_that_are_not_wanted_end_with_the_old_one() {
+    let mut bench = Bench::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    bench.folder.edit(
+        "portcullis.toml",
+        "[listeners.metrics]\nbind = [\"127.0.0.1:0\"]",
+        &format!("[listeners.metrics]\nbind = [\"{free}\"]"),
+    );
+    bench.upgrade();
+    bench.old_one_ends();
+    bench.served();
+    Wire::new(free, "localhost").send("GET", "/readyz", &[], b"").unwrap().expect(200);
+    assert!(TcpStream::connect(bench.node.metrics).is_err(), "nobody accepts there, and it is still open");
+    bench.node.control().get("/v1/status").unwrap().expect(200);
+}
+
+#[test]
+fn there_has_to_be_a_node() {
+    let bench = Bench::new();
+    let socket = bench.folder.path("data/node.sock");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&socket), mode(&bench.folder.path("data"))), (0o600, 0o700));
+    bench.node.process.signal("TERM");
+    let mut bench = bench;
+    bench.old_one_ends();
+    assert!(!socket.exists(), "it was left behind");
+    let ended = bench.upgrade_with(&[]);
+    assert!(!ended.good && ended.words.contains("no node runs on"), "{}", ended.words);
+    // What a kill leaves behind is in nobody's way.
+    let mut killed = bench.folder.start();
+    killed.process.kill();
+    assert!(socket.exists());
+    bench.node = bench.folder.start();
+    bench.upgrade();
+    bench.old_one_ends();
+    bench.served();
+    let pid = bench.successors.pop().unwrap().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    eventually("the successor is gone", || (!socket.exists()).then_some(()));
+}
+
+#[test]
+fn a_node_that_is_told_to_end_takes_its_successor_along() {
+    let mut bench = Bench::new();
+    let mut fake = bench.fake();
+    fake.hello(60_000);
+    fake.hears("sockets");
+    bench.node.process.signal("TERM");
+    assert!(fake.hears("refused")["reason"].as_str().unwrap().contains("told to end"));
+    bench.old_one_ends();
+}
+
+#[test]
+fn while_two_serve_what_one_changes_reaches_the_other_at_once() {
+    let bench = Bench::new();
+    let mut fake = bench.fake();
+    fake.hello(60_000);
+    fake.hears("sockets");
+    // Another process on the same store.
+    let other = bench.folder.start();
+    let mut slowest = Duration::ZERO;
+    for round in 0..10 {
+        let key = other.control().create(&format!("key {round}"), &["cards:read"]).unwrap();
+        let token = eventually("the key is known here", || {
+            let answer = bench.node.edge().ask_token(&key);
+            (answer.status == 200).then(|| answer.json()["access_token"].as_str().unwrap().to_owned())
+        });
+        let mut edge = bench.node.edge();
+        edge.get("/v1/cards", &token).expect(200);
+        other.control().revoke(&key.id).unwrap();
+        let revoked = Instant::now();
+        while edge.get("/v1/cards", &token).status != 401 {
+            assert!(revoked.elapsed() < PATIENCE);
+        }
+        slowest = slowest.max(revoked.elapsed());
+    }
+    assert!(slowest < Duration::from_millis(500), "{slowest:?}");
+}
+
+#[test]
+fn a_service_manager_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut bytes = [0; 1024];
+        let length = manager.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let mut bench = Bench::started(|command| {
+        command.env("NOTIFY_SOCKET", &path);
+    });
+    let ready = |pid: u32| format!("MAINPID={pid}\nREADY=1\nSTATUS=serving");
+    assert_eq!(told(), ready(bench.node.process.id()));
+    bench.node.process.signal("HUP");
+    let reloading = told();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert_eq!(told(), "READY=1\nSTATUS=serving");
+    // It is not told of one that fails; the socket is known to a successor that was started by somebody else.
+    assert!(!bench.upgrade_with(&["--binary", "/bin/false"]).good);
+    let pid = bench.upgrade();
+    assert_eq!(told(), ready(pid));
+    bench.old_one_ends();
+    assert!(Command::new("kill").args(["-s", "TERM", &pid.to_string()]).status().unwrap().success());
+    assert_eq!(told(), "STOPPING=1\nSTATUS=draining");
+}
+
+#[test]
+fn a_successor_writes_where_the_node_before_it_did() {
+    let mut bench = Bench::started(|_| ());
+    bench.upgrade();
+    bench.old_one_ends();
+    let pid = bench.successors.last().unwrap().to_string();
+    assert!(Command::new("kill").args(["-s", "HUP", &pid]).status().unwrap().success());
+    bench.node.process.line_with("reloaded (HUP)");
+}
+
+#[test]
+fn by_hand_it_keeps_its_own_terminal() {
+    let mut bench = Bench::new();
+    let mut successor = portcullis(&["serve", "--take-over", "--config"]);
+    let successor = Process::spawn(successor.arg(bench.folder.path("portcullis.toml")));
+    successor.line_with("listening edge=");
+    successor.line_with("taken over");
+    bench.old_one_ends();
+    bench.served();
+}
