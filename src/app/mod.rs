@@ -13,6 +13,7 @@ mod handover;
 mod matching;
 mod node;
 mod offline;
+mod panics;
 mod probes;
 mod reload;
 mod revocations;

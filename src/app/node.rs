@@ -11,7 +11,7 @@ use super::signing::SigningKeys;
 use super::stored::{Stored, stored_environments};
 use super::supervisor::Supervisor;
 use super::watch::Watch;
-use super::{probes, reload, secrets};
+use super::{panics, probes, reload, secrets};
 use crate::clock;
 use crate::config::{AccessLog as AccessLogConfig, Config, Documents, NodeConfig, Sources, StoreUrl};
 use crate::control::{Control, ControlParts, ListenerNames, NodeActions, ensure_bootstrap_token};
@@ -142,6 +142,7 @@ impl Node {
         let now = clock::now();
         secrets::ensure_private_dir(&node.data_dir)?;
         let metrics = Arc::new(Metrics::new(VERSION, node.metrics_per_environment)?);
+        panics::watch(&metrics);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
@@ -315,6 +316,7 @@ fn edge_parts(
         proxy_protocol: node.edge.proxy_protocol,
         trusted_proxies: NetworkSet::new(&node.trusted_proxies),
         limits: node.limits,
+        recheck: edge::RECHECK,
         token_lifetime: node.token_lifetime,
         control_url,
         revocations: Arc::new(Revocations::new(runtime.handle().clone(), shared.store, shared.tables)),

@@ -17,6 +17,8 @@ pub const NO_ENVIRONMENT: &str = "-";
 pub enum Outcome {
     /// Portcullis answered itself (token endpoint, keys, metadata).
     Answered,
+    /// Under way when its key ended.
+    Cut,
     /// Refused; nothing reached the upstream.
     Denied,
     /// The upstream or the caller failed.
@@ -30,6 +32,7 @@ impl Outcome {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
+            Self::Cut => "cut",
             Self::Denied => "denied",
             Self::Failed => "failed",
             Self::Forwarded => "forwarded",
@@ -67,6 +70,8 @@ pub struct Metrics {
     pub overhead: Histogram,
     /// Requests that are being served.
     pub in_flight: IntGauge,
+    /// Panics, wherever they were.
+    pub panics: IntCounter,
     /// Time to answer a token request.
     pub token_duration: Histogram,
     /// Tokens whose signature was proven before.
@@ -154,6 +159,7 @@ impl Metrics {
             per_environment,
             overhead: r.histogram("portcullis_overhead_seconds", "Head read to decision.", &FINE_SECONDS)?,
             in_flight: r.gauge("portcullis_requests_in_flight", "Requests that are being served.")?,
+            panics: r.counter("portcullis_panics_total", "Panics; each ended one request or task.")?,
             token_duration: r.histogram(
                 "portcullis_token_duration_seconds",
                 "Time to answer a token request.",
