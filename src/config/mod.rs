@@ -122,6 +122,14 @@ pub struct ControlListener {
     pub tls: Option<TlsSettings>,
 }
 
+impl ControlListener {
+    /// What callers call it: its public URL, else this address of its own.
+    pub fn url(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"))
+    }
+}
+
 /// Which store, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreUrl {

@@ -89,6 +89,9 @@ fn listeners(
     let (control, control_tls, public_url) = listeners.section("control", |control| {
         let public_url = control.take("public_url").and_then(|value| value.parsed(BaseUrl::parse));
         let (bind, tls) = secret_listener(control, 9080, now, "it takes passwords and hands out client secrets");
+        if let (Some(_), Some(At { value, line })) = (&tls, public_url.as_ref().filter(|url| !url.value.tls())) {
+            control.sheet().problem(*line, format!("`public_url` is `{value}`, and the listener speaks TLS"));
+        }
         (bind, tls, public_url.map(|url| url.value.as_str().to_owned()))
     });
     let metrics = listeners.section("metrics", |metrics| bind(metrics, 9464)).unwrap_or_default();

@@ -4,7 +4,9 @@ use super::arrival::Arrival;
 use super::methods;
 use crate::access::{Challenge, Denial};
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE,
+};
 use http::{HeaderName, HeaderValue};
 use pingora_core::Result;
 use pingora_core::protocols::http::ServerSession;
@@ -57,6 +59,9 @@ impl Answer {
         let close = matches!(denial.status(), 400 | 405 | 408 | 413 | 414 | 431);
         if *denial == Denial::MethodNotServed {
             headers.push((ALLOW, HeaderValue::from_static(methods::ALLOW)));
+        }
+        if *denial == Denial::Overloaded {
+            headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
         }
         Self { status: denial.status(), headers, body: body.to_string().into(), close }
     }

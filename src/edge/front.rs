@@ -7,6 +7,7 @@ use super::context::RequestIds;
 use super::door::{Door, Entered};
 use super::forward::Forward;
 use super::head::{self, Scan};
+use super::lease::Keeper;
 use super::service::IDLE_GRACE;
 use crate::access::Denial;
 use crate::config::EdgeLimits;
@@ -38,6 +39,7 @@ pub(super) struct Front {
     pub(super) access_log: Arc<AccessLog>,
     pub(super) request_ids: Arc<RequestIds>,
     pub(super) clock: fn() -> Timestamp,
+    pub(super) keeper: Keeper,
 }
 
 /// How reading a head ended.
@@ -92,7 +94,9 @@ impl Front {
         arrival: &Arc<Arrival>,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        arrival.serving(self.proxy.process_new_http(session, shutdown)).await
+        let is_stream = session.is_http2();
+        let request = arrival.serving(self.proxy.process_new_http(session, shutdown));
+        self.keeper.keep(is_stream, request).await
     }
 
     async fn read_head(&self, stream: &mut Stream, shutdown: &ShutdownWatch) -> Read {
@@ -184,6 +188,7 @@ impl Front {
         self.access_log.write(&AccessLine {
             time: (self.clock)().to_string(),
             request_id,
+            trace_id: request_id,
             environment: NO_ENVIRONMENT,
             client_id: None,
             address: Some(arrival.peer),

@@ -39,6 +39,7 @@ pub(super) struct Seen {
     pub(super) address: Option<IpAddr>,
     /// The key of a proven token.
     pub(super) client_id: Option<ClientId>,
+    pub(super) claims: Option<Arc<AccessTokenClaims>>,
     /// Whether the token had been proven before; `None` where none was looked at.
     pub(super) token_known: Option<bool>,
 }
@@ -117,6 +118,7 @@ impl Asker for Arriving<'_> {
         let (claims, known) = self.tables.claims(token).map_err(|_| Denial::TokenInvalid)?;
         self.seen.token_known = Some(known);
         self.seen.client_id = Some(claims.client_id.clone());
+        self.seen.claims = Some(Arc::clone(&claims));
         Ok(claims)
     }
 }

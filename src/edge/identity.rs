@@ -199,6 +199,12 @@ fn prepend(headers: &HeaderMap, name: &HeaderName, last: String) -> String {
     said.join(", ")
 }
 
+/// The trace that a caller's request belongs to, where it says so.
+pub(super) fn trace_id(headers: &HeaderMap) -> Option<Box<str>> {
+    let value = headers.get(TRACEPARENT).filter(|value| is_traceparent(value))?;
+    value.to_str().ok()?.get(3..35).map(Into::into)
+}
+
 /// W3C Trace Context section 3.2: version 00, neither id all zero.
 fn is_traceparent(value: &HeaderValue) -> bool {
     let Ok(value) = value.to_str() else { return false };

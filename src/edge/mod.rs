@@ -18,15 +18,22 @@
 //! | `endpoints.rs` | token, introspection and revocation: what authenticates its clients |
 //! | `revocation.rs` | where a revoked token goes: a sink that `app` injects |
 //! | `reserved.rs` | documents: signing keys, metadata |
+//! | `body.rs` | how much body, and how slowly |
+//! | `lease.rs` | long requests, checked again |
+//! | `overload.rs` | how many requests at the same time |
+//! | `panics.rs` | a panic ends one request |
+//! | `account.rs` | what is told of a request once it is over |
 //! | `answer.rs` | refusals and documents as HTTP answers |
 //! | `upstreams.rs` | names to addresses, in the background; which address is next; health checks |
 //! | `service.rs` | listeners, drain, the pingora server |
 //!
 //! What it leaves to others: what may pass (`access`), what is known (`tables`). It never waits for the store.
 
+mod account;
 mod answer;
 mod arrival;
 mod bearer;
+mod body;
 mod connections;
 mod context;
 mod descriptors;
@@ -37,8 +44,11 @@ mod front;
 mod gate;
 mod head;
 mod identity;
+mod lease;
 mod methods;
 mod multiplex;
+mod overload;
+mod panics;
 mod proxy_header;
 mod reserved;
 mod revocation;
@@ -46,6 +56,7 @@ mod service;
 mod streams;
 mod upstreams;
 
+pub use lease::RECHECK;
 pub use revocation::{RevocationRefused, RevocationSink, TokenRevocation};
 pub use service::{EdgeParts, NodeSignals, ServeError, bind, serve};
 pub use upstreams::{Standing, Upstreams};

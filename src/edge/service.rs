@@ -3,6 +3,7 @@
 //! The edge cannot be made without loaded tables ([`EdgeParts`] demands them): no tables, no listener. Sockets are
 //! bound by us before anything starts, so that a port in use is an error with a name and port 0 can be told.
 
+use super::account::Accounts;
 use super::connections::Connections;
 use super::context::RequestIds;
 use super::descriptors;
@@ -11,6 +12,8 @@ use super::endpoints::Endpoints;
 use super::forward::Forward;
 use super::front::Front;
 use super::gate::Gate;
+use super::lease::Keeper;
+use super::overload::Room;
 use super::revocation::RevocationSink;
 use super::upstreams::Upstreams;
 use crate::config::DrainTimes;
@@ -67,6 +70,8 @@ pub struct EdgeParts {
     pub trusted_proxies: NetworkSet,
     /// Limits of heads, bodies, connections and requests.
     pub limits: EdgeLimits,
+    /// How often long requests are checked again; [`RECHECK`](super::RECHECK) but in tests.
+    pub recheck: Duration,
     /// Life of an access token.
     pub token_lifetime: Duration,
     /// The control API's URL, canonical: the `resource` and audience of tokens for it (RFC 8707).
@@ -154,12 +159,20 @@ pub fn serve(parts: EdgeParts) {
         tls: parts.tls.map(Handshake::from),
         handshake_timeout: limits.handshake_timeout,
     };
+    let keeper = Keeper { tables: Arc::clone(&parts.tables), clock: parts.clock, every: parts.recheck };
     let forward = Forward {
         tables: parts.tables,
         gate: Gate { trusted_proxies: parts.trusted_proxies },
         upstreams: parts.upstreams,
-        metrics: Arc::clone(&parts.metrics),
-        access_log: Arc::clone(&parts.access_log),
+        limits: parts.limits,
+        room: Room::new(parts.limits.requests_in_flight),
+        accounts: Arc::new(Accounts {
+            metrics: Arc::clone(&parts.metrics),
+            access_log: Arc::clone(&parts.access_log),
+            traffic: parts.traffic,
+            decisions: parts.decisions,
+            clock: parts.clock,
+        }),
         request_ids: Arc::clone(&request_ids),
         endpoints: Endpoints {
             control_url: parts.control_url.to_shared(),
@@ -169,8 +182,6 @@ pub fn serve(parts: EdgeParts) {
             throttle: Mutex::new(ClientThrottle::new(parts.throttle_seed)),
         },
         usage: parts.usage,
-        traffic: parts.traffic,
-        decisions: parts.decisions,
         clock: parts.clock,
     };
     let front = Front {
@@ -181,6 +192,7 @@ pub fn serve(parts: EdgeParts) {
         access_log: parts.access_log,
         request_ids,
         clock: parts.clock,
+        keeper,
     };
     let mut inner = listening::Service::new("edge".to_owned(), front);
     let mut fds = Fds::new();

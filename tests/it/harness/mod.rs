@@ -6,7 +6,7 @@ pub mod frames;
 mod upstream;
 mod wire;
 
-pub use certificates::{Authority, Certificate, replace};
+pub use certificates::{Authority, Certificate, TlsCaller, TlsConnection, exchange, replace};
 pub use frames::{Http2, Reply};
 pub use upstream::{Answer, RecordingUpstream, Seen};
 pub use wire::{Connection, End, RawResponse, Request, client_config};
@@ -105,6 +105,7 @@ pub struct GatewayBuilder {
     settings: String,
     upstream_url: Option<String>,
     upstream_table: Option<String>,
+    upstream_whole: Option<String>,
     tables: String,
     keys: Vec<(String, Key)>,
     certificates: Vec<Certificate>,
@@ -143,6 +144,12 @@ impl GatewayBuilder {
     /// Makes the upstream a table with these settings beside its URL.
     pub fn upstream_table(mut self, toml: &str) -> Self {
         self.upstream_table = Some(toml.to_owned());
+        self
+    }
+
+    /// The whole table of the upstream, its URLs too.
+    pub fn upstream_whole(mut self, toml: &str) -> Self {
+        self.upstream_whole = Some(toml.to_owned());
         self
     }
 
@@ -203,7 +210,10 @@ impl GatewayBuilder {
              [environments.production]\nbase_url = \"{BASE_URL}\"\npublic = [\"GET /health\"]\n{}",
             self.settings
         );
-        let _ = match &self.upstream_table {
+        let _ = match self.upstream_whole.as_ref().or(self.upstream_table.as_ref()) {
+            Some(whole) if self.upstream_whole.is_some() => {
+                writeln!(text, "[environments.production.upstream]\n{whole}")
+            }
             None => writeln!(text, "upstream = \"{url}\""),
             Some(table) => writeln!(text, "[environments.production.upstream]\nurl = \"{url}\"\n{table}"),
         };
