@@ -23,7 +23,7 @@ def say(words: str):
 
 
 class Node:
-    """A node on ports of its own; ends with this program. Its tenants are in `folder` already."""
+    """A node on ports of its own; ends with this program. Its tenants are in `folder` already, `settings` are more TOML."""
 
     def __init__(self, binary: Path, folder: Path, patience: float, settings: str = ""):
         self.ports = dict(zip(("edge", "control", "metrics"), free_ports(3), strict=True))

@@ -35,6 +35,7 @@ mod schemathesis;
 mod start;
 mod store;
 mod tidy;
+mod tls_certificates;
 mod tools;
 mod upgrade;
 mod watch;
