@@ -290,6 +290,9 @@ const fn is_tchar(byte: u8) -> bool {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
