@@ -116,7 +116,7 @@ impl Caller {
         };
         let last = if own { "Connection: close\r\n\r\n" } else { "\r\n" };
         stream.write_all(format!("{}{last}", self.head).as_bytes()).await?;
-        let (mut good, mut length, mut line) = (false, 0, String::new());
+        let (mut good, mut length, mut closes, mut line) = (false, 0, own, String::new());
         loop {
             line.clear();
             if stream.read_line(&mut line).await? == 0 {
@@ -126,12 +126,15 @@ impl Caller {
                 break;
             }
             good |= line.starts_with("HTTP/1.1 200 ");
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            let line = line.to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
                 length = value.trim().parse().map_err(|_| ErrorKind::InvalidData)?;
             }
+            // A gateway that drains says so with the last answer of a connection.
+            closes |= line.strip_prefix("connection:").is_some_and(|value| value.trim() == "close");
         }
         stream.read_exact(&mut vec![0; length]).await?;
-        if !own {
+        if !closes {
             *kept = Some(stream);
         }
         Ok(good)

@@ -25,7 +25,7 @@ def say(words: str):
 
 
 class Node:
-    """A node on ports of its own; ends with this program. Its tenants are in `folder` already."""
+    """A node on ports of its own; ends with this program. Its tenants are in `folder` already, `settings` are more TOML."""
 
     def __init__(self, binary: Path, folder: Path, patience: float, settings: str = ""):
         self.ports = dict(zip(("edge", "control", "metrics"), free_ports(3), strict=True))
@@ -132,14 +132,14 @@ def build(given: str | None, *target: str) -> Path:
 
 
 def in_folder(measure, arguments, where: str | None = None) -> int:
-    """Runs `measure(arguments, folder)` in a folder that goes away with it; what did not work is told in one line."""
+    """Runs `measure(arguments, folder)` in a folder that goes away with it: 1 where it says False, or something did not work,
+    which is told in one line."""
     try:
         with tempfile.TemporaryDirectory(prefix="portcullis-soak-", dir=where) as folder:
-            measure(arguments, Path(folder))
+            return 1 if measure(arguments, Path(folder)) is False else 0
     except (Failed, OSError, subprocess.SubprocessError, sqlite3.Error) as error:
         say(f"error: {error}")
         return 1
-    return 0
 
 
 def start(main):

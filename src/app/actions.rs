@@ -3,7 +3,8 @@
 use super::node::Shared;
 use super::reload::{Cause, Reloader};
 use super::signing::SigningKeys;
-use crate::control::{ControlProblem, LastReload, NodeActions, NodeProblem, Reloaded};
+use crate::control::{ControlProblem, LastReload, NodeActions, NodeProblem, Reloaded, UpstreamStanding};
+use crate::edge::Standing;
 use crate::model::{Act, UpstreamUrl};
 use crate::tables::EnvironmentTable;
 use async_trait::async_trait;
@@ -42,6 +43,12 @@ impl NodeActions for Actions {
 
     fn resolves(&self, upstream: &UpstreamUrl) -> bool {
         self.shared.upstreams.resolves(upstream)
+    }
+
+    fn standing(&self, environment: &EnvironmentTable, upstream: &UpstreamUrl) -> UpstreamStanding {
+        let Standing { available, ejected, unhealthy } =
+            self.shared.upstreams.standing(&environment.upstream, Some(upstream));
+        UpstreamStanding { addresses: available + ejected + unhealthy, available }
     }
 
     async fn rotate_signing_key(&self, immediately: bool, act: &Act) -> Result<(), NodeProblem> {

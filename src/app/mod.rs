@@ -13,6 +13,7 @@ mod handover;
 mod matching;
 mod node;
 mod offline;
+mod panics;
 mod probes;
 mod reload;
 mod revocations;
@@ -72,8 +73,8 @@ pub fn serve(path: &Path, take_over: Option<TakeOver>) -> anyhow::Result<()> {
     let read = Some((path.to_owned(), loaded.sources));
     let told = config::environment_variable("NOTIFY_SOCKET");
     let Some(take_over) = take_over else {
-        let supervisor = Supervisor::new(told);
-        return Node::prepare(config, documents, Origin::Fresh, read, supervisor)?.run(None);
+        let sockets = handover::passed(config::environment_variable("LISTEN_FDNAMES").as_deref())?;
+        return Node::prepare(config, documents, Origin::Given(sockets), read, Supervisor::new(told))?.run(None);
     };
     let (mut succession, sockets) = Succession::begin(&config.node.data_dir, take_over)?;
     let supervisor = Supervisor::new(told.or_else(|| succession.notify_socket.take()));
@@ -125,7 +126,7 @@ pub fn control_access(path: &Path) -> anyhow::Result<ControlAccess> {
     let config = load(path, &Documents::default())?;
     let address = config.node.control.bind.first().context("the configuration names no control listener")?;
     Ok(ControlAccess {
-        server: config.node.control.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
+        server: config.node.control.url(*address),
         bootstrap_token: config.node.data_dir.join(crate::control::bootstrap::FILE),
     })
 }

@@ -4,6 +4,7 @@ use super::node::Shared;
 use super::supervisor::Supervisor;
 use crate::clock;
 use crate::control::{LastReload, Reloaded};
+use crate::edge::Standing;
 use crate::model::Timestamp;
 use crate::tables::Tables;
 use crate::telemetry::Metrics;
@@ -124,6 +125,7 @@ fn first(problems: &[String]) -> String {
 async fn metrics(State(shared): State<Shared>) -> Response {
     gauge(&shared.metrics, &shared.tables, shared.probes.seen());
     shared.tls.gauge(&shared.metrics);
+    gauge_upstreams(&shared);
     match shared.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => {
@@ -131,6 +133,15 @@ async fn metrics(State(shared): State<Shared>) -> Response {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// No address is told: a label must not grow with them.
+fn gauge_upstreams(shared: &Shared) {
+    let snapshot = shared.tables.load_full();
+    shared.metrics.set_upstreams(snapshot.environments().iter().map(|environment| {
+        let Standing { available, ejected, unhealthy } = shared.upstreams.standing(&environment.upstream, None);
+        (environment.label.as_str(), [("available", available), ("ejected", ejected), ("unhealthy", unhealthy)])
+    }));
 }
 
 /// Gauges that are measured when somebody asks.

@@ -1,8 +1,8 @@
 //! How the API behind an environment does, for those who manage its organization.
 
 use super::caller::{Asking, Right};
-use super::{Control, ControlProblem};
-use crate::model::{EnvironmentId, Timestamp};
+use super::{Control, ControlProblem, UpstreamStanding};
+use crate::model::{EnvironmentId, Timestamp, UpstreamUrl};
 use crate::store::{HOUR_SECONDS, TrafficHour, hour_of};
 
 const HOURS: u32 = 24;
@@ -16,6 +16,8 @@ pub struct UpstreamHealth {
     pub url: String,
     /// Whether its name had an address when it was last looked up.
     pub resolves: bool,
+    /// How its addresses do.
+    pub standing: UpstreamStanding,
     /// When an upstream of the environment last answered, as this process saw it.
     pub last_answer: Option<Timestamp>,
     /// When an upstream of the environment last failed, as this process saw it, and with which code.
@@ -58,8 +60,10 @@ impl Control {
         environment: &EnvironmentId,
     ) -> Result<Vec<UpstreamHealth>, ControlProblem> {
         asking.caller.require_in(Right::Manage, environment)?;
-        let urls = self.with_environment(environment, |snapshot| {
-            snapshot.environment(environment).map(|table| table.upstream.urls.clone())
+        let found = self.with_environment(environment, |snapshot| {
+            let table = snapshot.environment(environment)?;
+            let urls = table.upstream.urls.iter();
+            Some(urls.map(|url| (url.clone(), self.node.standing(table, url))).collect::<Vec<_>>())
         })?;
         let this_hour = hour_of(asking.act.at);
         let first = this_hour.plus_seconds(-i64::from(HOURS - 1) * HOUR_SECONDS);
@@ -68,14 +72,15 @@ impl Control {
         let day = AnswersAndFailures::of(traffic.iter());
         let hour = AnswersAndFailures::of(traffic.iter().filter(|counted| counted.hour >= before));
         let seen = self.traffic.last_seen(environment);
-        let health = |url| UpstreamHealth {
-            resolves: self.node.resolves(url),
+        let health = |(url, standing): (UpstreamUrl, UpstreamStanding)| UpstreamHealth {
+            resolves: self.node.resolves(&url),
             url: url.to_string(),
+            standing,
             last_answer: seen.answer,
             last_failure: seen.failure,
             hour,
             day,
         };
-        Ok(urls.unwrap_or_default().iter().map(health).collect())
+        Ok(found.unwrap_or_default().into_iter().map(health).collect())
     }
 }

@@ -98,6 +98,15 @@ pub struct LastReload {
     pub needs_restart: Vec<String>,
 }
 
+/// How the addresses of an upstream do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamStanding {
+    /// How many there are.
+    pub addresses: u32,
+    /// So many of them get requests.
+    pub available: u32,
+}
+
 /// Why the node did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeProblem {
@@ -126,6 +135,11 @@ pub trait NodeActions: Send + Sync {
 
     /// Whether the upstream's name had an address when it was last looked up.
     fn resolves(&self, upstream: &UpstreamUrl) -> bool;
+
+    /// How many addresses of one of an environment's upstreams get requests, and how many there are.
+    fn standing(&self, _environment: &EnvironmentTable, _upstream: &UpstreamUrl) -> UpstreamStanding {
+        UpstreamStanding::default()
+    }
 
     /// Makes the next signing key. It is published at once and signs once everybody had time to learn of it, or
     /// `immediately`.

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 const WITHOUT_EXAMPLE: &[(&str, &str)] = &[
     ("demo", "runs until it is told to stop; tests/it/readme.rs runs it with --json"),
     ("serve", "runs until it is told to stop; it is what all examples talk to"),
+    ("upgrade", "puts another process in the place of that one; tests/it/upgrade.rs runs it"),
 ];
 
 /// The path of every command that has none below it, such as `keys list`.

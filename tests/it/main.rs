@@ -36,6 +36,7 @@ mod schemathesis;
 mod start;
 mod store;
 mod tidy;
+mod tls_certificates;
 mod tools;
 mod upgrade;
 mod watch;

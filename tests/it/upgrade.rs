@@ -490,6 +490,34 @@ fn a_service_manager_is_told() {
     assert_eq!(told(), "STOPPING=1\nSTATUS=draining");
 }
 
+/// What systemd does: descriptors from 3 on, and the process id that they are meant for.
+#[test]
+fn sockets_that_a_service_manager_opened_are_used() {
+    let opened = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = opened.local_addr().unwrap();
+    let folder = Folder::new("http://127.0.0.1:9", PERMISSIONS);
+    folder.edit(
+        "portcullis.toml",
+        "[listeners.edge]\nbind = [\"127.0.0.1:0\"]",
+        &format!("[listeners.edge]\nbind = [\"{address}\"]"),
+    );
+    let start = |names: &str| {
+        let script = "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"";
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_portcullis"), "serve", "--config"]);
+        command.arg(folder.path("portcullis.toml")).env("NO_COLOR", "1").env("LISTEN_FDNAMES", names);
+        // Its stdin for a moment: the standard library passes nothing else on.
+        command.stdin(std::os::fd::OwnedFd::from(opened.try_clone().unwrap()));
+        command
+    };
+    let mut refused = Process::spawn(&mut start("http"));
+    assert!(!refused.ended(PATIENCE).success());
+    assert!(refused.all_of_stderr().contains("FileDescriptorName=edge"));
+    let node = Node::start(&folder.path("data"), start("edge"));
+    assert_eq!(node.edge, address);
+    node.edge().get("/v1/cards", "none").refused(401, "token_invalid");
+}
+
 #[test]
 fn a_successor_writes_where_the_node_before_it_did() {
     let mut bench = Bench::started(|_| ());

@@ -7,12 +7,13 @@ use super::{PROBATION, SERVE_TIME, SIDE_BY_SIDE, socket};
 use anyhow::{Context, bail};
 use parking_lot::Mutex;
 use rustix::process::geteuid;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::UnixListener;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, Semaphore};
 
 /// Whoever connects says who it is within this time.
@@ -22,6 +23,8 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// So many connections to the private socket are heard at once.
 const HEARD_AT_ONCE: usize = 8;
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long a connection is left to the process that takes over.
+const YIELD: Duration = Duration::from_millis(10);
 
 /// What a node hands over, and to whom.
 pub(in crate::app) struct Keeper {
@@ -37,7 +40,13 @@ pub(in crate::app) struct Keeper {
 
 enum State {
     /// The node serves; a successor may be under way.
-    Serving { kept: Vec<(Descriptor, OwnedFd)>, path: Option<PathBuf>, successor: Option<UnixStream> },
+    Serving {
+        kept: Vec<(Descriptor, OwnedFd)>,
+        path: Option<PathBuf>,
+        successor: Option<UnixStream>,
+        /// Whether that one is about to be heard in this one's place.
+        yields: bool,
+    },
     /// The node drains.
     Closed,
     /// Another process has its work; the line to it stays open until this one is gone.
@@ -61,12 +70,12 @@ impl Keeper {
         let listener = match listener.try_clone().and_then(|clone| {
             listener.set_nonblocking(true)?;
             kept.push((Descriptor::Node, OwnedFd::from(clone)));
-            UnixListener::from_std(listener)
+            AsyncFd::new(listener)
         }) {
             Ok(listener) => listener,
             Err(error) => return tracing::warn!(%error, "no upgrades: the private socket cannot be used"),
         };
-        *self.state.lock() = State::Serving { kept, path: Some(path), successor: None };
+        *self.state.lock() = State::Serving { kept, path: Some(path), successor: None, yields: false };
         tokio::spawn(Arc::clone(self).listen(listener));
     }
 
@@ -88,17 +97,25 @@ impl Keeper {
         self.closed.notify_one();
     }
 
-    async fn listen(self: Arc<Self>, listener: UnixListener) {
+    async fn listen(self: Arc<Self>, listener: AsyncFd<UnixListener>) {
         let places = Arc::new(Semaphore::new(HEARD_AT_ONCE));
         loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+            let ready = tokio::select! {
+                ready = listener.readable() => ready,
                 () = self.closed.notified() => return,
             };
-            let stream = accepted.and_then(|(stream, _)| {
-                let stream = stream.into_std()?;
-                stream.set_nonblocking(false).map(|()| stream)
-            });
+            let stream = match (ready, self.accept(listener.get_ref())) {
+                (Ok(mut ready), Some(Err(error))) if error.kind() == ErrorKind::WouldBlock => {
+                    ready.clear_ready();
+                    continue;
+                }
+                (Ok(_), Some(stream)) => stream,
+                (Ok(_), None) => {
+                    tokio::time::sleep(YIELD).await;
+                    continue;
+                }
+                (Err(error), _) => Err(error),
+            };
             match (stream, Arc::clone(&places).try_acquire_owned()) {
                 (Ok(stream), Ok(place)) => {
                     let keeper = Arc::clone(&self);
@@ -113,6 +130,15 @@ impl Keeper {
                     tokio::time::sleep(PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// `None` where the next connection is another process's to hear: they share the socket's queue.
+    fn accept(&self, listener: &UnixListener) -> Option<std::io::Result<UnixStream>> {
+        // Under the lock: what is taken here was there before that one heard `yours`.
+        match &*self.state.lock() {
+            State::Serving { yields: false, .. } => Some(listener.accept().map(|(stream, _)| stream)),
+            State::Serving { yields: true, .. } | State::Closed | State::HandedOver { .. } => None,
         }
     }
 
@@ -138,8 +164,8 @@ impl Keeper {
             }
             Err(error) => {
                 let _ = line.say(&Said::Refused { reason: format!("{error:#}") }, &[]);
-                if let State::Serving { successor, .. } = &mut *self.state.lock() {
-                    *successor = None;
+                if let State::Serving { successor, yields, .. } = &mut *self.state.lock() {
+                    (*successor, *yields) = (None, false);
                     self.stage.set_beside(false);
                 }
                 tracing::warn!("process {pid} has not taken over: {error:#}; this node goes on serving");
@@ -188,6 +214,9 @@ impl Keeper {
             other => return Err(not(other, "serving")),
         }
         watch(line, SIDE_BY_SIDE)?;
+        if let State::Serving { yields, .. } = &mut *self.state.lock() {
+            *yields = true;
+        }
         Ok(line.say(&Said::Yours, &[])?)
     }
 

@@ -17,6 +17,7 @@
 //! serves. Before `go` it costs no connection either. `line.rs` is what is said, `keeper.rs` the node's side,
 //! `successor.rs` the other one, `socket.rs` where they meet, `stage.rs` what the rest of a node must know of it.
 
+mod activation;
 mod keeper;
 mod line;
 mod socket;
@@ -24,6 +25,7 @@ mod stage;
 mod successor;
 mod upgrade;
 
+pub(super) use activation::passed;
 pub(super) use keeper::Keeper;
 pub(super) use line::Descriptor;
 pub(super) use socket::{Private, make as make_private_socket};
@@ -59,6 +61,11 @@ impl Sockets {
     pub(super) fn take(&mut self, listener: &str, bind: SocketAddr) -> Option<TcpListener> {
         let at = self.0.iter().position(|(name, address, _)| name == listener && *address == bind)?;
         Some(self.0.remove(at).2)
+    }
+
+    /// Those that nobody took, in words.
+    pub(super) fn left(&self) -> Vec<String> {
+        self.0.iter().map(|(listener, bind, _)| format!("{listener} {bind}")).collect()
     }
 }
 

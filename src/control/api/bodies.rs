@@ -129,7 +129,8 @@ pub(super) struct DefineEnvironment {
     /// Where callers of the API send their requests. No other environment may have it.
     #[schema(format = "uri", example = "https://api.example.com/v1")]
     base_url: String,
-    /// Where requests go: a URL, or an object with `url` or `urls`, `host`, `authorization`, `set_headers` and `timeouts`.
+    /// Where requests go: a URL, or an object with `url` or `urls`, `protocol`, `balance`, `health`, `eject_after`,
+    /// `eject_for`, `host`, `authorization`, `set_headers` and `timeouts`.
     /// A header of `set_headers` whose value is null keeps the value that it has.
     #[schema(schema_with = upstream)]
     upstream: (),

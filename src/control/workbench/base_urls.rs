@@ -6,7 +6,7 @@ use super::shell::{Section, Shell};
 use super::visit::Visit;
 use super::words::{Moment, counted, number};
 use crate::control::api::Refusal;
-use crate::control::{Addresses, AnswersAndFailures, Right, UpstreamHealth};
+use crate::control::{Addresses, AnswersAndFailures, Right, UpstreamHealth, UpstreamStanding};
 use crate::model::{EnvironmentId, ManagedBy};
 use crate::tables::EnvironmentTable;
 use askama::Template;
@@ -91,8 +91,11 @@ async fn health(visit: &Visit, environment: &EnvironmentId) -> Option<Health> {
 
 fn state(upstream: &UpstreamHealth) -> (&'static str, &'static str) {
     let failed = upstream.last_failure.map(|(at, _)| at);
+    let UpstreamStanding { addresses, available } = upstream.standing;
     match (upstream.resolves, upstream.last_answer, failed) {
         (false, _, _) => ("down", "Its name has no address"),
+        _ if available == 0 && addresses > 0 => ("down", "No address of it answers"),
+        _ if available < addresses => ("down", "Some of its addresses do not answer"),
         (true, None, None) => ("unknown", "Not called yet"),
         (true, None, Some(_)) => ("down", "Fails"),
         (true, Some(_), None) => ("healthy", "Answers"),

@@ -303,15 +303,8 @@ impl Attempt {
             return;
         }
         let is_in = |other: &Arc<Address>| other.out_until.load(Ordering::Relaxed) == 0;
-        let mut others = pool
-            .addresses
-            .load()
-            .iter()
-            .filter(|other| !Arc::ptr_eq(other, &self.address))
-            .cloned()
-            .collect::<Vec<_>>();
-        others.retain(is_in);
-        if failure == Failure::Answer && others.is_empty() {
+        let is_other = |other: &Arc<Address>| !Arc::ptr_eq(other, &self.address);
+        if failure == Failure::Answer && !pool.addresses.load().iter().any(|other| is_other(other) && is_in(other)) {
             return;
         }
         let until = pool.now().saturating_add(millis(pause));
