@@ -33,6 +33,7 @@ mod restart;
 mod rules;
 mod schemathesis;
 
+mod slow;
 mod start;
 mod store;
 mod tidy;

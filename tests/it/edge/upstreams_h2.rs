@@ -1,6 +1,7 @@
 //! Upstreams of HTTP/2: what arrives there, streams that were never taken up, and trailers.
 
-use crate::harness::{BASE_PATH, Gateway, HOST};
+use crate::harness::frames::{DATA, END_STREAM};
+use crate::harness::{Authority, BASE_PATH, Gateway, HOST, Http2, token_form, writer};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
@@ -143,4 +144,48 @@ fn an_upstream_that_refuses_every_stream_gets_502() {
     let gateway = upstream.gateway();
     let response = gateway.get("/cards").bearer(&gateway.reader_token()).send();
     super::assert_refusal(&response, 502, "upstream_protocol");
+}
+
+/// gRPC: HTTP/2 on both sides, the answer's trailers included; who calls is ours to say, here as well.
+#[test]
+fn a_grpc_call_passes_with_its_trailers() {
+    let upstream = H2Upstream::start(0);
+    let authority = Authority::new();
+    let certificate = authority.certificate(&["gate.test"]);
+    let table = format!("url = \"http://{}/api\"\nprotocol = \"h2c\"", upstream.address);
+    let gateway = Gateway::builder().tls(&[&certificate]).upstream_whole(&table).start();
+    let request = gateway.post("/oauth2/token").form(&token_form(&writer().id, &writer().secret));
+    let mut connection = gateway.connect().secure(&authority.pem(), "gate.test", &[]).unwrap();
+    let answer = request.send_on(&mut connection).expect(200).json();
+    let bearer = format!("Bearer {}", answer["access_token"].as_str().unwrap());
+    let mut client = Http2::open(gateway.edge(), &authority.pem(), "gate.test");
+    let path = format!("{BASE_PATH}/cards");
+    let mut fields = vec![
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "gate.test"),
+        (":path", path.as_str()),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+        ("portcullis-client-id", "evil"),
+        ("authorization", bearer.as_str()),
+    ];
+    let stream = client.head(&fields, false);
+    client.frame(DATA, 0, stream, b"\0\0\0\0\x02h");
+    client.frame(DATA, END_STREAM, stream, b"i");
+    let reply = client.reply(stream);
+    assert_eq!((reply.status, reply.header("grpc-status")), (200, Some("0")), "{reply:?}");
+    assert_eq!(reply.body, b"\0\0\0\0\x02hi");
+    let seen = upstream.last();
+    assert_eq!(
+        (seen.method.as_str(), seen.uri.path(), seen.body.as_slice()),
+        ("POST", "/api/cards", reply.body.as_slice())
+    );
+    assert_eq!(seen.headers.get_all("portcullis-client-id").iter().collect::<Vec<_>>(), ["writer"]);
+    // Without leave nothing of it goes anywhere.
+    let before = upstream.arrived.lock().unwrap().len();
+    fields.pop();
+    let stream = client.head(&fields, true);
+    assert_eq!(client.reply(stream).status, 401);
+    assert_eq!(upstream.arrived.lock().unwrap().len(), before);
 }
