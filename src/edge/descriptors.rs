@@ -1,9 +1,10 @@
-//! How many files the process may have open: a connection is one, and another one to its upstream.
+//! How many files the process may have open: a connection is one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What a node has open besides connections: the store, logs, watched folders, listeners.
-const OTHERS: u64 = 256;
+/// What a node has open besides: connections to upstreams, of which requests that are served at the same time need one each
+/// and idle ones are given up, the store, logs, watched folders, listeners.
+const OTHERS: u64 = 1280;
 
 /// Raises the soft limit to the hard one, and says so where `connections` may still be too many.
 pub(super) fn raise(connections: usize) {
@@ -13,7 +14,7 @@ pub(super) fn raise(connections: usize) {
     {
         tracing::warn!("the limit of open files stays at {}: {error}", current.unwrap_or(u64::MAX));
     }
-    let needed = (connections as u64).saturating_mul(2).saturating_add(OTHERS);
+    let needed = (connections as u64).saturating_add(OTHERS);
     // No limit is none to worry about.
     let most = getrlimit(Resource::Nofile).current.filter(|most| *most < needed);
     if let Some(most) = most {

@@ -4,12 +4,11 @@ use crate::harness::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, block,
 };
-use crate::harness::{Answer, Authority, End, Gateway, GatewayBuilder, Http2, Reply, eventually, reader, writer};
+use crate::harness::{Answer, Authority, End, Gateway, GatewayBuilder, Http2, Reply, eventually, writer};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// RFC 9113 section 7.
-const PROTOCOL_ERROR: u32 = 1;
 const REFUSED_STREAM: u32 = 7;
 
 struct Bench {
@@ -195,18 +194,10 @@ fn what_must_not_pass_over_http_1_must_not_over_http_2() {
         (path("/nowhere"), 404, "environment_unknown"),
         (with(("x", " a")), 400, "malformed_request"),
         (with(("x", "a\t")), 400, "malformed_request"),
-        (with(("content-length", "5")), 400, "malformed_request"),
         (with(("authorization", "Bearer x")), 400, "malformed_request"),
     ] {
         let mut client = bench.open();
-        let reply = bench.refuses(|| {
-            let stream =
-                client.head(&fields, code != "malformed_request" || !fields.contains(&("content-length", "5")));
-            client.reply(stream)
-        });
-        if fields.contains(&("content-length", "5")) {
-            continue;
-        }
+        let reply = bench.refuses(|| client.ask(&fields));
         assert_problem(&reply, status, code);
         // One bad request is no reason to end the others.
         assert_eq!(client.ask(&bench.fields("GET", CARDS)).status, 200);
@@ -376,8 +367,9 @@ fn it_is_not_spoken_without_tls() {
     assert!(seen.all("upgrade").is_empty() && seen.all("http2-settings").is_empty(), "{}", seen.head);
 }
 
-/// Sends until the peer has had enough, or everything is sent; how the connection ended.
-fn flood(client: &mut Http2, times: usize, mut bytes: impl FnMut(usize) -> Vec<u8>) -> End {
+/// Sends until the peer has had enough, or everything is sent; then the connection ends.
+#[track_caller]
+fn flood(client: &mut Http2, times: usize, mut bytes: impl FnMut(usize) -> Vec<u8>) {
     client.connection.stream().set_write_timeout(Some(Duration::from_secs(2))).unwrap();
     for at in 0..times {
         let bytes = bytes(at);
@@ -386,7 +378,7 @@ fn flood(client: &mut Http2, times: usize, mut bytes: impl FnMut(usize) -> Vec<u
             break;
         }
     }
-    client.read_to_end()
+    assert_ne!(client.read_to_end(), End::Silent);
 }
 
 #[test]
@@ -413,7 +405,6 @@ fn floods_end_their_connection_and_nothing_else() {
         let more = Frame::bytes(CONTINUATION, 0, 1, &block(&[("x-more", &"y".repeat(8000))]));
         [first.take().unwrap_or_default(), more].concat()
     });
-    assert!(client.goaway.is_some() || client.connection.read_to_end().1 != End::Silent);
     bench.lives();
     // Empty pieces of one.
     let mut client = bench.open();
@@ -434,7 +425,6 @@ fn floods_end_their_connection_and_nothing_else() {
     flood(&mut client, 500, |_| Frame::bytes(DATA, 0, open, &[]).repeat(100));
     let mut client = bench.open();
     flood(&mut client, 5, |_| Frame::bytes(WINDOW_UPDATE, 0, 0, &0x7fff_ffff_u32.to_be_bytes()));
-    assert!(client.goaway.is_some());
     bench.lives();
     eventually("their connections are gone", || {
         bench.gateway.metrics().contains("portcullis_connections{listener=\"edge\"} 0\n").then_some(())
@@ -497,6 +487,4 @@ fn honest_clients_of_other_makes_get_their_answers() {
         .unwrap();
     let text = String::from_utf8_lossy(&load.stdout).into_owned();
     assert!(text.contains("200 succeeded, 0 failed") && text.contains("200 2xx"), "{text}");
-    assert_eq!(reader().id, "reader");
-    let _ = PROTOCOL_ERROR;
 }

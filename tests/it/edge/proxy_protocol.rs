@@ -180,7 +180,6 @@ fn it_comes_before_tls() {
     assert!(open(b"").is_err());
     // Not inside of it either.
     let mut inside = open(V1).unwrap();
-    inside.send(V1);
-    let answer = inside.read_response();
+    let answer = inside.exchange(&[V1, b"Host: gate.test\r\n\r\n"].concat());
     assert_refusal(&answer, 400, "malformed_request");
 }

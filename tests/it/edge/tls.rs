@@ -57,7 +57,7 @@ fn browsers_are_told_to_come_back_by_tls_on_every_answer() {
         (gateway.get("/cards"), 401, year),
         (gateway.get("/oauth2/jwks"), 200, year),
         (gateway.get("/x").target("/nowhere"), 404, year),
-        (gateway.post("/oauth2/token").form("grant_type=x"), 401, year),
+        (gateway.post("/oauth2/token").form("grant_type=x"), 400, year),
     ] {
         let answer = request.send_on(&mut connection).expect(status);
         assert_eq!(answer.header("strict-transport-security"), said, "{}", answer.head);
