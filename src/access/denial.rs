@@ -9,7 +9,7 @@ use super::PathRule;
 /// Why a request was not served. One variant = one HTTP answer = one metric label = one log value = one code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denial {
-    /// 413: a body Portcullis itself reads is larger than its limit.
+    /// 413: the body is larger than its limit.
     BodyTooLarge,
     /// 404: no environment has this host and path.
     EnvironmentUnknown,
@@ -46,7 +46,7 @@ pub enum Denial {
         /// The operation.
         operation: Arc<str>,
     },
-    /// 408: the head did not arrive within its deadline.
+    /// 408: head or body did not arrive in time.
     RequestTimeout,
     /// 401: the key's secret was made anew since the token was issued.
     SecretRotated,
@@ -161,7 +161,7 @@ impl Denial {
             Self::OperationUnknown => "Operation unknown",
             Self::Overloaded => "Overloaded",
             Self::PermissionMissing { .. } => "Permission missing",
-            Self::RequestTimeout => "Request head took too long",
+            Self::RequestTimeout => "Request took too long",
             Self::SecretRotated => "Secret rotated",
             Self::TargetAmbiguous { .. } => "Ambiguous path",
             Self::TargetTooLong => "Target too long",
@@ -180,7 +180,7 @@ impl Denial {
     /// address that was seen and names from the catalogue.
     pub fn detail(&self) -> Cow<'static, str> {
         let text = match self {
-            Self::BodyTooLarge => "the body is larger than this endpoint takes",
+            Self::BodyTooLarge => "the body is larger than this gateway takes here",
             Self::EnvironmentUnknown => {
                 "no environment has this host and path; compare the request with the environment's base URL"
             }
@@ -203,7 +203,7 @@ impl Denial {
                 return format!("`{operation}` needs the permission `{permission}`, which this token does not have")
                     .into();
             }
-            Self::RequestTimeout => "the request head did not arrive in time",
+            Self::RequestTimeout => "the request did not arrive in time",
             Self::SecretRotated => {
                 "the API key's secret was rotated after this token was issued; get a token with the new secret"
             }

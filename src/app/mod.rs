@@ -13,6 +13,7 @@ mod handover;
 mod matching;
 mod node;
 mod offline;
+mod panics;
 mod probes;
 mod reload;
 mod revocations;
@@ -125,7 +126,7 @@ pub fn control_access(path: &Path) -> anyhow::Result<ControlAccess> {
     let config = load(path, &Documents::default())?;
     let address = config.node.control.bind.first().context("the configuration names no control listener")?;
     Ok(ControlAccess {
-        server: config.node.control.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
+        server: config.node.control.url(*address),
         bootstrap_token: config.node.data_dir.join(crate::control::bootstrap::FILE),
     })
 }

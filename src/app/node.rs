@@ -6,15 +6,15 @@ use super::chores::Chores;
 use super::handover::{self, Concluded, Descriptor, Keeper, Sockets, Stage, Succession};
 use super::reload::Reloader;
 use super::revocations::Revocations;
-use super::serving::serve_http;
+use super::serving::{Served, serve};
 use super::signing::SigningKeys;
 use super::stored::{Stored, stored_environments};
 use super::supervisor::Supervisor;
 use super::watch::Watch;
-use super::{probes, reload, secrets};
+use super::{panics, probes, reload, secrets};
 use crate::clock;
 use crate::config::{AccessLog as AccessLogConfig, Config, Documents, NodeConfig, Sources, StoreUrl};
-use crate::control::{Control, ControlParts, NodeActions, ensure_bootstrap_token};
+use crate::control::{Control, ControlParts, ListenerNames, NodeActions, ensure_bootstrap_token};
 use crate::edge::{self, EdgeParts, Upstreams};
 use crate::model::{BaseUrl, NetworkSet, Organization, Timestamp};
 use crate::store::{SqliteStore, Store};
@@ -142,14 +142,13 @@ impl Node {
         let now = clock::now();
         secrets::ensure_private_dir(&node.data_dir)?;
         let metrics = Arc::new(Metrics::new(VERSION, node.metrics_per_environment)?);
+        panics::watch(&metrics);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &documents, &signing, now))?;
         let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
         let tls = Arc::new(ListenerTls::new(&node)?);
-        // Until the edge shakes hands itself: plain HTTP where the file says TLS would be the worst of answers.
-        anyhow::ensure!(tls.edge.is_none(), "`listeners.edge.tls` is not available in this version");
         let supervisor = Arc::new(supervisor);
         let shared = Shared::new(store, tables, metrics, documents, tls, Arc::clone(&supervisor), now);
         runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
@@ -213,12 +212,7 @@ impl Node {
         tracing::info!("{announcement}");
         {
             let _entered = runtime.enter();
-            for listener in control {
-                serve_http(listener, crate::control::router(Arc::clone(&chores.control)), &stage)?;
-            }
-            for listener in metrics {
-                serve_http(listener, probes::router(&chores.shared), &stage)?;
-            }
+            serve_beside(&chores, control, metrics)?;
             chores.start();
         }
         let opening = Opening {
@@ -319,8 +313,10 @@ fn edge_parts(
         decisions: shared.decisions,
         listeners,
         tls: shared.tls.edge.clone(),
+        proxy_protocol: node.edge.proxy_protocol,
         trusted_proxies: NetworkSet::new(&node.trusted_proxies),
         limits: node.limits,
+        recheck: edge::RECHECK,
         token_lifetime: node.token_lifetime,
         control_url,
         revocations: Arc::new(Revocations::new(runtime.handle().clone(), shared.store, shared.tables)),
@@ -385,6 +381,7 @@ impl Shared {
             documents: Arc::clone(&self.documents),
             traffic: Arc::clone(&self.traffic),
             decisions: Arc::clone(&self.decisions),
+            names: names(node, &self.tls, &control_url),
             control_url,
             bootstrap_file: node.data_dir.join(crate::control::bootstrap::FILE),
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
@@ -414,8 +411,17 @@ fn start_reloader(
 /// What callers call the control API: what the file says, else its first address.
 fn control_url(node: &NodeConfig, listeners: &Listeners) -> anyhow::Result<BaseUrl> {
     let address = first_address(&listeners.control).context("there is no control listener")?;
-    let said = node.control.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-    Ok(BaseUrl::parse(&said)?)
+    Ok(BaseUrl::parse(&node.control.url(address))?)
+}
+
+/// Under which names the control listener answers. Plain and without a public URL nobody says which it has.
+fn names(node: &NodeConfig, tls: &ListenerTls, control_url: &BaseUrl) -> ListenerNames {
+    let certificates = tls.control.as_ref().map(|tls| Arc::clone(&tls.certificates));
+    if node.control.public_url.is_none() && certificates.is_none() {
+        return ListenerNames::any();
+    }
+    let public = control_url.host().to_owned();
+    ListenerNames::known(move |name| name == public || certificates.as_ref().is_some_and(|it| it.is_for(name)))
 }
 
 /// Loads the tables: environments from files and store, keys and revoked tokens from the store.
@@ -496,4 +502,19 @@ fn announcement(listeners: &Listeners) -> String {
         name(&listeners.control),
         name(&listeners.metrics)
     )
+}
+
+/// Serves what stands beside the edge. Must be called inside the node's own runtime.
+fn serve_beside(chores: &Chores, control: Vec<TcpListener>, metrics: Vec<TcpListener>) -> anyhow::Result<()> {
+    let Shared { tls, metrics: counted, stage, .. } = &chores.shared;
+    for listener in control {
+        let router = crate::control::router(Arc::clone(&chores.control));
+        let (tls, open) = (tls.control.clone(), counted.connections("control"));
+        serve(listener, Served { router, tls, open, stage: Arc::clone(stage) })?;
+    }
+    for listener in metrics {
+        let (router, open) = (probes::router(&chores.shared), counted.connections("metrics"));
+        serve(listener, Served { router, tls: None, open, stage: Arc::clone(stage) })?;
+    }
+    Ok(())
 }

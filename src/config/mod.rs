@@ -107,6 +107,8 @@ pub struct EdgeListener {
     pub bind: Vec<SocketAddr>,
     /// How it speaks TLS; `None` is plain HTTP.
     pub tls: Option<TlsSettings>,
+    /// Whether every connection begins with a PROXY header.
+    pub proxy_protocol: bool,
 }
 
 /// The control listener.
@@ -118,6 +120,14 @@ pub struct ControlListener {
     pub public_url: Option<String>,
     /// How it speaks TLS; `None` is plain HTTP.
     pub tls: Option<TlsSettings>,
+}
+
+impl ControlListener {
+    /// What callers call it: its public URL, else this address of its own.
+    pub fn url(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"))
+    }
 }
 
 /// Which store, and where.

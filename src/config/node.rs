@@ -17,7 +17,8 @@ use std::time::Duration;
 pub(super) fn read(sheet: &Sheet, now: Timestamp) -> (NodeConfig, usize) {
     read_document(sheet, |file| {
         let data_dir = file.section("node", |node| path_or(node, "data_dir", "data"));
-        let (edge, control, metrics_bind) = file.section("listeners", |table| listeners(table, now));
+        let mut proxied = None;
+        let (edge, control, metrics_bind) = file.section("listeners", |table| listeners(table, now, &mut proxied));
         let store = file.section("store", |store| store_url(store, data_dir.join("portcullis.db")));
         let secret_key_file = file.section("secrets", |secrets| {
             let named = secrets.take("key_file").and_then(|value| value.path());
@@ -25,6 +26,13 @@ pub(super) fn read(sheet: &Sheet, now: Timestamp) -> (NodeConfig, usize) {
         });
         let (tenants_dir, tenants_line, tenants_watch) = file.section("tenants", tenants_folder);
         let (workers, trusted_proxies, limits, drain) = file.section("edge", edge_settings);
+        if let Some(line) = proxied.filter(|_| trusted_proxies.is_empty()) {
+            sheet.problem(
+                line,
+                "`proxy_protocol` is `required`, but `edge.trusted_proxies` is empty: nobody could connect; \
+                 name the load balancer's networks there",
+            );
+        }
         let (token_lifetime, token_algorithm, key_rotation) = file.section("tokens", tokens);
         let access_log = file.section("log", access_log);
         let metrics_per_environment = file
@@ -66,19 +74,29 @@ fn tenants_folder(tenants: &mut Reader<'_>) -> (PathBuf, usize, bool) {
     (value, line, watch)
 }
 
-fn listeners(listeners: &mut Reader<'_>, now: Timestamp) -> (EdgeListener, ControlListener, Vec<SocketAddr>) {
+/// The listeners; `proxied` becomes the line that asks for PROXY headers.
+fn listeners(
+    listeners: &mut Reader<'_>,
+    now: Timestamp,
+    proxied: &mut Option<usize>,
+) -> (EdgeListener, ControlListener, Vec<SocketAddr>) {
     let (edge, edge_tls) = listeners.section("edge", |edge| {
-        edge.unavailable("proxy_protocol", &["off"]);
+        *proxied = edge.take("proxy_protocol").and_then(|value| {
+            value.choice(&[("off", false), ("required", true)]).filter(|on| *on).map(|_| value.line())
+        });
         secret_listener(edge, 8080, now, "its token endpoint takes secrets (RFC 6749 section 3.2)")
     });
     let (control, control_tls, public_url) = listeners.section("control", |control| {
         let public_url = control.take("public_url").and_then(|value| value.parsed(BaseUrl::parse));
         let (bind, tls) = secret_listener(control, 9080, now, "it takes passwords and hands out client secrets");
+        if let (Some(_), Some(At { value, line })) = (&tls, public_url.as_ref().filter(|url| !url.value.tls())) {
+            control.sheet().problem(*line, format!("`public_url` is `{value}`, and the listener speaks TLS"));
+        }
         (bind, tls, public_url.map(|url| url.value.as_str().to_owned()))
     });
     let metrics = listeners.section("metrics", |metrics| bind(metrics, 9464)).unwrap_or_default();
     report_shared_addresses(listeners.sheet(), [&edge, &control, &metrics]);
-    let edge = EdgeListener { bind: values(edge), tls: edge_tls };
+    let edge = EdgeListener { bind: values(edge), tls: edge_tls, proxy_protocol: proxied.is_some() };
     (edge, ControlListener { bind: values(control), public_url, tls: control_tls }, values(metrics))
 }
 

@@ -14,7 +14,7 @@ impl NodeConfig {
     pub fn needs_restart(&self, read: &Self) -> Vec<&'static str> {
         let Self {
             data_dir,
-            edge: EdgeListener { bind, tls },
+            edge: EdgeListener { bind, tls, proxy_protocol },
             control: ControlListener { bind: control_bind, public_url, tls: control_tls },
             metrics_bind,
             store,
@@ -35,6 +35,7 @@ impl NodeConfig {
         let compared = [
             ("node.data_dir", *data_dir == read.data_dir),
             ("listeners.edge.bind", *bind == read.edge.bind),
+            ("listeners.edge.proxy_protocol", *proxy_protocol == read.edge.proxy_protocol),
             ("listeners.control.bind", *control_bind == read.control.bind),
             ("listeners.control.public_url", *public_url == read.control.public_url),
             ("listeners.metrics.bind", *metrics_bind == read.metrics_bind),

@@ -19,6 +19,7 @@ mod environments;
 mod explain;
 mod field;
 mod health;
+mod hosts;
 mod keys;
 mod listing;
 mod members;
@@ -46,6 +47,7 @@ pub use environments::{CatalogueDraft, EnvironmentFacts, NamedKind, NamedPlace};
 pub use explain::{Check, ExplainDraft, ExplainedStep, ExplainedVerdict, Explanation};
 pub use field::{FieldError, FieldErrors};
 pub use health::{AnswersAndFailures, UpstreamHealth};
+pub use hosts::ListenerNames;
 pub use keys::IssuedKey;
 pub use listing::{KeyListing, KeyQuery, ListPlace};
 pub use members::{InvitedMember, IssuedMemberToken, MemberDraft, MemberEditDraft, MemberTokenDraft};
@@ -100,6 +102,8 @@ pub struct ControlParts {
     pub decisions: Arc<DecisionLog>,
     /// What callers call this control plane: the audience of access tokens for it.
     pub control_url: BaseUrl,
+    /// Under which names it answers.
+    pub names: ListenerNames,
     /// Where the bootstrap token was left; it is removed when the token ends.
     pub bootstrap_file: PathBuf,
     /// Whose forwarding headers are believed.
@@ -123,6 +127,7 @@ pub struct Control {
     recent_counts: RecentCounts,
     adopted: Adopted,
     control_url: BaseUrl,
+    names: ListenerNames,
     bootstrap_file: PathBuf,
     trusted_proxies: NetworkSet,
     version: &'static str,
@@ -145,7 +150,7 @@ impl Control {
     pub fn new(parts: ControlParts) -> Self {
         let ControlParts { store, tables, node, documents, traffic, decisions, control_url, bootstrap_file, .. } =
             parts;
-        let ControlParts { trusted_proxies, version, started_at, clock, .. } = parts;
+        let ControlParts { names, trusted_proxies, version, started_at, clock, .. } = parts;
         Self {
             store,
             tables,
@@ -156,6 +161,7 @@ impl Control {
             recent_counts: RecentCounts::default(),
             adopted: Adopted::default(),
             control_url,
+            names,
             bootstrap_file,
             trusted_proxies,
             version,

@@ -1,9 +1,12 @@
 //! Refusals and documents as HTTP answers.
 
+use super::arrival::Arrival;
 use super::methods;
 use crate::access::{Challenge, Denial};
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE,
+};
 use http::{HeaderName, HeaderValue};
 use pingora_core::Result;
 use pingora_core::protocols::http::ServerSession;
@@ -57,6 +60,9 @@ impl Answer {
         if *denial == Denial::MethodNotServed {
             headers.push((ALLOW, HeaderValue::from_static(methods::ALLOW)));
         }
+        if *denial == Denial::Overloaded {
+            headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
+        }
         Self { status: denial.status(), headers, body: body.to_string().into(), close }
     }
 
@@ -108,6 +114,9 @@ impl Answer {
             head.append_header(name, value)?;
         }
         head.insert_header(X_REQUEST_ID, request_id)?;
+        if let Some(hsts) = Arrival::here().hsts() {
+            head.insert_header(STRICT_TRANSPORT_SECURITY, hsts)?;
+        }
         head.insert_header(CONTENT_LENGTH, self.body.len())?;
         let bodiless = session.req_header().method == http::Method::HEAD;
         session.write_response_header(Box::new(head)).await?;

@@ -4,6 +4,7 @@
 //! filled in too early for PROXY or are missing for HTTP/2 streams. So it goes along with the task that serves a
 //! request.
 
+use http::HeaderValue;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -13,7 +14,26 @@ use std::sync::Arc;
 pub(super) struct Arrival {
     /// Whose connection it is, canonical: the socket's peer, or whom a PROXY header names.
     pub(super) peer: IpAddr,
+    /// What is known since the handshake, where there was one.
+    pub(super) tls: Option<Secured>,
 }
+
+/// What a TLS handshake told.
+#[derive(Debug, Default)]
+pub(super) struct Secured {
+    /// The name that the caller asked for, in lower case.
+    pub(super) sni: Option<Box<str>>,
+    /// The caller's own certificate (DER), which one of the listener's authorities signed.
+    #[expect(dead_code, reason = "tokens that are bound to certificates will ask for it")]
+    pub(super) client_certificate: Option<Box<[u8]>>,
+    /// Both sides agreed on HTTP/2.
+    pub(super) http2: bool,
+    /// `Strict-Transport-Security` for the answers.
+    pub(super) hsts: Option<HeaderValue>,
+}
+
+/// A connection without a peer address gets one that no allowlist should hold.
+pub(super) const NOWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 tokio::task_local! {
     static ARRIVAL: Arc<Arrival>;
@@ -27,8 +47,22 @@ impl Arrival {
 
     /// The connection of the request that is being served.
     pub(super) fn here() -> Arc<Self> {
-        // A connection without a peer address gets one that no allowlist should hold.
-        ARRIVAL.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Self { peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED) }))
+        ARRIVAL.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Self { peer: NOWHERE, tls: None }))
+    }
+
+    /// The name that the caller asked for in TLS.
+    pub(super) fn sni(&self) -> Option<&str> {
+        self.tls.as_ref()?.sni.as_deref()
+    }
+
+    /// `Strict-Transport-Security` for its answers.
+    pub(super) fn hsts(&self) -> Option<&HeaderValue> {
+        self.tls.as_ref()?.hsts.as_ref()
+    }
+
+    /// Whether its requests are streams of HTTP/2.
+    pub(super) fn http2(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.http2)
     }
 }
 
@@ -38,13 +72,13 @@ mod tests {
 
     #[tokio::test]
     async fn each_request_sees_its_own_connection() {
-        let arrival = |last| Arc::new(Arrival { peer: IpAddr::from([192, 0, 2, last]) });
+        let arrival = |last| Arc::new(Arrival { peer: IpAddr::from([192, 0, 2, last]), tls: None });
         let (first, second) = (arrival(1), arrival(2));
         let seen = async |pause| {
             tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
             Arrival::here().peer
         };
         let peers = tokio::join!(first.serving(seen(2)), second.serving(seen(1)), seen(0));
-        assert_eq!(peers, (first.peer, second.peer, IpAddr::from([0, 0, 0, 0])));
+        assert_eq!(peers, (first.peer, second.peer, NOWHERE));
     }
 }

@@ -1,8 +1,12 @@
 //! What is known of one request while it is served.
 
+use super::account::Accounts;
 use super::arrival::Arrival;
+use super::body::Body;
+use super::lease::{AskedFor, Lease};
+use super::overload::Place;
 use super::upstreams::Attempt;
-use crate::access::Permit;
+use crate::access::{Denial, Permit};
 use crate::model::{ClientId, Timestamp};
 use crate::tables::EnvironmentTable;
 use crate::telemetry::{EnvironmentMetrics, InFlight, Outcome, Told};
@@ -17,7 +21,20 @@ pub(super) struct RequestContext {
     pub(super) started: Instant,
     /// The connection it came on.
     pub(super) arrival: Arc<Arrival>,
+    /// Who may cut it, and why.
+    pub(super) lease: Arc<Lease>,
+    /// Where it is told of.
+    pub(super) accounts: Arc<Accounts>,
+    /// It was told of.
+    pub(super) is_told: bool,
     pub(super) request_id: String,
+    /// What it asks for; `None` before anything was looked at.
+    pub(super) asked: Option<Arc<AskedFor>>,
+    /// Its body while it arrives.
+    pub(super) body: Option<Body>,
+    /// What the caller was answered so far, and how many bytes.
+    pub(super) status: u16,
+    pub(super) bytes_out: u64,
     pub(super) environment: Option<Arc<EnvironmentTable>>,
     pub(super) metrics: Option<Arc<EnvironmentMetrics>>,
     pub(super) address: Option<IpAddr>,
@@ -42,6 +59,50 @@ pub(super) struct RequestContext {
     /// The upstream's answer has begun: no retry any more.
     pub(super) answered: bool,
     pub(super) _in_flight: InFlight,
+    /// Its place among those that are served at the same time.
+    pub(super) _place: Option<Place>,
+}
+
+impl RequestContext {
+    /// Nothing of it is known yet.
+    pub(super) fn new(accounts: &Arc<Accounts>, request_id: String) -> Self {
+        Self {
+            started: Instant::now(),
+            arrival: Arrival::here(),
+            lease: Lease::here(),
+            accounts: Arc::clone(accounts),
+            is_told: false,
+            request_id,
+            asked: None,
+            body: None,
+            status: 0,
+            bytes_out: 0,
+            environment: None,
+            metrics: None,
+            address: None,
+            client_id: None,
+            permit: None,
+            outcome: Outcome::Failed,
+            code: None,
+            at: Timestamp::EPOCH,
+            told: None,
+            proven: None,
+            is_sample: false,
+            upstream_since: None,
+            attempt: None,
+            tried: Vec::new(),
+            answered: false,
+            _in_flight: InFlight::enter(&accounts.metrics.in_flight),
+            _place: None,
+        }
+    }
+
+    /// Notes why it is not served, or no longer.
+    pub(super) fn note(&mut self, denial: &Denial, outcome: Outcome) {
+        self.outcome = outcome;
+        self.code = Some(denial.code());
+        self.told = Some(Told::Denial(denial.clone()));
+    }
 }
 
 /// Draws request ids: unique, not secret. One seed a process, one counter.

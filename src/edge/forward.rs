@@ -1,23 +1,26 @@
 //! pingora's hooks: the checks, then what a permit lets through, and how.
 
+use super::account::Accounts;
 use super::answer::{Answer, PORTCULLIS_ERROR};
-use super::arrival::Arrival;
+use super::body::{self, Body};
 use super::context::{RequestContext, RequestIds};
 use super::endpoints::{self, Answered, Asked, Endpoint, Endpoints};
 use super::gate::{Arrived, Gate, Own, Seen, Verdict};
 use super::identity;
+use super::lease::{AskedFor, Holder};
 use super::methods;
+use super::overload::Room;
+use super::panics::caught;
 use super::reserved;
 use super::upstreams::{Attempt, Failure, Upstreams};
-use crate::access::{Denial, Permit};
+use crate::access::Denial;
+use crate::config::EdgeLimits;
 use crate::model::{Timestamp, UpstreamHost};
 use crate::tables::{EnvironmentTable, Tables};
-use crate::telemetry::{
-    AccessLine, AccessLog, Decided, DecisionLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome, Told, TrafficRecorder,
-    UsageRecorder,
-};
+use crate::telemetry::{NO_ENVIRONMENT, Outcome, Told, UsageRecorder};
 use async_trait::async_trait;
-use http::header::{EXPECT, HOST, SET_COOKIE};
+use bytes::Bytes;
+use http::header::{EXPECT, HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 use http::request::Parts as RequestParts;
 use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -28,8 +31,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Waiting for the next bytes of a request body, or for the caller to take the next bytes of an answer.
+/// Waiting for the caller to take the next bytes of an answer.
 const DOWNSTREAM_IDLE: Duration = Duration::from_secs(30);
+/// Reading away what is left of a body.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// The edge, as pingora's proxy calls it.
 #[derive(Debug)]
@@ -37,45 +42,71 @@ pub(super) struct Forward {
     pub(super) tables: Arc<Tables>,
     pub(super) gate: Gate,
     pub(super) upstreams: Arc<Upstreams>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) access_log: Arc<AccessLog>,
+    pub(super) limits: EdgeLimits,
+    pub(super) room: Arc<Room>,
+    pub(super) accounts: Arc<Accounts>,
     pub(super) request_ids: Arc<RequestIds>,
     pub(super) endpoints: Endpoints,
     pub(super) usage: Arc<UsageRecorder>,
-    pub(super) traffic: Arc<TrafficRecorder>,
-    pub(super) decisions: Arc<DecisionLog>,
     pub(super) clock: fn() -> Timestamp,
 }
 
 impl Forward {
     fn decide(
         &self,
-        session: &Session,
-        context: &RequestContext,
+        arrived: &Arrived<'_>,
+        sni: Option<&str>,
         now: Timestamp,
         seen: &mut Seen,
     ) -> Result<Verdict, Denial> {
-        let header = session.req_header();
-        methods::served(&header.method)?;
-        let hops_left = methods::hops_left(&header.method, &header.headers)?;
-        match self.gate.check(&self.tables.load(), &arrived(header, context), now, seen)? {
+        methods::served(arrived.method)?;
+        let hops_left = methods::hops_left(arrived.method, arrived.headers)?;
+        match self.gate.check(&self.tables.load(), arrived, sni, now, seen)? {
             Verdict::Forward(_) if hops_left == Some(0) => Ok(Verdict::Answer(Own::Options)),
             verdict => Ok(verdict),
         }
+    }
+
+    /// The checks, and the answer where it is ours; whether there was one.
+    async fn begin(&self, session: &mut Session, context: &mut RequestContext) -> Result<bool> {
+        let denial = match self.admit(session, context) {
+            Ok(Verdict::Forward(permit)) => {
+                context.permit = Some(permit);
+                return Ok(false);
+            }
+            Ok(Verdict::Answer(own)) => return self.answer(session, context, own).await.map(|()| true),
+            Err(denial) => denial,
+        };
+        self.refuse(session, context, &denial).await.map(|()| true)
+    }
+
+    fn admit(&self, session: &mut Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
+        context.metrics = Some(self.accounts.metrics.environment(NO_ENVIRONMENT));
+        context._place = Some(self.room.enter().ok_or(Denial::Overloaded)?);
+        let verdict = self.check(session, context)?;
+        if verdict.forwards() && !session.is_body_empty() {
+            let stream_idle = context.environment.as_ref().map(|known| known.upstream.timeouts.upgraded_idle);
+            let stream_idle = stream_idle.unwrap_or(self.limits.body.body_idle_timeout);
+            let headers = &session.req_header().headers;
+            context.body = Some(Body::expect(headers, &self.limits.body, None, stream_idle)?);
+            pace(session, context).map_err(|_| Denial::RequestTimeout)?;
+        }
+        Ok(verdict)
     }
 
     /// Runs the checks and notes what they saw.
     fn check(&self, session: &Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
         let mut seen = Seen::default();
         let now = (self.clock)();
-        let verdict = self.decide(session, context, now, &mut seen);
+        let arrived = arrived(session.req_header(), context);
+        let verdict = self.decide(&arrived, context.arrival.sni(), now, &mut seen);
         match seen.token_known {
-            Some(true) => self.metrics.token_cache_hits.inc(),
-            Some(false) => self.metrics.token_cache_misses.inc(),
+            Some(true) => self.accounts.metrics.token_cache_hits.inc(),
+            Some(false) => self.accounts.metrics.token_cache_misses.inc(),
             None => {}
         }
         let label = seen.environment.as_ref().map_or(NO_ENVIRONMENT, |environment| environment.label.as_str());
-        context.metrics = Some(self.metrics.environment(label));
+        context.metrics = Some(self.accounts.metrics.environment(label));
         context.environment = seen.environment;
         context.address = seen.address;
         context.client_id = seen.client_id;
@@ -83,16 +114,20 @@ impl Forward {
         if let (Ok(Verdict::Forward(permit)), Some(address)) = (&verdict, seen.address)
             && let Some(client_id) = permit.client_id()
         {
+            if let (Some(asked), Some(claims)) = (context.asked.clone(), seen.claims) {
+                context.lease.hold(Holder { asked, claims, address });
+            }
             context.is_sample = self.usage.record(client_id, permit.operation(), address, now);
         }
         let decided = Instant::now();
-        self.metrics.overhead.observe(decided.duration_since(context.started).as_secs_f64());
+        self.accounts.metrics.overhead.observe(decided.duration_since(context.started).as_secs_f64());
         context.upstream_since = verdict.as_ref().is_ok_and(Verdict::forwards).then_some(decided);
         verdict
     }
 
     async fn refuse(&self, session: &mut Session, context: &mut RequestContext, denial: &Denial) -> Result<()> {
         context.note(denial, Outcome::Denied);
+        context.status = denial.status();
         Answer::refusal(denial, &context.request_id).write(&mut session.downstream_session, &context.request_id).await
     }
 
@@ -109,6 +144,7 @@ impl Forward {
             }
             Own::Endpoint(endpoint) => self.endpoint_answer(session, context, &environment, endpoint).await,
         };
+        context.status = answer.status;
         answer.write(&mut session.downstream_session, &context.request_id).await
     }
 
@@ -130,80 +166,37 @@ impl Forward {
         let Answered { answer, result, proven, told } = answered;
         (context.proven, context.told) = (proven, told);
         if let Some(metrics) = &context.metrics {
-            self.metrics.count_endpoint_request(metrics, endpoint.as_str(), result);
+            self.accounts.metrics.count_endpoint_request(metrics, endpoint.as_str(), result);
         }
         if endpoint == Endpoint::Token {
-            self.metrics.token_duration.observe(context.started.elapsed().as_secs_f64());
+            self.accounts.metrics.token_duration.observe(context.started.elapsed().as_secs_f64());
         }
         context.code = (answer.status != 200).then_some(result);
         answer
-    }
-
-    /// Counts what a request came to, and remembers it where it was refused, or failed, or is the first of its second.
-    fn remember(&self, session: &Session, context: &mut RequestContext, status: u16) {
-        let Some(environment) = &context.environment else { return };
-        let (id, code) = (&environment.policy.id, context.code);
-        match (context.outcome, code) {
-            (Outcome::Forwarded, _) => self.traffic.answered(id, context.at),
-            (Outcome::Failed, Some(code)) if code.starts_with("upstream_") => self.traffic.failed(id, code, context.at),
-            (Outcome::Answered | Outcome::Denied | Outcome::Failed, Some(code)) => self.traffic.refused(id, code),
-            (Outcome::Answered | Outcome::Denied | Outcome::Failed, None) => {}
-        }
-        if !context.is_sample && context.told.is_none() {
-            return;
-        }
-        let header = session.req_header();
-        let (path, _) = arrived(header, context).split_target();
-        // A token of elsewhere is genuine and proves no key of this environment.
-        let is_own = code != Some(Denial::WrongEnvironment.code());
-        let whose = context.proven.as_ref().or(context.client_id.as_ref()).filter(|_| is_own);
-        let decided = Decided {
-            request_id: &context.request_id,
-            at: context.at,
-            method: &header.method,
-            path,
-            address: context.address,
-            operation: context.permit.as_ref().map(Permit::operation),
-            status,
-            outcome: context.outcome,
-            told: context.told.take(),
-        };
-        self.decisions.record(environment.policy.index, whose, decided);
-    }
-
-    fn log(&self, session: &Session, context: &RequestContext, status: u16, duration: Duration) {
-        let header = session.req_header();
-        let (path, _) = arrived(header, context).split_target();
-        let path = String::from_utf8_lossy(path.get(..path.len().min(1024)).unwrap_or_default());
-        self.access_log.write(&AccessLine {
-            time: (self.clock)().to_string(),
-            request_id: &context.request_id,
-            environment: context.environment.as_ref().map_or(NO_ENVIRONMENT, |environment| environment.label.as_str()),
-            client_id: context.client_id.as_ref().map(|id| id.as_str()),
-            address: context.address,
-            method: header.method.as_str(),
-            path: &path,
-            operation: context.permit.as_ref().map(|permit| permit.operation().as_ref()),
-            status,
-            outcome: context.outcome.as_str(),
-            code: context.code,
-            duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
-            bytes_out: session.body_bytes_sent() as u64,
-        });
-    }
-}
-
-impl RequestContext {
-    fn note(&mut self, denial: &Denial, outcome: Outcome) {
-        self.outcome = outcome;
-        self.code = Some(denial.code());
-        self.told = Some(Told::Denial(denial.clone()));
     }
 }
 
 fn arrived<'r>(header: &'r RequestHeader, context: &RequestContext) -> Arrived<'r> {
     let peer = context.arrival.peer;
     Arrived { method: &header.method, target: header.raw_path(), headers: &header.headers, peer }
+}
+
+/// How long the next bytes of the body may take; an error where they took too long, or were too many.
+fn pace(session: &mut Session, context: &RequestContext) -> Result<()> {
+    let Some(body) = &context.body else { return Ok(()) };
+    let patience = body.patience(session.body_bytes_read() as u64, Instant::now())?;
+    session.set_read_timeout(Some(patience));
+    context.lease.expect_body(Some(patience));
+    Ok(())
+}
+
+fn asked_for(header: &RequestHeader) -> AskedFor {
+    AskedFor {
+        method: header.method.clone(),
+        target: header.raw_path().into(),
+        authority: header.headers.get(HOST).cloned(),
+        trace_id: identity::trace_id(&header.headers),
+    }
 }
 
 /// What stands in while the real request is taken apart.
@@ -220,47 +213,36 @@ impl ProxyHttp for Forward {
     type CTX = RequestContext;
 
     fn new_ctx(&self) -> RequestContext {
-        RequestContext {
-            started: Instant::now(),
-            arrival: Arrival::here(),
-            request_id: self.request_ids.draw(),
-            environment: None,
-            metrics: None,
-            address: None,
-            client_id: None,
-            permit: None,
-            outcome: Outcome::Failed,
-            code: None,
-            at: Timestamp::EPOCH,
-            told: None,
-            proven: None,
-            is_sample: false,
-            upstream_since: None,
-            attempt: None,
-            tried: Vec::new(),
-            answered: false,
-            _in_flight: InFlight::enter(&self.metrics.in_flight),
-        }
+        RequestContext::new(&self.accounts, self.request_ids.draw())
     }
 
     /// No compression, no modules: bytes pass as they are.
     fn init_downstream_modules(&self, _modules: &mut pingora_core::modules::http::HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, context: &mut RequestContext) -> Result<bool> {
-        session.set_read_timeout(Some(DOWNSTREAM_IDLE));
+        session.set_read_timeout(Some(self.limits.body.body_idle_timeout));
         session.set_write_timeout(Some(DOWNSTREAM_IDLE));
-        session.set_total_drain_timeout(Some(Duration::from_secs(5)));
+        session.set_total_drain_timeout(Some(DRAIN));
         // Callers of HTTP/1.0 were never taught what an interim answer is (RFC 9110 section 15.2).
         let is_old = session.req_header().version == http::Version::HTTP_10;
         session.set_ignore_info_resp(is_old);
-        match self.check(session, context) {
-            Ok(Verdict::Forward(permit)) => {
-                context.permit = Some(permit);
-                Ok(false)
-            }
-            Ok(Verdict::Answer(own)) => self.answer(session, context, own).await.map(|()| true),
-            Err(denial) => self.refuse(session, context, &denial).await.map(|()| true),
+        context.asked = Some(Arc::new(asked_for(session.req_header())));
+        caught(self.begin(session, context)).await
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        _body: &mut Option<Bytes>,
+        end_of_stream: bool,
+        context: &mut RequestContext,
+    ) -> Result<()> {
+        let arrived = pace(session, context);
+        if end_of_stream {
+            context.body = None;
+            context.lease.expect_body(None);
         }
+        arrived
     }
 
     async fn upstream_peer(&self, session: &mut Session, context: &mut RequestContext) -> Result<Box<HttpPeer>> {
@@ -296,8 +278,7 @@ impl ProxyHttp for Forward {
         let (Some(permit), Some(environment)) = (&context.permit, &context.environment) else {
             return Err(no_permit());
         };
-        let peer = context.arrival.peer;
-        let trusted = self.gate.trusted_proxies.contains(peer);
+        let trusted = self.gate.trusted_proxies.contains(context.arrival.peer);
         let target = session.req_header().raw_path();
         let relative = target.get(environment.base_url.path().len()..).ok_or_else(no_permit)?;
         let url = context.attempt.as_ref().map(Attempt::url).ok_or_else(no_permit)?;
@@ -305,7 +286,7 @@ impl ProxyHttp for Forward {
         // As plain parts: pingora's header type keeps a second map for the spelling of names, which costs more than
         // everything else here. Names go upstream in lower case; they are case-insensitive (RFC 9110 section 5.1).
         let mut parts: RequestParts = std::mem::replace(request, empty_request()).into();
-        identity::set(&mut parts.headers, environment, permit, context, peer, trusted)?;
+        identity::set(&mut parts.headers, environment, permit, context, trusted)?;
         methods::count_down(&parts.method, &mut parts.headers);
         if session.req_header().version == http::Version::HTTP_10 {
             // An expectation of such a caller does not count (RFC 9110 section 10.1.1).
@@ -333,6 +314,9 @@ impl ProxyHttp for Forward {
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             let idle = context.environment.as_ref().map(|environment| environment.upstream.timeouts.upgraded_idle);
             session.set_read_timeout(idle);
+            // What comes from here on is no body of a request.
+            context.body = None;
+            context.lease.expect_body(None);
         }
         response.remove_header(&PORTCULLIS_ERROR);
         if let Some(lines) = identity::set_cookies_that_pass(&response.headers) {
@@ -362,14 +346,31 @@ impl ProxyHttp for Forward {
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
-        _context: &mut RequestContext,
+        context: &mut RequestContext,
     ) -> Result<()> {
+        if let Some(hsts) = context.arrival.hsts().filter(|_| !response.headers.contains_key(STRICT_TRANSPORT_SECURITY))
+        {
+            response.insert_header(STRICT_TRANSPORT_SECURITY, hsts)?;
+        }
+        context.status = response.status.as_u16();
         if session.req_header().version == http::Version::HTTP_10
             && response.remove_header(&http::header::TRANSFER_ENCODING).is_some()
         {
             session.set_keepalive(None);
         }
         Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        context: &mut RequestContext,
+    ) -> Result<Option<Duration>> {
+        context.bytes_out += body.as_ref().map_or(0, |body| body.len() as u64);
+        // An answer that flows gives a request that does not no more time.
+        pace(session, context).map(|()| None)
     }
 
     /// Only what is safe to send twice, on a pooled connection that died before any byte of an answer.
@@ -402,7 +403,7 @@ impl ProxyHttp for Forward {
         };
         context.note(&denial, Outcome::Failed);
         if let Some(metrics) = context.metrics.as_ref().filter(|_| *error.esource() == ErrorSource::Upstream) {
-            self.metrics.count_upstream_error(metrics, denial.code());
+            self.accounts.metrics.count_upstream_error(metrics, denial.code());
         }
         tracing::warn!(request_id = %context.request_id, code = denial.code(), error = %error.etype().as_str(), "a request failed");
         // An interim answer (1xx) is not the last word.
@@ -426,25 +427,7 @@ impl ProxyHttp for Forward {
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, context: &mut RequestContext) {
         let status = session.response_written().map_or(0, |response| response.status.as_u16());
-        if context.permit.is_some() && context.code.is_none() {
-            context.outcome = Outcome::Forwarded;
-        }
-        let now = Instant::now();
-        let duration = now.duration_since(context.started);
-        if let Some(metrics) = &context.metrics {
-            self.metrics.count_request(metrics, session.req_header().method.as_str(), status, context.outcome);
-            metrics.request_duration.observe(duration.as_secs_f64());
-            if let Some(since) = context.upstream_since {
-                metrics.upstream_duration.observe(now.duration_since(since).as_secs_f64());
-            }
-            if let Some(code) = context.code.filter(|_| context.outcome == Outcome::Denied) {
-                self.metrics.count_denial(metrics, code);
-            }
-        }
-        self.remember(session, context, status);
-        if self.access_log.is_on() {
-            self.log(session, context, status, duration);
-        }
+        self.accounts.tell(context, status, session.body_bytes_sent() as u64);
     }
 }
 
@@ -526,6 +509,7 @@ const fn is_failed_connect(kind: &ErrorType) -> bool {
 fn failure(error: &Error) -> Option<Denial> {
     match (error.esource(), error.etype()) {
         (ErrorSource::Downstream, ErrorType::ReadTimedout) => Some(Denial::RequestTimeout),
+        (ErrorSource::Downstream, kind) if let Some(denial) = body::failure(kind) => Some(denial),
         (ErrorSource::Downstream, ErrorType::InvalidHTTPHeader | ErrorType::Custom(_) | ErrorType::CustomCode(..)) => {
             Some(Denial::MalformedRequest { reason: "the request's body is not framed as announced" })
         }

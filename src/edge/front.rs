@@ -4,28 +4,28 @@
 use super::answer::Answer;
 use super::arrival::Arrival;
 use super::context::RequestIds;
+use super::door::{Door, Entered};
 use super::forward::Forward;
 use super::head::{self, Scan};
+use super::lease::Keeper;
 use super::service::IDLE_GRACE;
 use crate::access::Denial;
 use crate::config::EdgeLimits;
 use crate::model::Timestamp;
-use crate::telemetry::{AccessLine, AccessLog, InFlight, Metrics, NO_ENVIRONMENT, Outcome};
+use crate::telemetry::{AccessLine, AccessLog, Metrics, NO_ENVIRONMENT, Outcome};
 use async_trait::async_trait;
 use bytes::BytesMut;
+use http::header::STRICT_TRANSPORT_SECURITY;
 use pingora::proxy::HttpProxy;
 use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
 use pingora_timeout::fast_timeout::fast_timeout;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// An idle connection is closed after this time.
-const IDLE: Duration = Duration::from_secs(60);
 /// How long a refused connection is still read from, so that the answer is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1 << 20;
@@ -35,10 +35,11 @@ pub(super) struct Front {
     pub(super) proxy: Arc<HttpProxy<Forward>>,
     pub(super) limits: EdgeLimits,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) connections: prometheus::IntGauge,
+    pub(super) door: Door,
     pub(super) access_log: Arc<AccessLog>,
     pub(super) request_ids: Arc<RequestIds>,
     pub(super) clock: fn() -> Timestamp,
+    pub(super) keeper: Keeper,
 }
 
 /// How reading a head ended.
@@ -53,9 +54,12 @@ enum Read {
 
 #[async_trait]
 impl ServerApp for Front {
-    async fn process_new(self: &Arc<Self>, mut stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let _connection = InFlight::enter(&self.connections);
-        let arrival = Arc::new(Arrival { peer: socket_peer(&stream) });
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let Entered { mut stream, arrival, open: _open } = self.door.enter(stream).await?;
+        if arrival.http2() {
+            self.multiplex(stream, &arrival, shutdown).await;
+            return None;
+        }
         let mut carried: Option<HttpPersistentSettings> = None;
         loop {
             let head = match self.read_head(&mut stream, shutdown).await {
@@ -67,7 +71,8 @@ impl ServerApp for Front {
                 Read::Gone => return None,
             };
             let mut session = ServerSession::new_http1(stream);
-            session.set_keepalive((!*shutdown.borrow()).then_some(IDLE.as_secs()));
+            session
+                .set_keepalive((!*shutdown.borrow()).then_some(self.limits.connection.idle_timeout.as_secs().max(1)));
             let mut settings = carried.take().unwrap_or_else(|| HttpPersistentSettings::for_session(&session));
             settings.set_pipelined_prefix(head);
             settings.apply_to_session(&mut session);
@@ -83,13 +88,15 @@ impl ServerApp for Front {
 
 impl Front {
     /// Serves one request, whichever version of HTTP it came by. The only way to pingora's proxy.
-    async fn serve(
+    pub(super) async fn serve(
         &self,
         session: ServerSession,
         arrival: &Arc<Arrival>,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        arrival.serving(self.proxy.process_new_http(session, shutdown)).await
+        let is_stream = session.is_http2();
+        let request = arrival.serving(self.proxy.process_new_http(session, shutdown));
+        self.keeper.keep(is_stream, request).await
     }
 
     async fn read_head(&self, stream: &mut Stream, shutdown: &ShutdownWatch) -> Read {
@@ -125,7 +132,7 @@ impl Front {
         let mut shutdown = shutdown.clone();
         tokio::select! {
             biased;
-            read = fast_timeout(IDLE, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
+            read = fast_timeout(self.limits.connection.idle_timeout, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
             () = idle_end(&mut shutdown) => false,
         }
     }
@@ -160,19 +167,28 @@ impl Front {
     async fn refuse(&self, mut stream: Stream, arrival: &Arrival, denial: &Denial) {
         let started = Instant::now();
         let request_id = self.request_ids.draw();
-        let answer = Answer::refusal(denial, &request_id).into_bytes(&request_id);
+        let mut answer = Answer::refusal(denial, &request_id);
+        answer.headers.extend(arrival.hsts().map(|hsts| (STRICT_TRANSPORT_SECURITY, hsts.clone())));
+        let answer = answer.into_bytes(&request_id);
         let write = async {
             stream.write_all(&answer).await?;
             stream.flush().await?;
             stream.shutdown().await
         };
         let _ = tokio::time::timeout(LINGER, write).await;
+        self.note_refusal(arrival, denial, &request_id, started);
+        let _ = tokio::time::timeout(LINGER, read_away(&mut stream)).await;
+    }
+
+    /// Counts and logs a refused head.
+    pub(super) fn note_refusal(&self, arrival: &Arrival, denial: &Denial, request_id: &str, started: Instant) {
         let environment = self.metrics.environment(NO_ENVIRONMENT);
         self.metrics.count_request(&environment, "other", denial.status(), Outcome::Denied);
         self.metrics.count_denial(&environment, denial.code());
         self.access_log.write(&AccessLine {
             time: (self.clock)().to_string(),
-            request_id: &request_id,
+            request_id,
+            trace_id: request_id,
             environment: NO_ENVIRONMENT,
             client_id: None,
             address: Some(arrival.peer),
@@ -185,15 +201,7 @@ impl Front {
             duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             bytes_out: 0,
         });
-        let _ = tokio::time::timeout(LINGER, read_away(&mut stream)).await;
     }
-}
-
-/// The socket's peer, canonical. One without an address gets one that no allowlist should hold.
-fn socket_peer(stream: &Stream) -> IpAddr {
-    let digest = stream.get_socket_digest();
-    let address = digest.as_ref().and_then(|digest| digest.peer_addr()?.as_inet());
-    address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical())
 }
 
 /// When a connection that waits for a request is closed by a drain.

@@ -39,6 +39,7 @@ pub(super) struct Seen {
     pub(super) address: Option<IpAddr>,
     /// The key of a proven token.
     pub(super) client_id: Option<ClientId>,
+    pub(super) claims: Option<Arc<AccessTokenClaims>>,
     /// Whether the token had been proven before; `None` where none was looked at.
     pub(super) token_known: Option<bool>,
 }
@@ -80,11 +81,12 @@ impl Gate {
         &self,
         tables: &Snapshot,
         request: &Arrived<'_>,
+        sni: Option<&str>,
         now: Timestamp,
         seen: &mut Seen,
     ) -> Result<Verdict, Denial> {
         let (path, _) = request.split_target();
-        let line = Line { authority: authority(request.headers), method: request.method, path };
+        let line = Line { authority: authority(request.headers), sni, method: request.method, path };
         let mut asker = Arriving { gate: self, tables, request, seen };
         match tables.judge(&line, &mut asker, now)? {
             Judged::Answer(reserved) => own(reserved).map(Verdict::Answer).ok_or(Denial::OperationUnknown),
@@ -116,6 +118,7 @@ impl Asker for Arriving<'_> {
         let (claims, known) = self.tables.claims(token).map_err(|_| Denial::TokenInvalid)?;
         self.seen.token_known = Some(known);
         self.seen.client_id = Some(claims.client_id.clone());
+        self.seen.claims = Some(Arc::clone(&claims));
         Ok(claims)
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn scan(buffer: &[u8], from: usize, limits: &HeadLimits) -> Result<Sc
     Ok(Scan::Partial)
 }
 
-const fn malformed(reason: &'static str) -> Denial {
+pub(super) const fn malformed(reason: &'static str) -> Denial {
     Denial::MalformedRequest { reason }
 }
 
@@ -116,9 +116,7 @@ fn request_line<'a>(line: &'a [u8], limits: &HeadLimits) -> Result<RequestLine<'
     let method = line.get(..first).unwrap_or_default();
     let target = line.get(first + 1..last).unwrap_or_default();
     let version = line.get(last + 1..).unwrap_or_default();
-    if method.is_empty() || method.len() > 32 || !method.iter().all(|byte| is_tchar(*byte)) {
-        return Err(malformed("the method is not a token"));
-    }
+    judge_method(method)?;
     let http10 = match version {
         b"HTTP/1.1" => false,
         b"HTTP/1.0" => true,
@@ -132,6 +130,20 @@ fn request_line<'a>(line: &'a [u8], limits: &HeadLimits) -> Result<RequestLine<'
     }
     let (authority, absolute_prefix) = judge_target(target)?;
     Ok(RequestLine { method_len: first, http10, authority, absolute_prefix })
+}
+
+/// A short token.
+pub(super) fn judge_method(method: &[u8]) -> Result<(), Denial> {
+    let sound = (1..=32).contains(&method.len()) && method.iter().all(|byte| is_tchar(*byte));
+    if sound { Ok(()) } else { Err(malformed("the method is not a token")) }
+}
+
+/// A target that begins with `/`.
+pub(super) fn judge_origin_form(target: &[u8]) -> Result<(), Denial> {
+    match judge_target(target)? {
+        (None, _) => Ok(()),
+        (Some(_), _) => Err(malformed("the path does not begin with `/`")),
+    }
 }
 
 /// Origin-form, or absolute-form with its authority. Bytes of the path beyond this are judged under the
@@ -189,14 +201,18 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Denial> {
         return Err(malformed("a header name is not a token, or a space stands before its colon"));
     }
     let value = trim(line.get(colon + 1..).unwrap_or_default());
-    if value.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
-        return Err(malformed("a header value holds a control byte"));
-    }
+    judge_value(value)?;
     Ok((name, value))
 }
 
+/// No control bytes but the tab (RFC 9110 section 5.5).
+pub(super) fn judge_value(value: &[u8]) -> Result<(), Denial> {
+    let is_control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
+    if value.iter().any(is_control) { Err(malformed("a header value holds a control byte")) } else { Ok(()) }
+}
+
 /// Optional white space is space and tab, nothing else (RFC 9110 section 5.6.3).
-fn trim(value: &[u8]) -> &[u8] {
+pub(super) fn trim(value: &[u8]) -> &[u8] {
     let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t');
     let start = value.iter().position(is_text).unwrap_or(value.len());
     let end = value.iter().rposition(is_text).map_or(start, |last| last + 1);
@@ -210,7 +226,7 @@ const MOST_CONNECTION_OPTIONS: usize = 24;
 
 /// The fields that say where a message ends and where it goes.
 #[derive(Default)]
-struct Framing<'a> {
+pub(super) struct Framing<'a> {
     http10: bool,
     host: Option<&'a [u8]>,
     content_length: bool,
@@ -219,7 +235,7 @@ struct Framing<'a> {
 }
 
 impl<'a> Framing<'a> {
-    fn read(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Denial> {
+    pub(super) fn read(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Denial> {
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => self.read_host(value),
             10 if name.eq_ignore_ascii_case(b"connection") => self.read_connection(value),
@@ -272,7 +288,7 @@ impl<'a> Framing<'a> {
         if sound { Ok(()) } else { Err(malformed("Transfer-Encoding is not exactly `chunked`")) }
     }
 
-    fn finish(self) -> Result<&'a [u8], Denial> {
+    pub(super) fn finish(self) -> Result<&'a [u8], Denial> {
         if self.content_length && self.transfer_encoding {
             return Err(malformed("Content-Length and Transfer-Encoding stand together"));
         }
@@ -288,6 +304,9 @@ const fn is_tchar(byte: u8) -> bool {
             b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
         )
 }
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {

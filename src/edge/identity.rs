@@ -4,6 +4,7 @@
 //! happens in that filter, so naming one of our headers in `Connection` removes the caller's copy alone.
 
 use super::answer::X_REQUEST_ID;
+use super::arrival::Arrival;
 use super::context::RequestContext;
 use crate::access::Permit;
 use crate::model::{
@@ -67,7 +68,6 @@ pub(super) fn set(
     environment: &EnvironmentTable,
     permit: &Permit,
     context: &RequestContext,
-    peer: IpAddr,
     trusted: bool,
 ) -> Result<()> {
     headers.reserve(MOST_OF_OURS);
@@ -77,7 +77,7 @@ pub(super) fn set(
     }
     drop_own_cookies(headers);
     set_credentials(headers, environment);
-    set_forwarding(headers, environment, peer, trusted)?;
+    set_forwarding(headers, environment, &context.arrival, trusted)?;
     if let Some(client_id) = permit.client_id() {
         headers.insert(CLIENT_ID, text(client_id.as_str())?);
     }
@@ -155,9 +155,15 @@ pub(super) fn set_cookies_that_pass(headers: &HeaderMap) -> Option<Vec<HeaderVal
 }
 
 /// Appended to what a trusted proxy said; otherwise said anew.
-fn set_forwarding(headers: &mut HeaderMap, environment: &EnvironmentTable, peer: IpAddr, trusted: bool) -> Result<()> {
-    let peer = peer.to_canonical();
-    let proto = if environment.base_url.tls() { "https" } else { "http" };
+fn set_forwarding(
+    headers: &mut HeaderMap,
+    environment: &EnvironmentTable,
+    arrival: &Arrival,
+    trusted: bool,
+) -> Result<()> {
+    let peer = arrival.peer;
+    // Behind a proxy that has TLS the base URL knows what callers speak.
+    let proto = if arrival.tls.is_some() || environment.base_url.tls() { "https" } else { "http" };
     let mut chain = peer.to_string();
     let mut forwarded = match peer {
         IpAddr::V4(_) => ["for=", &chain, ";proto=", proto].concat(),
@@ -180,7 +186,8 @@ fn set_forwarding(headers: &mut HeaderMap, environment: &EnvironmentTable, peer:
             headers.insert(X_FORWARDED_HOST, host);
         }
     }
-    headers.append(VIA, HeaderValue::from_static("1.1 portcullis"));
+    let via = if arrival.http2() { "2 portcullis" } else { "1.1 portcullis" };
+    headers.append(VIA, HeaderValue::from_static(via));
     Ok(())
 }
 
@@ -190,6 +197,12 @@ fn prepend(headers: &HeaderMap, name: &HeaderName, last: String) -> String {
         headers.get_all(name).iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
     said.push(last);
     said.join(", ")
+}
+
+/// The trace that a caller's request belongs to, where it says so.
+pub(super) fn trace_id(headers: &HeaderMap) -> Option<Box<str>> {
+    let value = headers.get(TRACEPARENT).filter(|value| is_traceparent(value))?;
+    value.to_str().ok()?.get(3..35).map(Into::into)
 }
 
 /// W3C Trace Context section 3.2: version 00, neither id all zero.

@@ -3,11 +3,17 @@
 //! The edge cannot be made without loaded tables ([`EdgeParts`] demands them): no tables, no listener. Sockets are
 //! bound by us before anything starts, so that a port in use is an error with a name and port 0 can be told.
 
+use super::account::Accounts;
+use super::connections::Connections;
 use super::context::RequestIds;
+use super::descriptors;
+use super::door::{Door, Handshake};
 use super::endpoints::Endpoints;
 use super::forward::Forward;
 use super::front::Front;
 use super::gate::Gate;
+use super::lease::Keeper;
+use super::overload::Room;
 use super::revocation::RevocationSink;
 use super::upstreams::Upstreams;
 use crate::config::DrainTimes;
@@ -58,10 +64,14 @@ pub struct EdgeParts {
     pub listeners: Vec<TcpListener>,
     /// How they speak TLS; `None` is plain HTTP.
     pub tls: Option<ServerTls>,
-    /// Whose forwarding headers are believed.
+    /// Whether every connection begins with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Whose forwarding headers are believed, and whose PROXY headers.
     pub trusted_proxies: NetworkSet,
     /// Limits of heads, bodies, connections and requests.
     pub limits: EdgeLimits,
+    /// How often long requests are checked again; [`RECHECK`](super::RECHECK) but in tests.
+    pub recheck: Duration,
     /// Life of an access token.
     pub token_lifetime: Duration,
     /// The control API's URL, canonical: the `resource` and audience of tokens for it (RFC 8707).
@@ -137,16 +147,32 @@ pub fn serve(parts: EdgeParts) {
     };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
+    descriptors::raise(parts.limits.connection.connections);
     let (drain, drained) = watch::channel(false);
-    let connections = parts.metrics.connections("edge");
-    let load = Load { in_flight: parts.metrics.in_flight.clone(), connections: connections.clone() };
+    let load = Load { in_flight: parts.metrics.in_flight.clone(), connections: parts.metrics.connections("edge") };
     let request_ids = Arc::new(RequestIds::new(parts.request_id_seed));
+    let limits = parts.limits.connection;
+    let connections = Connections::new(&limits, parts.trusted_proxies.clone(), Arc::clone(&parts.metrics));
+    let door = Door {
+        connections: Arc::new(connections),
+        proxy_protocol: parts.proxy_protocol,
+        tls: parts.tls.map(Handshake::from),
+        handshake_timeout: limits.handshake_timeout,
+    };
+    let keeper = Keeper { tables: Arc::clone(&parts.tables), clock: parts.clock, every: parts.recheck };
     let forward = Forward {
         tables: parts.tables,
         gate: Gate { trusted_proxies: parts.trusted_proxies },
         upstreams: parts.upstreams,
-        metrics: Arc::clone(&parts.metrics),
-        access_log: Arc::clone(&parts.access_log),
+        limits: parts.limits,
+        room: Room::new(parts.limits.requests_in_flight),
+        accounts: Arc::new(Accounts {
+            metrics: Arc::clone(&parts.metrics),
+            access_log: Arc::clone(&parts.access_log),
+            traffic: parts.traffic,
+            decisions: parts.decisions,
+            clock: parts.clock,
+        }),
         request_ids: Arc::clone(&request_ids),
         endpoints: Endpoints {
             control_url: parts.control_url.to_shared(),
@@ -156,18 +182,17 @@ pub fn serve(parts: EdgeParts) {
             throttle: Mutex::new(ClientThrottle::new(parts.throttle_seed)),
         },
         usage: parts.usage,
-        traffic: parts.traffic,
-        decisions: parts.decisions,
         clock: parts.clock,
     };
     let front = Front {
         proxy: Arc::new(http_proxy(&server.configuration, forward)),
         limits: parts.limits,
         metrics: parts.metrics,
-        connections,
+        door,
         access_log: parts.access_log,
         request_ids,
         clock: parts.clock,
+        keeper,
     };
     let mut inner = listening::Service::new("edge".to_owned(), front);
     let mut fds = Fds::new();

@@ -24,6 +24,8 @@ use std::sync::Arc;
 pub struct Line<'a> {
     /// The one Host.
     pub authority: &'a str,
+    /// The name that the caller asked for in TLS, in lower case; `None` where it asked for none, or there is no TLS.
+    pub sni: Option<&'a str>,
     /// The method.
     pub method: &'a Method,
     /// The raw path, without query.
@@ -69,8 +71,11 @@ pub enum Judged {
 impl Snapshot {
     /// Runs the checks in their order.
     pub fn judge(&self, line: &Line<'_>, asker: &mut impl Asker, now: Timestamp) -> Result<Judged, Denial> {
-        let Line { authority, method, path } = *line;
+        let Line { authority, sni, method, path } = *line;
         let environment = self.route(authority, path).ok_or(Denial::EnvironmentUnknown)?; // 2
+        if sni.is_some_and(|sni| self.is_name_of_others(sni, environment)) {
+            return Err(Denial::MisdirectedRequest); // 2
+        }
         asker.passed(Step::Environment);
         let address = asker.address(environment)?;
         access::judge_path(path, &environment.paths).map_err(ambiguous)?; // 3
@@ -108,6 +113,11 @@ impl Snapshot {
             Lookup::Ambiguous(why) if verdict == Err(Denial::OperationUnknown) => Err(ambiguous(rule(why))),
             Lookup::Ambiguous(_) | Lookup::Found(_) | Lookup::Unknown => verdict.map(Judged::Forward),
         }
+    }
+
+    /// Whether a name is one that environments on another host are reached by. One that is nobody's says nothing.
+    fn is_name_of_others(&self, name: &str, environment: &EnvironmentTable) -> bool {
+        name != environment.base_url.host() && self.world.serves_name(name)
     }
 
     /// Step 6: issuer and audience, then expiry, then the token's own revocation.

@@ -5,7 +5,7 @@
 
 use super::environment::{self, EnvironmentTable, Host};
 use crate::model::{ApiKey, ClientId, EnvironmentId, EnvironmentIndex, Identifier, LiveKey, Organization};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The keys of the store, by client id.
@@ -20,6 +20,8 @@ pub(super) struct World {
     by_index: HashMap<u32, usize, ahash::RandomState>,
     by_organization: HashMap<Identifier, Vec<usize>>,
     hosts: HashMap<Box<str>, Host, ahash::RandomState>,
+    /// The hosts without their ports.
+    names: HashSet<Box<str>, ahash::RandomState>,
     pub(super) keys: Arc<Keys>,
     pub(super) declared: Arc<DeclaredKeys>,
 }
@@ -57,6 +59,7 @@ impl World {
                     });
                 }
             }
+            world.names.insert(environment.base_url.host().into());
             world.by_id.insert(Arc::clone(id), at);
             world.by_index.insert(environment.policy.index.0, at);
             world.by_organization.entry(id.organization.clone()).or_default().push(at);
@@ -104,6 +107,11 @@ impl World {
             None => self.hosts.get(environment::fold_authority(authority).as_str())?.route(path)?,
         };
         self.environments.get(at)
+    }
+
+    /// Whether some environment is reached by this name, in lower case.
+    pub(super) fn serves_name(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
 
     pub(super) fn environment(&self, id: &EnvironmentId) -> Option<&Arc<EnvironmentTable>> {

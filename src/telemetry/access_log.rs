@@ -18,6 +18,8 @@ pub struct AccessLine<'a> {
     pub time: String,
     /// `X-Request-Id`.
     pub request_id: &'a str,
+    /// The trace of W3C Trace Context: the caller's, else the request id.
+    pub trace_id: &'a str,
     /// `org/env`, or `-`.
     pub environment: &'a str,
     /// The key, where one was proven.

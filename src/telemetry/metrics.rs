@@ -17,6 +17,8 @@ pub const NO_ENVIRONMENT: &str = "-";
 pub enum Outcome {
     /// Portcullis answered itself (token endpoint, keys, metadata).
     Answered,
+    /// Under way when its key ended.
+    Cut,
     /// Refused; nothing reached the upstream.
     Denied,
     /// The upstream or the caller failed.
@@ -30,6 +32,7 @@ impl Outcome {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
+            Self::Cut => "cut",
             Self::Denied => "denied",
             Self::Failed => "failed",
             Self::Forwarded => "forwarded",
@@ -57,6 +60,7 @@ pub struct Metrics {
     upstreams: IntGaugeVec,
     connections: IntGaugeVec,
     certificate_expiry: IntGaugeVec,
+    connections_refused: IntCounterVec,
     store_errors: IntCounterVec,
     reloads: IntCounterVec,
     last_reload_successful: IntGauge,
@@ -66,6 +70,8 @@ pub struct Metrics {
     pub overhead: Histogram,
     /// Requests that are being served.
     pub in_flight: IntGauge,
+    /// Panics, wherever they were.
+    pub panics: IntCounter,
     /// Time to answer a token request.
     pub token_duration: Histogram,
     /// Tokens whose signature was proven before.
@@ -105,6 +111,9 @@ impl Metrics {
         let build = r.gauges("portcullis_build_info", "What runs; always 1.", &["version", "revision"])?;
         build.with_label_values(&[version, "release"]).set(1);
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let last_reload_successful =
+            r.gauge("portcullis_last_reload_successful", "Whether the last reload (or the start) was good.")?;
+        last_reload_successful.set(1);
         Ok(Self {
             requests: r.counters(
                 "portcullis_requests_total",
@@ -138,14 +147,19 @@ impl Metrics {
                 "When the first certificate of a listener ends.",
                 &["listener"],
             )?,
+            connections_refused: r.counters(
+                "portcullis_connections_refused_total",
+                "Connections of the edge that were closed before a request.",
+                &["reason"],
+            )?,
             store_errors: r.counters("portcullis_store_errors_total", "Failed store operations.", &["op"])?,
             reloads: r.counters("portcullis_reloads_total", "Reloads by result.", &["result"])?,
-            last_reload_successful: r
-                .gauge("portcullis_last_reload_successful", "Whether the last reload (or the start) was good.")?,
+            last_reload_successful,
             environments: papaya::HashMap::default(),
             per_environment,
             overhead: r.histogram("portcullis_overhead_seconds", "Head read to decision.", &FINE_SECONDS)?,
             in_flight: r.gauge("portcullis_requests_in_flight", "Requests that are being served.")?,
+            panics: r.counter("portcullis_panics_total", "Panics; each ended one request or task.")?,
             token_duration: r.histogram(
                 "portcullis_token_duration_seconds",
                 "Time to answer a token request.",
@@ -237,6 +251,11 @@ impl Metrics {
     /// Tells when the first certificate of a listener ends.
     pub fn set_certificate_expiry(&self, listener: &str, at: Timestamp) {
         self.certificate_expiry.with_label_values(&[listener]).set(at.as_unix());
+    }
+
+    /// Counts a connection of the edge that was closed before a request.
+    pub fn count_refused_connection(&self, reason: &'static str) {
+        self.connections_refused.with_label_values(&[reason]).inc();
     }
 
     /// Starts a new count of live keys.

@@ -250,6 +250,7 @@ impl Node {
         let tables = Arc::new(Tables::of_files(organizations, Arc::new(signing)).unwrap());
         let (traffic, decisions) = (Arc::<TrafficRecorder>::default(), Arc::<DecisionLog>::default());
         let control = Arc::new(Control::new(ControlParts {
+            names: portcullis::control::ListenerNames::any(),
             store: Arc::clone(&store) as Arc<dyn Store>,
             tables: Arc::clone(&tables),
             node: Arc::new(Deaf),

@@ -1,16 +1,28 @@
 //! The edge on the wire, byte by byte, against the real binary. "Refused" means zero bytes upstream.
 
+mod bodies;
 mod bypasses;
+mod connections;
 mod cookies;
 mod explain;
 mod forwarding;
 mod framing;
+mod http2;
+mod inside;
+mod long_streams;
 mod methods;
 mod observation;
+mod overload;
+mod panics;
+mod proxy_protocol;
 mod readers;
 mod refusals;
+mod tls;
 mod token_endpoint;
 mod token_questions;
+mod upstreams;
+mod upstreams_h2;
+mod upstreams_tls;
 mod wire;
 
 use crate::harness::{Gateway, RawResponse, Request};

@@ -32,9 +32,11 @@ mod reloads;
 mod restart;
 mod rules;
 mod schemathesis;
+
 mod start;
 mod store;
 mod tidy;
+mod tls_certificates;
 mod tools;
 mod upgrade;
 mod watch;

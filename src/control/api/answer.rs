@@ -139,6 +139,11 @@ impl Refusal {
         Self::new(Code::NotAuthenticated, detail)
     }
 
+    /// It was sent to a name that is not ours; `detail` says which, and where to ask.
+    pub(in crate::control) fn misdirected(detail: String) -> Self {
+        Self::new(Code::Misdirected, detail)
+    }
+
     /// One shape for whatever is not there: nobody learns which part of a path was wrong.
     pub(in crate::control) fn not_found() -> Self {
         Self::new(Code::NotFound, "there is nothing at this path")

@@ -75,6 +75,8 @@ codes! {
         "A tenant file sets this, and it changes only there.";
     MethodNotAllowed METHOD_NOT_ALLOWED "method_not_allowed" "Method not allowed"
         "The path does not take that method; `Allow` lists those it takes.";
+    Misdirected MISDIRECTED_REQUEST "misdirected_request" "Wrong host"
+        "`Host` is none of the listener's names: its public URL's, its certificates', `localhost` or an address.";
     NameTaken CONFLICT "name_taken" "Name taken"
         "A live key of this environment already has that name, ignoring case.";
     NotAllowed FORBIDDEN "not_allowed" "Not allowed"

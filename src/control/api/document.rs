@@ -258,6 +258,7 @@ fn reference(schema: &str) -> Value {
 /// Every refusal that requests of this operation can meet.
 fn codes(path: &str, operation: &Map<String, Value>) -> BTreeSet<Code> {
     let mut codes: BTreeSet<Code> = declared_codes(operation).collect();
+    codes.insert(Code::Misdirected);
     let is_open = operation.contains_key("security");
     if !is_open {
         // Who asks is found out by the store; where from, by forwarding headers.

@@ -27,7 +27,7 @@ mod revision;
 mod schema;
 mod sessions;
 
-use super::Control;
+use super::{Control, hosts};
 pub(super) use answer::Refusal;
 pub(super) use auth::Arrival;
 use axum::extract::DefaultBodyLimit;
@@ -78,6 +78,7 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/v1/{*rest}", any(async || Refusal::not_found()))
         .layer(Extension(document))
         .layer((DefaultBodyLimit::max(OPEN_BODY.bytes), Extension(OPEN_BODY)))
+        .layer(from_fn_with_state(Arc::clone(&control), hosts::require))
         .layer(from_fn(answer::finish))
         .with_state(control)
 }

@@ -39,7 +39,7 @@ mod visit;
 mod why;
 mod words;
 
-use super::Control;
+use super::{Control, hosts};
 use crate::model::EnvironmentId;
 use assets::Assets;
 use axum::Router;
@@ -68,6 +68,7 @@ type Bench = Arc<Workbench>;
 
 /// The pages, and a page for every path that is none.
 pub(super) fn router(control: Arc<Control>) -> Router {
+    let named = from_fn_with_state(Arc::clone(&control), hosts::require);
     let bench: Bench =
         Arc::new(Workbench { control, assets: Assets::new(), large_forms: Arc::new(Semaphore::new(LARGE_AT_ONCE)) });
     Router::new()
@@ -100,6 +101,7 @@ pub(super) fn router(control: Arc<Control>) -> Router {
         .route("/account", get(account::show).post(account::change_password))
         .method_not_allowed_fallback(answer::method_not_allowed)
         .fallback(answer::not_found)
+        .layer(named)
         .layer(from_fn_with_state(Arc::clone(&bench), answer::finish))
         .route("/assets/{name}", get(assets::show))
         .route("/favicon.ico", get(assets::favicon))

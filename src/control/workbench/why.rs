@@ -201,6 +201,7 @@ pub(super) fn row(visit: &Visit, id: &EnvironmentId, decision: &Decision) -> Fou
     let outcome = match decision.outcome {
         Outcome::Answered if decision.code.is_none() => ("allowed", "Answered here"),
         Outcome::Answered | Outcome::Denied => ("refused", "Refused"),
+        Outcome::Cut => ("refused", "Cut"),
         Outcome::Failed => ("refused", "Failed"),
         Outcome::Forwarded => ("allowed", "Allowed"),
     };

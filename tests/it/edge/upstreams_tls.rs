@@ -91,7 +91,8 @@ fn an_authority_of_one_s_own() {
     // Several in one file: one of them is enough.
     let gateway = gateway(&upstream, Some(&format!("{}{}", other.pem(), authority.pem())), None);
     gateway.get("/cards").bearer(&gateway.reader_token()).send().expect(204);
-    let [(bytes, None)] = upstream.seen().try_into().unwrap() else { panic!("one request, no certificate") };
+    let seen = upstream.seen();
+    let [(bytes, None)] = seen.as_slice() else { panic!("one request, no certificate") };
     assert!(bytes.starts_with(b"GET /api/cards HTTP/1.1\r\n"));
 }
 
@@ -126,8 +127,9 @@ fn a_certificate_of_our_own_where_it_is_asked_for() {
     let upstream = TlsUpstream::start(&server, Some(&authority));
     let with = gateway(&upstream, Some(&authority.pem()), Some(&client));
     with.get("/cards").bearer(&with.reader_token()).send().expect(204);
-    let [(_, Some(shown))] = upstream.seen().try_into().unwrap() else { panic!("one request with a certificate") };
-    assert_eq!(shown, client.der());
+    let seen = upstream.seen();
+    let [(_, Some(shown))] = seen.as_slice() else { panic!("one request with a certificate") };
+    assert_eq!(*shown, client.der());
     // Without one, or with one that the upstream does not believe, nothing is taken.
     let stranger = Authority::new().certificate(&["gateway.test"]);
     for client in [None, Some(&stranger)] {

@@ -2,12 +2,14 @@
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses some of the verbs")]
 
 mod certificates;
+pub mod frames;
 mod upstream;
 mod wire;
 
-pub use certificates::{Authority, Certificate, replace};
+pub use certificates::{Authority, Certificate, TlsCaller, TlsConnection, exchange, replace};
+pub use frames::{Http2, Reply};
 pub use upstream::{Answer, RecordingUpstream, Seen};
-pub use wire::{Connection, End, RawResponse, Request};
+pub use wire::{Connection, End, RawResponse, Request, client_config};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -99,17 +101,32 @@ pub fn writer() -> Key {
 #[derive(Default)]
 pub struct GatewayBuilder {
     node: String,
+    edge: String,
     settings: String,
     upstream_url: Option<String>,
     upstream_table: Option<String>,
+    upstream_whole: Option<String>,
     tables: String,
     keys: Vec<(String, Key)>,
+    certificates: Vec<Certificate>,
 }
 
 impl GatewayBuilder {
     /// TOML for `portcullis.toml`: `[edge]`, `[edge.limits]`, `[tokens]`, `[log]`.
     pub fn node(mut self, toml: &str) -> Self {
         let _ = writeln!(self.node, "{toml}");
+        self
+    }
+
+    /// TOML for `[listeners.edge]`.
+    pub fn edge_listener(mut self, toml: &str) -> Self {
+        let _ = writeln!(self.edge, "{toml}");
+        self
+    }
+
+    /// The edge speaks TLS with these certificates, the first for callers that ask for no name.
+    pub fn tls(mut self, certificates: &[&Certificate]) -> Self {
+        self.certificates.extend(certificates.iter().map(|&certificate| certificate.clone()));
         self
     }
 
@@ -127,6 +144,12 @@ impl GatewayBuilder {
     /// Makes the upstream a table with these settings beside its URL.
     pub fn upstream_table(mut self, toml: &str) -> Self {
         self.upstream_table = Some(toml.to_owned());
+        self
+    }
+
+    /// The whole table of the upstream, its URLs too.
+    pub fn upstream_whole(mut self, toml: &str) -> Self {
+        self.upstream_whole = Some(toml.to_owned());
         self
     }
 
@@ -156,8 +179,10 @@ impl GatewayBuilder {
         let upstream = RecordingUpstream::start();
         let dir = TempDir::new().unwrap();
         let node = format!(
-            "[listeners.edge]\nbind = [\"127.0.0.1:0\"]\n[listeners.control]\nbind = [\"127.0.0.1:0\"]\n\
+            "[listeners.edge]\nbind = [\"127.0.0.1:0\"]\n{}{}[listeners.control]\nbind = [\"127.0.0.1:0\"]\n\
              [listeners.metrics]\nbind = [\"127.0.0.1:0\"]\n{}",
+            self.edge,
+            self.certificates_in(dir.path()),
             self.node
         );
         std::fs::write(dir.path().join("portcullis.toml"), node).unwrap();
@@ -168,6 +193,16 @@ impl GatewayBuilder {
         gateway
     }
 
+    /// Writes the certificates, and says where they are.
+    fn certificates_in(&self, folder: &Path) -> String {
+        let pairs = self.certificates.iter().enumerate().map(|(at, certificate)| {
+            certificate.write(folder, &format!("{at}.pem"), &format!("{at}.key"));
+            format!("{{ cert = \"{at}.pem\", key = \"{at}.key\" }}")
+        });
+        let pairs: Vec<String> = pairs.collect();
+        if pairs.is_empty() { String::new() } else { format!("tls.certificates = [{}]\n", pairs.join(", ")) }
+    }
+
     fn tenant(&self, upstream: &RecordingUpstream) -> String {
         let url = self.upstream_url.clone().unwrap_or_else(|| format!("{}{UPSTREAM_PATH}", upstream.url()));
         let mut text = format!(
@@ -175,7 +210,10 @@ impl GatewayBuilder {
              [environments.production]\nbase_url = \"{BASE_URL}\"\npublic = [\"GET /health\"]\n{}",
             self.settings
         );
-        let _ = match &self.upstream_table {
+        let _ = match self.upstream_whole.as_ref().or(self.upstream_table.as_ref()) {
+            Some(whole) if self.upstream_whole.is_some() => {
+                writeln!(text, "[environments.production.upstream]\n{whole}")
+            }
             None => writeln!(text, "upstream = \"{url}\""),
             Some(table) => writeln!(text, "[environments.production.upstream]\nurl = \"{url}\"\n{table}"),
         };

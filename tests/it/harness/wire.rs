@@ -1,10 +1,14 @@
 //! A client that sends exactly the bytes it is given.
 
 use super::{BASE_PATH, Gateway, HOST};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,6 +78,7 @@ impl RawResponse {
 /// A connection that can be used several times.
 pub struct Connection {
     stream: TcpStream,
+    tls: Option<Box<ClientConnection>>,
     buffer: Vec<u8>,
 }
 
@@ -101,7 +106,29 @@ impl Connection {
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new() }
+        Self { stream, tls: None, buffer: Vec::new() }
+    }
+
+    /// Shakes hands on a connection, believing this authority (PEM) alone.
+    pub fn secure(mut self, authority: &str, name: &str, protocols: &[&[u8]]) -> std::io::Result<Self> {
+        self.start_tls(client_config(authority, protocols), name)?;
+        Ok(self)
+    }
+
+    /// Shakes hands with a configuration of the caller's own.
+    pub fn start_tls(&mut self, config: ClientConfig, name: &str) -> std::io::Result<()> {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        while tls.is_handshaking() {
+            tls.complete_io(&mut self.stream)?;
+        }
+        self.tls = Some(Box::new(tls));
+        Ok(())
+    }
+
+    /// The protocol that both sides agreed on in TLS.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.tls.as_ref()?.alpn_protocol()
     }
 
     pub fn into_stream(self) -> TcpStream {
@@ -115,7 +142,11 @@ impl Connection {
     /// Sends; a peer that has closed already is judged by what it answered.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        match self.stream.write_all(bytes.as_ref()) {
+        let written = match &mut self.tls {
+            None => self.stream.write_all(bytes.as_ref()),
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).write_all(bytes.as_ref()),
+        };
+        match written {
             Err(error) if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
                 panic!("sending: {error}")
             }
@@ -260,7 +291,11 @@ impl Connection {
 
     fn read_more(&mut self) -> End {
         let mut bytes = [0; 65536];
-        match self.stream.read(&mut bytes) {
+        let read = match &mut self.tls {
+            None => self.stream.read(&mut bytes),
+            Some(tls) => rustls::Stream::new(&mut **tls, &mut self.stream).read(&mut bytes),
+        };
+        match read {
             Ok(0) => End::Closed,
             Ok(count) => {
                 self.buffer.extend_from_slice(&bytes[..count]);
@@ -268,9 +303,22 @@ impl Connection {
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => End::Silent,
             Err(error) if error.kind() == ErrorKind::Interrupted => End::Open,
+            // A TLS connection that ended without saying so.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => End::Closed,
             Err(_) => End::Reset,
         }
     }
+}
+
+/// A client that believes this authority (PEM) alone.
+pub fn client_config(authority: &str, protocols: &[&[u8]]) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    config
 }
 
 /// A request that is put together.
