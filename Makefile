@@ -51,12 +51,15 @@ bench: ## compare with peers on this machine (BENCH_ARGS="--help" for its option
 	@PATH="$$PATH:/usr/sbin:/sbin" python3 benches/peers/run.py $(BENCH_ARGS)
 
 .PHONY: soak
-soak: ## a million keys, ten thousand environments, reloads and upgrades under load (SOAK_ARGS are for the first)
+soak: ## keys, environments, reloads, mutations, slow clients, upgrades, certificates (SOAK_ARGS are for the first)
 	@scripts/install-missing build soak bench
 	@python3 benches/soak/million_keys.py $(SOAK_ARGS)
 	@python3 benches/soak/environments.py
 	@python3 benches/soak/reloads.py
+	@PORTCULLIS_MUTATIONS=1000000 PORTCULLIS_TOKENS=1000000 cargo test --locked --test it mutations:: -- --nocapture --test-threads=1
+	@python3 benches/soak/slow.py
 	@python3 benches/soak/upgrades.py
+	@python3 benches/soak/certificates.py
 
 .PHONY: lint
 lint: ## formatting, lints, licences and advisories

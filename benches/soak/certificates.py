@@ -12,18 +12,14 @@ Needs Python 3 and the program openssl.
 
 import argparse
 import hashlib
-import os
-import signal
 import socket
 import ssl
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
-from node import Failed, Node, build, say
+from node import Failed, Node, build, in_folder, say, start
 
 NAME = "gate.soak"
 LISTENERS = ("edge", "control")
@@ -185,17 +181,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if min(arguments.swaps, arguments.callers) < 1 or arguments.pause < 0:
         parser.error("--swaps and --callers are 1 at least, --pause is not negative")
-    try:
-        with tempfile.TemporaryDirectory(prefix="portcullis-soak-") as folder:
-            measure(arguments, Path(folder))
-    except (Failed, OSError, subprocess.SubprocessError) as error:
-        say(f"error: {error}")
-        return 1
-    return 0
+    return in_folder(measure, arguments)
 
 
 if __name__ == "__main__":
-    # Ctrl-C ends the node too, without a trace.
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
-    os.umask(0o077)
-    sys.exit(main())
+    start(main)

@@ -11,19 +11,15 @@ Needs Python 3 with SQLite 3.37 or newer, and wrk.
 
 import argparse
 import json
-import os
 import re
 import shutil
-import signal
 import sqlite3
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 
-from node import Failed, Node, build, end_with_parent, free_ports, say, send
+from node import Failed, Node, build, end_with_parent, free_ports, in_folder, say, send, start
 
 HOST = "gate.soak"
 # Organizations have so many environments each.
@@ -211,17 +207,8 @@ def main() -> int:
     if not shutil.which("wrk"):
         say("error: wrk is not there")
         return 1
-    try:
-        with tempfile.TemporaryDirectory(prefix="portcullis-soak-") as folder:
-            measure(arguments, Path(folder))
-    except (Failed, OSError, sqlite3.Error) as error:
-        say(f"error: {error}")
-        return 1
-    return 0
+    return in_folder(measure, arguments)
 
 
 if __name__ == "__main__":
-    # Ctrl-C ends the nodes too, without a trace.
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
-    os.umask(0o077)
-    sys.exit(main())
+    start(main)

@@ -12,17 +12,13 @@ Needs Python 3 with SQLite 3.37 or newer.
 """
 
 import argparse
-import os
-import signal
 import sqlite3
-import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from node import Failed, Node, build, say, send
+from node import Failed, Node, build, in_folder, say, send, start
 
 KEYS = "/v1/organizations/soak/environments/production/keys"
 HOST = "gate.soak"
@@ -208,17 +204,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.keys < 1 or arguments.count < 1:
         parser.error("--keys and --count are 1 at least")
-    try:
-        with tempfile.TemporaryDirectory(prefix="portcullis-soak-", dir=arguments.dir) as folder:
-            measure(arguments, Path(folder))
-    except (Failed, OSError, sqlite3.Error) as error:
-        say(f"error: {error}")
-        return 1
-    return 0
+    return in_folder(measure, arguments, arguments.dir)
 
 
 if __name__ == "__main__":
-    # Ctrl-C ends the node too, without a trace.
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
-    os.umask(0o077)
-    sys.exit(main())
+    start(main)

@@ -6,8 +6,10 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -127,3 +129,21 @@ def build(given: str | None, *target: str) -> Path:
         if message.get("reason") == "compiler-artifact" and message.get("executable"):
             return Path(message["executable"])
     raise Failed("cargo built no program")
+
+
+def in_folder(measure, arguments, where: str | None = None) -> int:
+    """Runs `measure(arguments, folder)` in a folder that goes away with it: 1 where it says False, or something did not work,
+    which is told in one line."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="portcullis-soak-", dir=where) as folder:
+            return 1 if measure(arguments, Path(folder)) is False else 0
+    except (Failed, OSError, subprocess.SubprocessError, sqlite3.Error) as error:
+        say(f"error: {error}")
+        return 1
+
+
+def start(main):
+    """The program itself; Ctrl-C ends its nodes too, without a trace."""
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+    os.umask(0o077)
+    sys.exit(main())

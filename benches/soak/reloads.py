@@ -12,16 +12,12 @@ Needs Python 3.
 
 import argparse
 import json
-import os
-import signal
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
-from node import Failed, Node, build, end_with_parent, free_ports, say, send
+from node import Failed, Node, build, end_with_parent, free_ports, in_folder, say, send, start
 
 HOST = "gate.soak"
 KEYS = "/v1/organizations/soak/environments/e0/keys"
@@ -226,17 +222,8 @@ def main() -> int:
         parser.error("--reloads, --rate, --idle and --environments are 1 at least, --operations 2")
     if arguments.per_second <= 0:
         parser.error("--per-second is more than 0")
-    try:
-        with tempfile.TemporaryDirectory(prefix="portcullis-soak-") as folder:
-            measure(arguments, Path(folder))
-    except (Failed, OSError, subprocess.SubprocessError) as error:
-        say(f"error: {error}")
-        return 1
-    return 0
+    return in_folder(measure, arguments)
 
 
 if __name__ == "__main__":
-    # Ctrl-C ends the node too, without a trace.
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
-    os.umask(0o077)
-    sys.exit(main())
+    start(main)

@@ -19,13 +19,11 @@ import signal
 import socket
 import socketserver
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
-from node import Failed, Node, build, end_with_parent, free_ports, say, send
+from node import Failed, Node, build, end_with_parent, free_ports, in_folder, say, send, start
 from reloads import Load, Phase
 
 HOST = "gate.soak"
@@ -319,16 +317,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if min(arguments.upgrades, arguments.rate) < 1:
         parser.error("--upgrades and --rate are 1 at least")
-    try:
-        with tempfile.TemporaryDirectory(prefix="portcullis-soak-") as folder:
-            return 0 if measure(arguments, Path(folder)) else 1
-    except (Failed, OSError, subprocess.SubprocessError) as error:
-        say(f"error: {error}")
-        return 1
+    return in_folder(measure, arguments)
 
 
 if __name__ == "__main__":
-    # Ctrl-C ends the node too, without a trace.
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
-    os.umask(0o077)
-    sys.exit(main())
+    start(main)

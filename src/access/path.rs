@@ -14,7 +14,7 @@ pub enum PathRule {
     ControlByte,
     /// `.` or `..` as a segment, in any spelling.
     DotSegment,
-    /// `%25` and two hexadecimal digits that a second decoding turns into `/`, `\`, `.` or NUL.
+    /// What decodes to `%` and two hexadecimal digits, which a second decoding turns into `/`, `\`, `.`, `%` or NUL.
     DoubleEncoding,
     /// `//`.
     EmptySegment,
@@ -94,9 +94,10 @@ fn judge_bytes(path: &[u8]) -> Result<(), PathRule> {
     Ok(())
 }
 
-/// Looks at each `%XX`, and at what a second decoding would make of `%25XX`.
+/// Looks at each `%XX`, and at what a second decoding would make of what the first one gave.
 fn judge_encodings(path: &[u8], rules: &PathRules) -> Result<(), PathRule> {
     let mut rest = path;
+    let mut percent = false;
     while let Some(at) = memchr::memchr(b'%', rest) {
         let tail = rest.get(at + 1..).unwrap_or_default();
         let decoded = hex_pair(tail).ok_or(PathRule::MalformedEncoding)?;
@@ -105,23 +106,23 @@ fn judge_encodings(path: &[u8], rules: &PathRules) -> Result<(), PathRule> {
             0 => return Err(PathRule::ControlByte),
             b'/' if rules.encoded_slash == SwitchOpaque::Refuse => return Err(PathRule::EncodedSlash),
             b'\\' if rules.encoded_backslash == SwitchOpaque::Refuse => return Err(PathRule::EncodedBackslash),
-            b'%' => judge_double(rest, rules.double_encoding)?,
+            b'%' => percent = true,
             _ => {}
         }
     }
-    Ok(())
+    if percent { judge_double(&percent_decode(path), rules.double_encoding) } else { Ok(()) }
 }
 
-/// `rest` is what stands after `%25`.
-fn judge_double(rest: &[u8], switch: SwitchGuarded) -> Result<(), PathRule> {
-    let Some(twice) = hex_pair(rest) else { return Ok(()) };
-    let refused = match switch {
+/// `once` is the path decoded once: the digits behind a `%25` may have been encoded as well (`%25%32%65`).
+fn judge_double(once: &[u8], switch: SwitchGuarded) -> Result<(), PathRule> {
+    let refused = |twice: u8| match switch {
         SwitchGuarded::Opaque => false,
         SwitchGuarded::Refuse => true,
         // `%25` again: a third decoding could still yield a separator.
         SwitchGuarded::Guarded => matches!(twice, b'/' | b'\\' | b'.' | b'%' | 0),
     };
-    if refused { Err(PathRule::DoubleEncoding) } else { Ok(()) }
+    let mut pairs = memchr::memchr_iter(b'%', once).filter_map(|at| hex_pair(once.get(at + 1..).unwrap_or_default()));
+    if pairs.any(refused) { Err(PathRule::DoubleEncoding) } else { Ok(()) }
 }
 
 fn judge_segments(path: &[u8], rules: &PathRules) -> Result<(), PathRule> {
@@ -160,6 +161,9 @@ fn judge_segment(segment: &[u8], rules: &PathRules) -> Result<(), PathRule> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod properties;
 
 #[cfg(test)]
 mod tests {
@@ -227,6 +231,9 @@ mod tests {
             ("/%255c", DoubleEncoding),
             ("/%2500", DoubleEncoding),
             ("/%25252e", DoubleEncoding),
+            ("/%25%32%65%25%32%65/a", DoubleEncoding),
+            ("/%252%66a", DoubleEncoding),
+            ("/%25%32f", DoubleEncoding),
         ];
         for (path, rule) in cases {
             assert_eq!(judged(path), Err(*rule), "{path}");

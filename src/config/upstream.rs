@@ -38,7 +38,9 @@ fn upstream(table: &mut Reader<'_>) -> Option<Upstream> {
         .and_then(|value| value.choice(&[("upstream", UpstreamHost::Upstream), ("caller", UpstreamHost::Caller)]));
     let authorization = table.take("authorization").and_then(|value| authorization(&value)).unwrap_or_default();
     let set_headers = set_headers(table, &authorization);
-    let first = urls.first()?.value.clone();
+    if urls.is_empty() {
+        return None;
+    }
     Some(Upstream {
         urls: urls.into_iter().map(|url| url.value).collect(),
         protocol: protocol.unwrap_or_default(),
@@ -50,7 +52,6 @@ fn upstream(table: &mut Reader<'_>) -> Option<Upstream> {
         host: host.unwrap_or_default(),
         authorization,
         set_headers,
-        ..Upstream::of(first)
     })
 }
 

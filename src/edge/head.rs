@@ -306,6 +306,9 @@ const fn is_tchar(byte: u8) -> bool {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

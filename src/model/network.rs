@@ -241,5 +241,25 @@ mod tests {
                 prop_assert_eq!(set.contains(address), networks.iter().any(|n| n.contains(address)));
             }
         }
+
+        /// Any text ends in a verdict; what is accepted says itself, and holds its own address.
+        #[test]
+        fn a_network_is_what_it_says(
+            text in "([0-9]{1,3}\\.){0,4}[0-9]{0,3}(/[0-9]{0,3})?|[0-9a-f:.%/]{0,40}|::ffff:[0-9.]{0,15}(/[0-9]{1,3})?|.{0,20}",
+        ) {
+            match Network::parse(&text) {
+                Ok(network) => {
+                    let said = network.to_string();
+                    prop_assert_eq!(Network::parse(&said), Ok(network), "{} says {}", text, said);
+                    prop_assert!(network.contains(network.0.network()) && network.covers(&network));
+                    prop_assert_eq!(network.0.addr(), network.0.network());
+                    prop_assert!(!text.contains(['%', ' ']) && text.is_ascii());
+                }
+                Err(NetworkError::HostBits { proposed, .. }) => {
+                    prop_assert_eq!(Network::parse(&proposed.to_string()), Ok(proposed));
+                }
+                Err(NetworkError::Malformed { given }) => prop_assert!(given.len() < 400),
+            }
+        }
     }
 }

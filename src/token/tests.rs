@@ -1,5 +1,7 @@
 //! What is a token, and everything that is not one.
 
+mod properties;
+
 use super::*;
 use crate::model::{ClientId, SecretVersion, Timestamp};
 use base64::Engine;

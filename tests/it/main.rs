@@ -32,6 +32,7 @@ mod reloads;
 mod restart;
 mod rules;
 mod schemathesis;
+
 mod start;
 mod store;
 mod tidy;

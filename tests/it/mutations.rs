@@ -9,6 +9,8 @@
 
 mod client;
 mod generator;
+mod settings;
+mod tokens;
 mod upstream;
 
 use crate::process::{Folder, HOST, Key, Node, Wire};

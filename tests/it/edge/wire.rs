@@ -28,7 +28,14 @@ const SWITCHES: [(&str, &str, &[&str], &[&str]); 12] = [
         "double_encoding",
         "guarded",
         &["/files/a%2541"],
-        &["/files/a%252fb", "/files/%252e%252e", "/files/a%255c", "/files/%2500", "/files/%25252f"],
+        &[
+            "/files/a%252fb",
+            "/files/%252e%252e",
+            "/files/a%255c",
+            "/files/%2500",
+            "/files/%25252f",
+            "/files/%25%32%65%25%32%65/a",
+        ],
     ),
     ("double_encoding", "refuse", &["/files/a%25zz"], &["/files/a%2541", "/files/a%252f"]),
     (
