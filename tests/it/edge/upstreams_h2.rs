@@ -10,22 +10,22 @@ use std::sync::{Arc, Mutex};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-struct Arrived {
+pub(super) struct Arrived {
     method: String,
     uri: Uri,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    trailers: Option<HeaderMap>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    pub(super) trailers: Option<HeaderMap>,
 }
 
 /// An upstream of HTTP/2 without TLS. It refuses the first streams, so many as it is told.
-struct H2Upstream {
-    address: SocketAddr,
+pub(super) struct H2Upstream {
+    pub(super) address: SocketAddr,
     arrived: Arc<Mutex<Vec<Arrived>>>,
 }
 
 impl H2Upstream {
-    fn start(refusals: usize) -> Self {
+    pub(super) fn start(refusals: usize) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let upstream = Self { address: listener.local_addr().unwrap(), arrived: Arc::default() };
@@ -63,7 +63,7 @@ impl H2Upstream {
     }
 
     #[track_caller]
-    fn last(&self) -> Arrived {
+    pub(super) fn last(&self) -> Arrived {
         self.arrived.lock().unwrap().last().expect("a request").clone()
     }
 }
