@@ -107,6 +107,7 @@ impl Edge {
             decisions: Arc::<DecisionLog>::default(),
             listeners: vec![listener],
             tls: None,
+            proxy_protocol: false,
             trusted_proxies: NetworkSet::default(),
             limits: settings.limits,
             recheck: settings.recheck,
