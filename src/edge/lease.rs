@@ -136,7 +136,7 @@ impl Keeper {
         }
         let holder = lease.holder.lock().clone()?;
         let authority = holder.asked.authority.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let line = Line { authority, method: &holder.asked.method, path: holder.asked.path() };
+        let line = Line { authority, method: &holder.asked.method, path: holder.asked.path(), preflight: None };
         let now = (self.clock)();
         match self.tables.load().judge(&line, &mut Proven { holder: &holder, now }, now) {
             Ok(Judged::Forward(_)) => None,

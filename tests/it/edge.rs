@@ -3,10 +3,12 @@
 mod bodies;
 mod bypasses;
 mod cookies;
+mod cors;
 mod explain;
 mod forwarding;
 mod framing;
 mod inside;
+mod logs;
 mod long_streams;
 mod methods;
 mod observation;
