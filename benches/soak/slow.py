@@ -15,6 +15,7 @@ import asyncio
 import os
 import resource
 import socket
+import statistics
 import struct
 import time
 from pathlib import Path
@@ -225,7 +226,8 @@ async def measure_all(arguments: argparse.Namespace, node: Node, upstream_port: 
     print(f"honest success {share:.4%}   bar 99.9 %: {verdict(share >= 0.999)}")
     for kind, lives in sorted(scene.lives.items()):
         longest = max(lives)
-        print(f"{kind}: {len(lives)} closed, longest life {longest:.1f} s   bar {LONGEST_LIFE} s: {verdict(longest <= LONGEST_LIFE)}")
+        words = f"{kind}: {len(lives)} closed, median life {statistics.median(lives):.1f} s, longest {longest:.1f} s"
+        print(f"{words}   bar {LONGEST_LIFE} s: {verdict(longest <= LONGEST_LIFE)}")
     await asyncio.sleep(arguments.rest)
     after = held(node)
     back = after[0] <= before[0] + 16, after[1] <= before[1] * 1.1 + 16

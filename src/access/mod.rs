@@ -89,6 +89,15 @@ pub fn allow_public(environment: &EnvironmentPolicy, operations: &[&CoveredOpera
     Some(Permit { environment: Arc::clone(&environment.id), operation: Arc::clone(&first.id), client_id: None })
 }
 
+/// Step 4: a preflight needs no identity where the operation that it asks about is known. It runs none itself.
+pub fn allow_preflight(environment: &EnvironmentPolicy, asked_about: &[&CoveredOperation]) -> Option<Permit> {
+    asked_about.first()?;
+    Some(Permit { environment: Arc::clone(&environment.id), operation: PREFLIGHT.into(), client_id: None })
+}
+
+/// What the operation of a preflight is called, upstream and in logs.
+pub const PREFLIGHT: &str = "portcullis:preflight";
+
 /// Step 7: the key exists, is not revoked, has the secret the token was got with, and is not expired.
 fn check_key<'a>(
     environment: &EnvironmentPolicy,

@@ -53,6 +53,7 @@ impl ListenerTls {
                 let left = pair.not_after().as_unix() - now.as_unix();
                 let when = match left {
                     SOON.. => return None,
+                    DAY.. if left < 2 * DAY => "ends in 1 day".to_owned(),
                     DAY.. => format!("ends in {} days", left / DAY),
                     0.. => "ends within a day".to_owned(),
                     _ => "has ended: callers refuse it".to_owned(),
@@ -66,5 +67,40 @@ impl ListenerTls {
     fn named(&self) -> impl Iterator<Item = (&'static str, &ServerTls)> {
         let named = [("edge", &self.edge), ("control", &self.control)];
         named.into_iter().filter_map(|(listener, tls)| tls.as_ref().map(|tls| (listener, tls)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::{CertificatePair, TlsVersion};
+
+    #[test]
+    fn what_ends_within_two_weeks_is_warned_of_and_nothing_else() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["keys.test".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2030, 1, 15);
+        let chain = params.self_signed(&key).unwrap().pem();
+        let pair = CertificatePair::parse("a.pem", chain.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+        let settings = TlsSettings {
+            certificates: vec![pair],
+            min_version: TlsVersion::Tls12,
+            client_certificates: None,
+            hsts: None,
+        };
+        let tls = ListenerTls { edge: None, control: Some(ServerTls::new(&settings, &PROTOCOLS).unwrap()) };
+        for (now, said) in [
+            ("2030-01-01T00:00:00Z", None),
+            ("2030-01-01T00:00:01Z", Some("ends in 13 days")),
+            ("2030-01-14T00:00:00Z", Some("ends in 1 day")),
+            ("2030-01-14T00:00:01Z", Some("ends within a day")),
+            ("2030-01-15T00:00:00Z", Some("ends within a day")),
+            ("2030-01-15T00:00:01Z", Some("has ended: callers refuse it")),
+        ] {
+            let warnings = tls.warnings(Timestamp::parse(now).unwrap());
+            let expected =
+                said.map(|said| format!("listeners.control: the certificate in a.pem {said} (2030-01-15T00:00:00Z)"));
+            assert_eq!(warnings, expected.into_iter().collect::<Vec<_>>(), "{now}");
+        }
     }
 }

@@ -38,7 +38,7 @@ pub struct DemoOptions {
 
 /// Runs gateway, store and sample API until told to stop.
 pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
-    super::start_words();
+    super::words::start(crate::config::LogFormat::Text);
     let temporary = options.data_dir.is_none().then(tempfile::tempdir).transpose()?;
     let folder = match (&options.data_dir, &temporary) {
         (Some(folder), _) => folder.clone(),

@@ -23,6 +23,7 @@ mod signing;
 mod stored;
 mod supervisor;
 mod watch;
+mod words;
 
 pub use demo::{DemoOptions, demo};
 pub use documents::{DocumentReport, report_document};
@@ -66,10 +67,10 @@ pub fn serve(path: &Path, take_over: Option<TakeOver>) -> anyhow::Result<()> {
         // It was started by a shell, most likely, and leads a group already where this fails.
         let _ = rustix::process::setsid();
     }
-    start_words();
     let documents = Arc::new(Documents::default());
     let loaded = config::load_with_sources(path, clock::now(), &documents);
     let config = sound(path, loaded.config)?;
+    words::start(config.node.log_format);
     let read = Some((path.to_owned(), loaded.sources));
     let told = config::environment_variable("NOTIFY_SOCKET");
     let Some(take_over) = take_over else {
@@ -147,33 +148,4 @@ fn sound(path: &Path, config: Result<Config, Problems>) -> anyhow::Result<Config
             path.display()
         )
     })
-}
-
-/// Words go to stderr. pingora's own targets are kept down: they print heads and credentials.
-fn start_words() {
-    use std::io::IsTerminal;
-    let level = config::environment_variable("PORTCULLIS_LOG").unwrap_or_else(|| "info".to_owned());
-    let level = if ["error", "warn", "info", "debug"].contains(&level.as_str()) { level } else { "info".to_owned() };
-    let quiet = [
-        "pingora",
-        "pingora_core",
-        "pingora_proxy",
-        "pingora_pool",
-        "pingora_http",
-        "pingora_cache",
-        "pingora_runtime",
-        "rustls",
-        "h2",
-        "sqlx",
-        "hyper",
-    ];
-    let directives = quiet.iter().fold(level, |all, target| format!("{all},{target}=off"));
-    let filter = tracing_subscriber::EnvFilter::new(directives);
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    // A second subscriber (a test that starts two nodes) keeps the first.
-    let _ = subscriber.try_init();
 }

@@ -237,7 +237,8 @@ mod tests {
             "paths": {"encoded_slash": "opaque"},
             "token_header": "x-token",
             "oauth_prefix": "/auth",
-            "cors": "refuse",
+            "cors": "forward",
+            "body_limit": "2MiB",
         }))
         .unwrap();
         assert_eq!(environment.id, id());
@@ -245,6 +246,7 @@ mod tests {
         assert_eq!(environment.upstream.set_headers.len(), 1);
         assert_eq!((environment.permissions.len(), environment.presets.len(), environment.roles.len()), (2, 1, 1));
         assert_eq!((environment.token_header.as_str(), environment.oauth_prefix.as_str()), ("x-token", "/auth"));
+        assert_eq!((environment.cors, environment.body_limit), (crate::model::Cors::Forward, Some(2 << 20)));
     }
 
     #[test]
@@ -289,8 +291,8 @@ mod tests {
                 vec![("/platform_addresses/networks_file", "field_elsewhere")],
             ),
             (
-                with(json!({"cors": "forward", "upstrem": 1})),
-                vec![("/cors", "not_available"), ("/upstrem", "field_unknown")],
+                with(json!({"cors": "any", "body_limit": "1B", "upstrem": 1})),
+                vec![("/cors", "value_invalid"), ("/body_limit", "value_invalid"), ("/upstrem", "field_unknown")],
             ),
         ];
         for (value, expected) in cases {
@@ -411,7 +413,7 @@ mod tests {
             "upstream = \"http://a\"\nplatform_addresses = { networks = [\"10.0.0.1/8\", 7] }",
             "upstream = \"http://a\"\npaths = { semicolon = \"off\" }",
             "upstream = \"http://a\"\noauth_prefix = \"/a/\"\ntoken_header = \"a b\"",
-            "upstream = \"http://a\"\nbody_limit = \"1MiB\"",
+            "upstream = \"http://a\"\nbody_limit = \"1B\"\ncors = \"any\"",
         ] {
             let head = "[organization]\nid = \"acme\"\n[environments.production]\nbase_url = \"http://gate.test\"";
             let (of_file, of_json) = both(&format!("{head}\n{wrong}\n"));

@@ -5,9 +5,9 @@ use super::permissions::{self, Catalogue};
 use super::reader::{At, Reader, Value};
 use super::sheet::Sheet;
 use super::tenant::{Policies, label};
-use super::{keys, networks_file, node, upstream};
+use super::{keys, limits, networks_file, node, upstream};
 use crate::model::{
-    BaseUrl, ClientId, Environment, EnvironmentId, Identifier, PathRules, PlatformAddresses, SwitchGuarded,
+    BaseUrl, ClientId, Cors, Environment, EnvironmentId, Identifier, PathRules, PlatformAddresses, SwitchGuarded,
     SwitchOpaque, SwitchSegments,
 };
 
@@ -54,8 +54,9 @@ pub(super) fn environment(
     let paths = table.section("paths", path_rules);
     let token_header = table.take("token_header").and_then(|value| value.parsed(upstream::settable_header));
     let oauth_prefix = table.take("oauth_prefix").and_then(|value| value.parsed(path_prefix));
-    table.unavailable("cors", &["refuse"]);
-    table.unavailable("body_limit", &["none"]);
+    let cors =
+        table.take("cors").and_then(|value| value.choice(&[("refuse", Cors::Refuse), ("forward", Cors::Forward)]));
+    let body_limit = limits::body_bytes(table, "body_limit", None);
     let (keys, client_ids) = keys::read(table, &id, policies, &known, &roles);
     let places = EnvironmentPlaces { base_url: base_url.clone(), client_ids };
     let oauth_prefix = oauth_prefix.map_or_else(|| "/oauth2".to_owned(), |prefix| prefix.value);
@@ -72,6 +73,8 @@ pub(super) fn environment(
         paths,
         token_header: token_header.map_or(http::header::AUTHORIZATION, |header| header.value),
         oauth_prefix,
+        cors: cors.unwrap_or_default(),
+        body_limit,
         keys,
     });
     (environment, places)

@@ -157,14 +157,17 @@ fn head(table: &mut Reader<'_>, default: HeadLimits) -> HeadLimits {
 }
 
 fn body(table: &mut Reader<'_>, default: BodyLimits) -> BodyLimits {
-    let body_bytes = unless_off(table, "body_bytes", "none", default.body_bytes, |value| {
-        value.size(1024..=1 << 40).map(|size| size as u64)
-    });
+    let body_bytes = body_bytes(table, "body_bytes", default.body_bytes);
     let body_rate = unless_off(table, "body_rate", "off", default.body_rate, |value| {
         value.size(1..=1 << 30).map(|size| size as u64)
     });
     let body_idle_timeout = time(table, "body_idle_timeout", 300).unwrap_or(default.body_idle_timeout);
     BodyLimits { body_bytes, body_idle_timeout, body_rate }
+}
+
+/// The largest body of a request.
+pub(super) fn body_bytes(table: &mut Reader<'_>, key: &'static str, default: Option<u64>) -> Option<u64> {
+    unless_off(table, key, "none", default, |value| value.size(1024..=1 << 40).map(|size| size as u64))
 }
 
 fn connection(table: &mut Reader<'_>, default: ConnectionLimits) -> ConnectionLimits {

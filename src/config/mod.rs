@@ -96,6 +96,8 @@ pub struct NodeConfig {
     pub key_rotation: Option<Duration>,
     /// Where access log lines go.
     pub access_log: AccessLog,
+    /// How words on standard error are written.
+    pub log_format: LogFormat,
     /// Whether metrics carry the environment as a label.
     pub metrics_per_environment: bool,
 }
@@ -149,6 +151,16 @@ pub enum TokenAlgorithm {
     Hs256,
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
+}
+
+/// How words on standard error are written. Access log lines are JSON always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A JSON object a line.
+    Json,
+    /// A line for people.
+    #[default]
+    Text,
 }
 
 /// Where access log lines go.

@@ -3,7 +3,8 @@
 use super::reader::{At, Reader, Value, read_document};
 use super::sheet::Sheet;
 use super::{
-    AccessLog, ControlListener, DrainTimes, EdgeLimits, EdgeListener, NodeConfig, StoreUrl, TokenAlgorithm, limits, tls,
+    AccessLog, ControlListener, DrainTimes, EdgeLimits, EdgeListener, LogFormat, NodeConfig, StoreUrl, TokenAlgorithm,
+    limits, tls,
 };
 use crate::model::{BaseUrl, Network, Timestamp};
 use crate::tls::TlsSettings;
@@ -34,7 +35,7 @@ pub(super) fn read(sheet: &Sheet, now: Timestamp) -> (NodeConfig, usize) {
             );
         }
         let (token_lifetime, token_algorithm, key_rotation) = file.section("tokens", tokens);
-        let access_log = file.section("log", access_log);
+        let (access_log, log_format) = file.section("log", log);
         let metrics_per_environment = file
             .section("metrics", |metrics| metrics.take("per_environment").and_then(|on| on.boolean()))
             .unwrap_or(true);
@@ -55,6 +56,7 @@ pub(super) fn read(sheet: &Sheet, now: Timestamp) -> (NodeConfig, usize) {
             token_algorithm,
             key_rotation,
             access_log,
+            log_format,
             metrics_per_environment,
         };
         (node, tenants_line)
@@ -230,6 +232,12 @@ fn key_rotation(value: &Value<'_>) -> Option<Duration> {
         Some(_) => value.duration(Duration::from_secs(3600)..=Duration::from_secs(3650 * 86_400)),
         None => Some(KEY_ROTATION),
     }
+}
+
+fn log(log: &mut Reader<'_>) -> (AccessLog, LogFormat) {
+    let access = access_log(log);
+    let formats = [("json", LogFormat::Json), ("text", LogFormat::Text)];
+    (access, log.take("format").and_then(|value| value.choice(&formats)).unwrap_or_default())
 }
 
 fn access_log(log: &mut Reader<'_>) -> AccessLog {

@@ -30,6 +30,7 @@ impl NodeConfig {
             token_algorithm,
             key_rotation,
             access_log,
+            log_format,
             metrics_per_environment,
         } = self;
         let compared = [
@@ -51,6 +52,7 @@ impl NodeConfig {
             ("tokens.algorithm", *token_algorithm == read.token_algorithm),
             ("tokens.key_rotation", *key_rotation == read.key_rotation),
             ("log.access", *access_log == read.access_log),
+            ("log.format", *log_format == read.log_format),
             ("metrics.per_environment", *metrics_per_environment == read.metrics_per_environment),
         ];
         let limits = [

@@ -240,7 +240,8 @@ fn run(
     let mut presumed = Presumed { key, issuer, address: request.address, now, reached: None };
     let authority = base_url.authorities().into_iter().next().unwrap_or_default();
     let path = format!("{}{}", base_url.path(), request.path);
-    let line = Line { authority: &authority, sni: None, method: &request.method, path: path.as_bytes() };
+    let line =
+        Line { authority: &authority, sni: None, method: &request.method, path: path.as_bytes(), preflight: None };
     let judged = snapshot.judge(&line, &mut presumed, now);
     let (decisive, verdict) = match judged {
         Ok(Judged::Answer(_)) => (Check::Reserved, ExplainedVerdict::Answer),

@@ -87,8 +87,9 @@ impl Forward {
         if verdict.forwards() && !session.is_body_empty() {
             let stream_idle = context.environment.as_ref().map(|known| known.upstream.timeouts.upgraded_idle);
             let stream_idle = stream_idle.unwrap_or(self.limits.body.body_idle_timeout);
+            let own = context.environment.as_ref().and_then(|known| known.body_limit);
             let headers = &session.req_header().headers;
-            context.body = Some(Body::expect(headers, &self.limits.body, None, stream_idle)?);
+            context.body = Some(Body::expect(headers, &self.limits.body, own, stream_idle)?);
             pace(session, context).map_err(|_| Denial::RequestTimeout)?;
         }
         Ok(verdict)

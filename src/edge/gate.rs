@@ -4,6 +4,7 @@
 
 use super::bearer::bearer;
 use super::endpoints::Endpoint;
+use super::methods;
 use super::reserved::Document;
 use crate::access::{self, Denial, Permit};
 use crate::model::{AccessTokenClaims, ClientId, NetworkSet, Timestamp};
@@ -86,7 +87,9 @@ impl Gate {
         seen: &mut Seen,
     ) -> Result<Verdict, Denial> {
         let (path, _) = request.split_target();
-        let line = Line { authority: authority(request.headers), sni, method: request.method, path };
+        let preflight = methods::preflight(request.method, request.headers);
+        let authority = authority(request.headers);
+        let line = Line { authority, sni, method: request.method, path, preflight: preflight.as_ref() };
         let mut asker = Arriving { gate: self, tables, request, seen };
         match tables.judge(&line, &mut asker, now)? {
             Judged::Answer(reserved) => own(reserved).map(Verdict::Answer).ok_or(Denial::OperationUnknown),

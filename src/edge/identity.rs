@@ -6,7 +6,7 @@
 use super::answer::X_REQUEST_ID;
 use super::arrival::Arrival;
 use super::context::RequestContext;
-use crate::access::Permit;
+use crate::access::{PREFLIGHT, Permit};
 use crate::model::{
     UpstreamAuthorization, UpstreamProtocol, may_hold_own_cookie, sets_own_cookie, without_own_cookies,
 };
@@ -90,6 +90,9 @@ pub(super) fn set(
     }
     for (name, value) in &environment.upstream.set_headers {
         headers.insert(name.clone(), value.clone());
+    }
+    if permit.operation().as_ref() == PREFLIGHT {
+        headers.remove(AUTHORIZATION);
     }
     Ok(())
 }

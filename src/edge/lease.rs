@@ -137,7 +137,8 @@ impl Keeper {
         let holder = lease.holder.lock().clone()?;
         let authority = holder.asked.authority.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
         // The connection's name was compared when the request arrived, and a connection keeps it.
-        let line = Line { authority, sni: None, method: &holder.asked.method, path: holder.asked.path() };
+        let line =
+            Line { authority, sni: None, method: &holder.asked.method, path: holder.asked.path(), preflight: None };
         let now = (self.clock)();
         match self.tables.load().judge(&line, &mut Proven { holder: &holder, now }, now) {
             Ok(Judged::Forward(_)) => None,

@@ -5,8 +5,10 @@ use crate::access::Denial;
 use crate::catalogue::Lookup;
 use crate::tables::EnvironmentTable;
 use bytes::Bytes;
-use http::header::MAX_FORWARDS;
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_LENGTH, COOKIE, MAX_FORWARDS, ORIGIN, TRANSFER_ENCODING,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 /// What can be asked for at all, in the answer to what cannot (RFC 9110 section 15.5.6). An environment may know others.
 pub(super) const ALLOW: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -31,6 +33,22 @@ pub(super) fn hops_left(method: &Method, headers: &HeaderMap) -> Result<Option<u
     }
     // More than we count to goes on as the most that we count to.
     Ok(Some(std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX)))
+}
+
+/// The method that a browser asks about before it sends it to another origin: OPTIONS with an origin and that method,
+/// without body and credentials (Fetch, "CORS-preflight request"). With credentials it is a request like any other.
+pub(super) fn preflight(method: &Method, headers: &HeaderMap) -> Option<Method> {
+    const CARRIED: [HeaderName; 4] = [AUTHORIZATION, COOKIE, CONTENT_LENGTH, TRANSFER_ENCODING];
+    if *method != Method::OPTIONS || CARRIED.iter().any(|name| headers.contains_key(name)) {
+        return None;
+    }
+    let one = |name: HeaderName| {
+        let mut values = headers.get_all(name).iter();
+        values.next().filter(|_| values.next().is_none())
+    };
+    one(ORIGIN)?;
+    let asked = Method::from_bytes(one(ACCESS_CONTROL_REQUEST_METHOD)?.as_bytes()).ok()?;
+    served(&asked).is_ok().then_some(asked)
 }
 
 /// One hop less, for the next reader.

@@ -66,6 +66,10 @@ pub struct Environment {
     pub token_header: http::HeaderName,
     /// Where the OAuth endpoints live below the base URL, starting with `/`; `/oauth2` by default.
     pub oauth_prefix: String,
+    /// What becomes of the questions that browsers ask before they send a request of another origin.
+    pub cors: Cors,
+    /// The largest request body in bytes, 1 KiB to 1 TiB; `None` is what the node takes.
+    pub body_limit: Option<u64>,
     /// Keys declared in the file (digest only).
     pub keys: Vec<ApiKey>,
 }
@@ -132,6 +136,16 @@ pub enum SwitchSegments {
     /// A segment like any other.
     Literal,
     /// 400 `target_ambiguous`.
+    #[default]
+    Refuse,
+}
+
+/// What becomes of a CORS preflight: an OPTIONS that asks on behalf of a page of another origin, without credentials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cors {
+    /// The API answers it, where it knows the operation that is asked about; it says whose pages may call.
+    Forward,
+    /// A request like any other: without a token, 401.
     #[default]
     Refuse,
 }

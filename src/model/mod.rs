@@ -29,7 +29,7 @@ pub use audit::{Act, Actor, AuditEntry, AuditRow, AuditTarget, ChainBreak, Chain
 pub use claims::AccessTokenClaims;
 pub use cookie::{form_cookie, may_hold_own_cookie, session_cookie, sets_own_cookie, without_own_cookies};
 pub use environment::{
-    BaseUrl, BaseUrlError, Environment, EnvironmentId, Organization, PathRules, PlatformAddresses, Preset, Role,
+    BaseUrl, BaseUrlError, Cors, Environment, EnvironmentId, Organization, PathRules, PlatformAddresses, Preset, Role,
     SwitchGuarded, SwitchOpaque, SwitchSegments, UpstreamUrl,
 };
 pub use hex::hex;

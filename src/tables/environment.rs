@@ -2,9 +2,9 @@
 
 use crate::catalogue::Catalogue;
 use crate::model::{
-    ApiKey, BaseUrl, Environment, EnvironmentIndex, EnvironmentPolicy, Holding, ImportReport, KeyKind, LiveAllowlist,
-    LiveKey, ManagedBy, ManagementSet, PathRules, PermissionName, PermissionSet, PlatformAddresses, Preset, Role,
-    RoleIndex, Upstream, percent_decode,
+    ApiKey, BaseUrl, Cors, Environment, EnvironmentIndex, EnvironmentPolicy, Holding, ImportReport, KeyKind,
+    LiveAllowlist, LiveKey, ManagedBy, ManagementSet, PathRules, PermissionName, PermissionSet, PlatformAddresses,
+    Preset, Role, RoleIndex, Upstream, percent_decode,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,6 +37,10 @@ pub struct EnvironmentTable {
     pub token_header: http::HeaderName,
     /// Where the OAuth endpoints live below the base URL, such as `/oauth2`.
     pub oauth_prefix: String,
+    /// What becomes of preflights.
+    pub cors: Cors,
+    /// The largest request body, where it says so.
+    pub body_limit: Option<u64>,
     /// The platform's own addresses.
     pub platform: PlatformAddresses,
     /// What the import of its OpenAPI document had to tell.
@@ -92,6 +96,7 @@ impl EnvironmentTable {
         let Environment { id, base_url, upstream, presets, roles, platform, paths, .. } = environment;
         let (report, token_header, oauth_prefix) =
             (environment.report, environment.token_header, environment.oauth_prefix);
+        let (cors, body_limit) = (environment.cors, environment.body_limit);
         let role_places = role_places(&roles, before);
         // What is known of an upstream is found by its place in memory: the same one keeps its place.
         let known = before.filter(|before| *before.upstream == upstream).map(|before| Arc::clone(&before.upstream));
@@ -115,6 +120,8 @@ impl EnvironmentTable {
             upstream,
             token_header,
             oauth_prefix,
+            cors,
+            body_limit,
             platform,
             report,
             managed_by,
@@ -136,6 +143,8 @@ impl EnvironmentTable {
             paths: self.paths,
             token_header: self.token_header.clone(),
             oauth_prefix: self.oauth_prefix.clone(),
+            cors: self.cors,
+            body_limit: self.body_limit,
             keys: Vec::new(),
         }
     }
@@ -156,6 +165,8 @@ impl EnvironmentTable {
             paths,
             token_header,
             oauth_prefix,
+            cors,
+            body_limit,
             keys: _,
         } = environment;
         self.managed_by == managed_by
@@ -171,6 +182,8 @@ impl EnvironmentTable {
             && self.platform == *platform
             && self.token_header == *token_header
             && self.oauth_prefix == *oauth_prefix
+            && self.cors == *cors
+            && self.body_limit == *body_limit
     }
 
     /// The selections to start a key from: those that follow from its permissions, or an own one of that name in their

@@ -15,7 +15,7 @@
 use super::{EnvironmentTable, Reserved, Snapshot, is_well_known};
 use crate::access::{self, Denial, PathRule, Permit};
 use crate::catalogue::{Ambiguity, Lookup};
-use crate::model::{AccessTokenClaims, Method, Timestamp};
+use crate::model::{AccessTokenClaims, Cors, Method, Timestamp};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -30,6 +30,8 @@ pub struct Line<'a> {
     pub method: &'a Method,
     /// The raw path, without query.
     pub path: &'a [u8],
+    /// The method that a CORS preflight asks about; `None` for what is no preflight.
+    pub preflight: Option<&'a Method>,
 }
 
 /// A step of the order that can be passed.
@@ -71,7 +73,7 @@ pub enum Judged {
 impl Snapshot {
     /// Runs the checks in their order.
     pub fn judge(&self, line: &Line<'_>, asker: &mut impl Asker, now: Timestamp) -> Result<Judged, Denial> {
-        let Line { authority, sni, method, path } = *line;
+        let Line { authority, sni, method, path, .. } = *line;
         let environment = self.route(authority, path).ok_or(Denial::EnvironmentUnknown)?; // 2
         if sni.is_some_and(|sni| self.is_name_of_others(sni, environment)) {
             return Err(Denial::MisdirectedRequest); // 2
@@ -98,6 +100,13 @@ impl Snapshot {
             Lookup::Unknown | Lookup::Ambiguous(_) => &[],
         };
         if let Some(permit) = access::allow_public(&environment.policy, operations) {
+            return Ok(Judged::Forward(permit)); // 4
+        }
+        let asked_about = line.preflight.filter(|_| environment.cors == Cors::Forward);
+        if let Some(method) = asked_about
+            && let Lookup::Found(found) = environment.catalogue.lookup(method, relative)
+            && let Some(permit) = access::allow_preflight(&environment.policy, found.operations())
+        {
             return Ok(Judged::Forward(permit)); // 4
         }
         asker.passed(Step::Public);

@@ -54,6 +54,8 @@ fn environment(declared: Vec<ApiKey>) -> Environment {
         paths: PathRules::default(),
         token_header: http::header::AUTHORIZATION,
         oauth_prefix: "/oauth2".into(),
+        cors: crate::model::Cors::default(),
+        body_limit: None,
         keys: declared,
     }
 }

@@ -5,11 +5,11 @@ mod tls;
 mod upstreams;
 
 use portcullis::config::{
-    AccessLog, Config, Documents, EdgeLimits, InitError, Problem, Problems, StoreUrl, TokenAlgorithm,
+    AccessLog, Config, Documents, EdgeLimits, InitError, LogFormat, Problem, Problems, StoreUrl, TokenAlgorithm,
     environment_variable, init,
 };
 use portcullis::model::{
-    KeyKind, ManagedBy, SwitchGuarded, SwitchOpaque, Timestamp, UpstreamAuthorization, UpstreamHost,
+    Cors, KeyKind, ManagedBy, SwitchGuarded, SwitchOpaque, Timestamp, UpstreamAuthorization, UpstreamHost,
 };
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -130,7 +130,7 @@ fn everything_can_be_set() {
         trusted_proxies = [\"10.0.0.0/8\"]\n[edge.limits]\nheader_bytes = \"1KiB\"\nheader_fields = 250\n\
         target_bytes = \"64KiB\"\nheader_timeout = \"5m\"\n[tokens]\nlifetime = \"24h\"\nalgorithm = \"HS256\"\n\
         key_rotation = \"off\"\n\
-        [log]\naccess = \"log/access.log\"\n[metrics]\nper_environment = false\n";
+        [log]\naccess = \"log/access.log\"\nformat = \"json\"\n[metrics]\nper_environment = false\n";
     let folder = folder(&[("portcullis.toml", node)]);
     let node = load(&folder.path().join("portcullis.toml"), now()).unwrap().node;
     assert_eq!((node.edge.bind.len(), node.edge.proxy_protocol), (2, true));
@@ -145,12 +145,13 @@ fn everything_can_be_set() {
     assert_eq!((node.token_lifetime, node.token_algorithm), (Duration::from_secs(86_400), TokenAlgorithm::Hs256));
     assert_eq!(node.key_rotation, None);
     assert_eq!(node.access_log, AccessLog::File(folder.path().join("log/access.log")));
+    assert_eq!(node.log_format, LogFormat::Json);
 }
 
 #[test]
 fn an_environment_can_say_everything() {
     let tenant = format!(
-        "{ENVIRONMENT}token_header = \"X-Api-Token\"\noauth_prefix = \"/_auth/oauth2\"\ncors = \"refuse\"\n\
+        "{ENVIRONMENT}token_header = \"X-Api-Token\"\noauth_prefix = \"/_auth/oauth2\"\ncors = \"forward\"\nbody_limit = \"1KiB\"\n\
          openapi = \"spec.json\"\n[environments.production.upstream]\nurl = \"https://api.internal\"\n\
          timeouts = {{ connect = \"1s\", read = \"2s\", write = \"3s\", idle = \"4s\", upgraded_idle = \"5s\" }}\n\
          host = \"caller\"\nauthorization = \"forward\"\nset_headers = {{ \"x-token\" = \"hunter2\" }}\n\
@@ -167,6 +168,7 @@ fn an_environment_can_say_everything() {
     assert!(!format!("{:?}", production.upstream).contains("hunter2"), "header values are not printed");
     assert_eq!(production.paths.encoded_slash, SwitchOpaque::Opaque);
     assert_eq!(production.paths.semicolon, SwitchGuarded::Refuse);
+    assert_eq!((production.cors, production.body_limit), (Cors::Forward, Some(1024)));
     assert_eq!((production.oauth_prefix.as_str(), production.token_header.as_str()), ("/_auth/oauth2", "x-api-token"));
     let shown: Vec<String> = production
         .permissions
@@ -382,6 +384,7 @@ fn every_setting_that_waits_for_a_restart_is_named() {
         ("tokens", "algorithm", "'HS256'"),
         ("tokens", "key_rotation", "'off'"),
         ("log", "access", "'off'"),
+        ("log", "format", "'json'"),
         ("metrics", "per_environment", "false"),
     ];
     for (section, key, value) in changed {

@@ -118,6 +118,8 @@ fn environment() -> Environment {
         paths: PathRules::default(),
         token_header: http::header::AUTHORIZATION,
         oauth_prefix: "/oauth2".into(),
+        cors: portcullis::model::Cors::default(),
+        body_limit: None,
         keys: vec![],
     }
 }

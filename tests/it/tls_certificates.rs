@@ -1,13 +1,14 @@
 //! TLS on the control listener: real clients, certificates that change while they are served, names that are not ours.
 
 use crate::harness::{
-    Authority, Certificate, Connection, Gateway, GatewayBuilder, TlsCaller, eventually, exchange, replace,
+    Authority, BASE_PATH, Certificate, Connection, Gateway, GatewayBuilder, HOST, TlsCaller, eventually, exchange,
+    replace,
 };
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -82,15 +83,18 @@ impl House {
 }
 
 fn speaking(folder: &Path, settings: &str) -> GatewayBuilder {
+    Gateway::builder().node(&format!("{}{settings}", tls_table("control", folder)))
+}
+
+/// The table of a listener that shows `a.pem` of this folder.
+fn tls_table(listener: &str, folder: &Path) -> String {
     let path = |name: &str| folder.join(name).display().to_string();
     let (cert, key) = (path("a.pem"), path("a.key"));
-    Gateway::builder().node(&format!(
-        "[listeners.control.tls]\ncertificates = [{{ cert = \"{cert}\", key = \"{key}\" }}]\n{settings}"
-    ))
+    format!("[listeners.{listener}.tls]\ncertificates = [{{ cert = \"{cert}\", key = \"{key}\" }}]\n")
 }
 
 fn certificate(authority: &Authority) -> Certificate {
-    authority.certificate(&["keys.test", "127.0.0.1"])
+    authority.certificate(&["keys.test", HOST, "127.0.0.1"])
 }
 
 fn said(output: Output) -> String {
@@ -322,42 +326,85 @@ fn the_end_of_a_certificate_is_told_and_warned_of() {
     eventually("the metric follows", || (house.metric(name) == 2_208_988_800).then_some(()));
 }
 
+/// Shakes hands and asks until told to stop, or until something fails.
+fn keep_asking(caller: &TlsCaller, to: (SocketAddr, &str, &str), stop: &AtomicBool) -> Result<usize, String> {
+    let (address, name, target) = to;
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n");
+    let mut shaken = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let connection = caller.connect(address, name).map_err(|error| error.to_string())?;
+        let answer = exchange(connection, request.as_bytes()).map_err(|error| error.to_string())?;
+        if !answer.starts_with("HTTP/1.1 200") {
+            return Err(answer);
+        }
+        shaken += 1;
+    }
+    Ok(shaken)
+}
+
 #[test]
-fn swaps_under_load_cost_no_handshake() {
-    let house = House::start();
-    let (control, caller) = (house.gateway.control(), house.caller());
-    let (stop, shaken) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let ask = b"GET /v1/openapi.json HTTP/1.1\r\nHost: keys.test\r\nConnection: close\r\n\r\n";
+fn swaps_under_load_cost_no_handshake_on_either_listener() {
+    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    certificate(&authority).write(folder.path(), "a.pem", "a.key");
+    let edge = tls_table("edge", folder.path());
+    let house = House { gateway: speaking(folder.path(), &edge).start(), authority, folder };
+    let (edge, control, caller) = (house.gateway.edge(), house.gateway.control(), house.caller());
+    let jwks = format!("{BASE_PATH}/oauth2/jwks");
+    let asked = [(edge, HOST, jwks.as_str()), (control, "keys.test", "/v1/openapi.json")];
+    let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let load: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| {
-                    while !stop.load(Ordering::Relaxed) {
-                        let connection = caller.connect(control, "keys.test").map_err(|error| error.to_string())?;
-                        let answer = exchange(connection, ask).map_err(|error| error.to_string())?;
-                        if !answer.starts_with("HTTP/1.1 200") {
-                            return Err(answer);
-                        }
-                        shaken.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        let slowest = (0..5).map(|_| {
+        let load: Vec<_> =
+            asked.iter().cycle().take(4).map(|to| scope.spawn(|| keep_asking(&caller, *to, &stop))).collect();
+        let mut slowest = Duration::ZERO;
+        for _ in 0..5 {
             let new = certificate(&house.authority);
             new.write(house.folder.path(), "a.pem", "a.key");
-            house.await_shown(&new)
-        });
-        let slowest = slowest.max().unwrap();
+            let began = Instant::now();
+            slowest = slowest.max(house.await_shown(&new));
+            let on_edge = || (caller.shown(edge, HOST).ok()? == new.der()).then(|| began.elapsed());
+            slowest = slowest.max(eventually("the edge shows it too", on_edge));
+        }
         stop.store(true, Ordering::Relaxed);
         for thread in load {
-            thread.join().unwrap().unwrap();
+            let shaken = thread.join().unwrap().unwrap();
+            assert!(shaken > 5, "{shaken}");
         }
         // The bar is a second; a machine that runs the whole suite beside this gets three.
         assert!(slowest < 3 * SOON, "{slowest:?}");
     });
-    assert!(shaken.load(Ordering::Relaxed) > 20, "{shaken:?}");
+    for listener in ["edge", "control"] {
+        let name = format!("portcullis_certificate_expiry_timestamp_seconds{{listener=\"{listener}\"}}");
+        assert_eq!(house.metric(&name), 2_208_988_800);
+    }
+}
+
+#[test]
+fn the_edge_asks_callers_for_certificates_where_it_is_told_to() {
+    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    certificate(&authority).write(folder.path(), "a.pem", "a.key");
+    authority.certificate(&["caller"]).write(folder.path(), "caller.pem", "caller.key");
+    Authority::new().certificate(&["caller"]).write(folder.path(), "stranger.pem", "stranger.key");
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let asked = format!("client_ca_file = \"{}\"\n", folder.path().join("ca.pem").display());
+    let gateway = Gateway::builder().node(&format!("{}{asked}", tls_table("edge", folder.path()))).start();
+    let house = House { gateway, authority, folder };
+    let port = house.gateway.edge().port();
+    let (resolved, url) = (format!("{HOST}:{port}:127.0.0.1"), format!("https://{HOST}:{port}{BASE_PATH}/oauth2/jwks"));
+    let ask = |identity: Option<&str>| {
+        let files = identity.map(|name| (house.file(&format!("{name}.pem")), house.file(&format!("{name}.key"))));
+        let files = files.map(|(cert, key)| (cert.display().to_string(), key.display().to_string()));
+        let mut arguments = vec!["--resolve", resolved.as_str(), "-H", "Host: gate.test"];
+        if let Some((cert, key)) = &files {
+            arguments.extend(["--cert", cert, "--key", key]);
+        }
+        arguments.push(&url);
+        house.curl(&arguments)
+    };
+    assert!(ask(Some("caller")).starts_with("HTTP/2 200"), "{}", ask(Some("caller")));
+    for identity in [None, Some("stranger")] {
+        let refused = ask(identity);
+        assert!(refused.starts_with("curl: "), "{refused}");
+    }
 }
 
 #[test]

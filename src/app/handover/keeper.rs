@@ -4,16 +4,17 @@
 use super::line::{Descriptor, Line, PROTOCOL, Said, Unheard};
 use super::stage::Stage;
 use super::{PROBATION, SERVE_TIME, SIDE_BY_SIDE, socket};
-use anyhow::{Context, bail};
+use anyhow::{Context as _, bail};
 use parking_lot::Mutex;
 use rustix::process::geteuid;
-use std::io::ErrorKind;
+use std::future::poll_fn;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UnixListener;
 use tokio::sync::{Notify, Semaphore};
 
 /// Whoever connects says who it is within this time.
@@ -25,6 +26,8 @@ const HEARD_AT_ONCE: usize = 8;
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a connection is left to the process that takes over.
 const YIELD: Duration = Duration::from_millis(10);
+
+type Accepted = std::io::Result<tokio::net::UnixStream>;
 
 /// What a node hands over, and to whom.
 pub(in crate::app) struct Keeper {
@@ -70,7 +73,7 @@ impl Keeper {
         let listener = match listener.try_clone().and_then(|clone| {
             listener.set_nonblocking(true)?;
             kept.push((Descriptor::Node, OwnedFd::from(clone)));
-            AsyncFd::new(listener)
+            UnixListener::from_std(listener)
         }) {
             Ok(listener) => listener,
             Err(error) => return tracing::warn!(%error, "no upgrades: the private socket cannot be used"),
@@ -97,25 +100,21 @@ impl Keeper {
         self.closed.notify_one();
     }
 
-    async fn listen(self: Arc<Self>, listener: AsyncFd<UnixListener>) {
+    async fn listen(self: Arc<Self>, listener: UnixListener) {
         let places = Arc::new(Semaphore::new(HEARD_AT_ONCE));
         loop {
-            let ready = tokio::select! {
-                ready = listener.readable() => ready,
+            let accepted = tokio::select! {
+                accepted = poll_fn(|context| self.poll_accept(&listener, context)) => accepted,
                 () = self.closed.notified() => return,
             };
-            let stream = match (ready, self.accept(listener.get_ref())) {
-                (Ok(mut ready), Some(Err(error))) if error.kind() == ErrorKind::WouldBlock => {
-                    ready.clear_ready();
-                    continue;
-                }
-                (Ok(_), Some(stream)) => stream,
-                (Ok(_), None) => {
-                    tokio::time::sleep(YIELD).await;
-                    continue;
-                }
-                (Err(error), _) => Err(error),
+            let Some(accepted) = accepted else {
+                tokio::time::sleep(YIELD).await;
+                continue;
             };
+            let stream = accepted.and_then(|stream| {
+                let stream = stream.into_std()?;
+                stream.set_nonblocking(false).map(|()| stream)
+            });
             match (stream, Arc::clone(&places).try_acquire_owned()) {
                 (Ok(stream), Ok(place)) => {
                     let keeper = Arc::clone(&self);
@@ -134,11 +133,13 @@ impl Keeper {
     }
 
     /// `None` where the next connection is another process's to hear: they share the socket's queue.
-    fn accept(&self, listener: &UnixListener) -> Option<std::io::Result<UnixStream>> {
+    fn poll_accept(&self, listener: &UnixListener, context: &mut Context<'_>) -> Poll<Option<Accepted>> {
         // Under the lock: what is taken here was there before that one heard `yours`.
         match &*self.state.lock() {
-            State::Serving { yields: false, .. } => Some(listener.accept().map(|(stream, _)| stream)),
-            State::Serving { yields: true, .. } | State::Closed | State::HandedOver { .. } => None,
+            State::Serving { yields: false, .. } => {
+                listener.poll_accept(context).map_ok(|(stream, _)| stream).map(Some)
+            }
+            State::Serving { yields: true, .. } | State::Closed | State::HandedOver { .. } => Poll::Ready(None),
         }
     }
 

@@ -162,10 +162,10 @@ pub(super) struct DefineEnvironment {
     /// Where the OAuth endpoints live below the base URL; `/oauth2` where it is left out.
     #[schema(required = false, pattern = "^/")]
     oauth_prefix: String,
-    /// Only `refuse` in this version.
+    /// `refuse` or `forward`: whether CORS preflights reach the API without a token; `refuse` where it is left out.
     #[schema(required = false)]
     cors: String,
-    /// Only `none` in this version.
+    /// The largest request body, such as `10MiB`; `none` where it is left out.
     #[schema(required = false)]
     body_limit: String,
 }

@@ -1,5 +1,6 @@
 //! HTTP/2: the same requests, the same refusals, and what a connection may do to the node.
 
+use super::upstreams_h2::H2Upstream;
 use crate::harness::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, block,
@@ -96,6 +97,9 @@ fn the_upstream_cannot_tell_it_from_http_1() {
         ("x-own", "1"),
         ("te", "trailers"),
         ("portcullis-client-id", "x"),
+        ("portcullis_client_id", "x"),
+        ("portcullis.operation", "x"),
+        ("x-original-url", "/x"),
     ]);
     let reply = client.ask(&fields);
     assert_eq!(reply.status, 200, "{reply:?}");
@@ -116,7 +120,8 @@ fn the_upstream_cannot_tell_it_from_http_1() {
     ] {
         assert_eq!(seen.header(name), Some(value), "{}", seen.head);
     }
-    for name in ["authorization", "te", "transfer-encoding", "content-length"] {
+    let never = ["portcullis_client_id", "portcullis.operation", "x-original-url"];
+    for name in ["authorization", "te", "transfer-encoding", "content-length"].into_iter().chain(never) {
         assert!(seen.all(name).is_empty(), "{name}: {}", seen.head);
     }
     let line = bench.gateway.log_line(reply.header("x-request-id").unwrap());
@@ -153,6 +158,33 @@ fn bodies_go_both_ways() {
     assert!(streams.into_iter().all(|stream| client.reply(stream).status == 200));
     let head = client.ask(&bench.fields("HEAD", CARDS));
     assert_eq!((head.status, head.body.len(), head.ended), (200, 0, true));
+}
+
+/// A call of gRPC: its status comes behind the answer's body.
+#[test]
+fn calls_of_grpc_pass_and_trailers_of_callers_do_not() {
+    let upstream = H2Upstream::start(0);
+    let whole = format!("url = \"http://{}/api\"\nprotocol = \"h2c\"", upstream.address);
+    let bench = Bench::with(Gateway::builder().upstream_whole(&whole));
+    let mut client = bench.open();
+    let mut fields = bench.fields("POST", "/v1/production/cards");
+    fields.extend([("te", "trailers"), ("content-type", "application/grpc"), ("cookie", "a=b"), ("cookie", "c=d")]);
+    let stream = client.head(&fields, false);
+    client.frame(DATA, 0, stream, b"\0\0\0\0\x03abc");
+    let trailers = block(&[("portcullis-client-id", "evil"), ("authorization", "Bearer evil"), ("x-own", "1")]);
+    client.frame(HEADERS, END_HEADERS | END_STREAM, stream, &trailers);
+    let reply = client.reply(stream);
+    assert_eq!((reply.status, reply.header("grpc-status")), (200, Some("0")), "{reply:?}");
+    assert_eq!(reply.body, b"\0\0\0\0\x03abc");
+    let seen = upstream.last();
+    assert_eq!((seen.body.as_slice(), seen.trailers), (&b"\0\0\0\0\x03abc"[..], None));
+    assert_eq!(seen.headers["portcullis-client-id"], "writer");
+    assert!(
+        seen.headers["te"] == "trailers" && seen.headers["content-type"] == "application/grpc",
+        "{:?}",
+        seen.headers
+    );
+    assert!(!seen.headers.contains_key("authorization") && !seen.headers.contains_key("x-own"));
 }
 
 #[test]

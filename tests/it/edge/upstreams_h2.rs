@@ -1,55 +1,58 @@
 //! Upstreams of HTTP/2: what arrives there, streams that were never taken up, and trailers.
 
-use crate::harness::frames::{DATA, END_STREAM};
-use crate::harness::{Authority, BASE_PATH, Gateway, HOST, Http2, token_form, writer};
+use super::upstreams_tls::config;
+use crate::harness::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, block};
+use crate::harness::{Authority, BASE_PATH, Gateway, HOST, Http2, writer};
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use rustls::ServerConfig;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-struct Arrived {
+pub(super) struct Arrived {
     method: String,
     uri: Uri,
-    headers: HeaderMap,
-    body: Vec<u8>,
-    trailers: Option<HeaderMap>,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+    pub(super) trailers: Option<HeaderMap>,
 }
 
-/// An upstream of HTTP/2 without TLS. It refuses the first streams, so many as it is told.
-struct H2Upstream {
-    address: SocketAddr,
+/// An upstream of HTTP/2. It refuses the first streams, so many as it is told.
+pub(super) struct H2Upstream {
+    pub(super) address: SocketAddr,
     arrived: Arc<Mutex<Vec<Arrived>>>,
 }
 
 impl H2Upstream {
-    fn start(refusals: usize) -> Self {
+    pub(super) fn start(refusals: usize) -> Self {
+        Self::start_with(refusals, None)
+    }
+
+    fn start_with(refusals: usize, tls: Option<ServerConfig>) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let upstream = Self { address: listener.local_addr().unwrap(), arrived: Arc::default() };
-        let (arrived, refusals) = (Arc::clone(&upstream.arrived), Arc::new(Mutex::new(refusals)));
+        let (arrived, refusals) = (Arc::clone(&upstream.arrived), Arc::new(AtomicUsize::new(refusals)));
+        let tls = tls.map(|tls| TlsAcceptor::from(Arc::new(tls)));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
                 while let Ok((stream, _)) = listener.accept().await {
-                    let (arrived, refusals) = (Arc::clone(&arrived), Arc::clone(&refusals));
+                    let (arrived, refusals, tls) = (Arc::clone(&arrived), Arc::clone(&refusals), tls.clone());
                     tokio::spawn(async move {
-                        let Ok(mut connection) = h2::server::handshake(stream).await else { return };
-                        while let Some(Ok((request, mut respond))) = connection.accept().await {
-                            let refused = {
-                                let mut left = refusals.lock().unwrap();
-                                let refused = *left > 0;
-                                *left = left.saturating_sub(1);
-                                refused
-                            };
-                            if refused {
-                                respond.send_reset(Reason::REFUSED_STREAM);
-                            } else {
-                                tokio::spawn(serve(request, respond, Arc::clone(&arrived)));
+                        match tls {
+                            None => serve_all(stream, &refusals, &arrived).await,
+                            Some(tls) => {
+                                let Ok(stream) = tls.accept(stream).await else { return };
+                                serve_all(stream, &refusals, &arrived).await;
                             }
                         }
                     });
@@ -64,28 +67,46 @@ impl H2Upstream {
     }
 
     #[track_caller]
-    fn last(&self) -> Arrived {
+    pub(super) fn last(&self) -> Arrived {
         self.arrived.lock().unwrap().last().expect("a request").clone()
     }
 }
 
-/// Answers with the request's body and trailers.
+async fn serve_all(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    refusals: &AtomicUsize,
+    arrived: &Arc<Mutex<Vec<Arrived>>>,
+) {
+    let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        let left = refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if left.is_ok() {
+            respond.send_reset(Reason::REFUSED_STREAM);
+        } else {
+            tokio::spawn(serve(request, respond, Arc::clone(arrived)));
+        }
+    }
+}
+
+/// Answers with the request's body, as it comes, and trailers.
 async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, arrived: Arc<Mutex<Vec<Arrived>>>) {
     let (parts, mut stream) = request.into_parts();
+    let Ok(mut answer) = respond.send_response(Response::builder().status(200).body(()).unwrap(), false) else {
+        return;
+    };
     let mut body = Vec::new();
     while let Some(Ok(data)) = stream.data().await {
         body.extend_from_slice(&data);
         let _ = stream.flow_control().release_capacity(data.len());
+        let _ = answer.send_data(data, false);
     }
     let trailers = stream.trailers().await.ok().flatten();
     let (method, uri, headers) = (parts.method.to_string(), parts.uri, parts.headers);
-    arrived.lock().unwrap().push(Arrived { method, uri, headers, body: body.clone(), trailers });
-    let Ok(mut answer) = respond.send_response(Response::builder().status(200).body(()).unwrap(), false) else {
-        return;
-    };
-    let _ = answer.send_data(body.into(), false);
+    arrived.lock().unwrap().push(Arrived { method, uri, headers, body, trailers });
     let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    for (name, value) in [("grpc-status", "0"), ("portcullis-error", "token_missing"), ("set-cookie", "a=b")] {
+        trailers.insert(name, HeaderValue::from_static(value));
+    }
     let _ = answer.send_trailers(trailers);
 }
 
@@ -146,46 +167,84 @@ fn an_upstream_that_refuses_every_stream_gets_502() {
     super::assert_refusal(&response, 502, "upstream_protocol");
 }
 
-/// gRPC: HTTP/2 on both sides, the answer's trailers included; who calls is ours to say, here as well.
-#[test]
-fn a_grpc_call_passes_with_its_trailers() {
-    let upstream = H2Upstream::start(0);
+/// A gateway with TLS in front of it, what its callers believe, and a token of the writer's.
+fn secure(upstream: &H2Upstream) -> (Gateway, Authority, String) {
     let authority = Authority::new();
-    let certificate = authority.certificate(&["gate.test"]);
     let table = format!("url = \"http://{}/api\"\nprotocol = \"h2c\"", upstream.address);
-    let gateway = Gateway::builder().tls(&[&certificate]).upstream_whole(&table).start();
-    let request = gateway.post("/oauth2/token").form(&token_form(&writer().id, &writer().secret));
-    let mut connection = gateway.connect().secure(&authority.pem(), "gate.test", &[]).unwrap();
+    let certificate = authority.certificate(&[HOST]);
+    let gateway = Gateway::builder().upstream_whole(&table).tls(&[&certificate]).start();
+    let key = writer();
+    let mut connection = gateway.connect().secure(&authority.pem(), HOST, &[]).unwrap();
+    let request = gateway.post("/oauth2/token").basic(&key.id, &key.secret).form("grant_type=client_credentials");
     let answer = request.send_on(&mut connection).expect(200).json();
-    let bearer = format!("Bearer {}", answer["access_token"].as_str().unwrap());
-    let mut client = Http2::open(gateway.edge(), &authority.pem(), "gate.test");
-    let path = format!("{BASE_PATH}/cards");
-    let mut fields = vec![
+    (gateway, authority, format!("Bearer {}", answer["access_token"].as_str().unwrap()))
+}
+
+/// A call as gRPC makes it: both sides speak at once, and how it went stands in the trailers.
+#[test]
+fn a_call_of_grpc_passes_from_end_to_end() {
+    let upstream = H2Upstream::start(0);
+    let (gateway, authority, token) = secure(&upstream);
+    let mut client = Http2::open(gateway.edge(), &authority.pem(), HOST);
+    let head = [
         (":method", "POST"),
         (":scheme", "https"),
-        (":authority", "gate.test"),
-        (":path", path.as_str()),
+        (":authority", HOST),
+        (":path", "/v1/production/cards"),
+        ("authorization", &token),
         ("content-type", "application/grpc"),
         ("te", "trailers"),
-        ("portcullis-client-id", "evil"),
-        ("authorization", bearer.as_str()),
     ];
-    let stream = client.head(&fields, false);
-    client.frame(DATA, 0, stream, b"\0\0\0\0\x02h");
-    client.frame(DATA, END_STREAM, stream, b"i");
+    let stream = client.head(&head, false);
+    for word in ["ping", "pong"] {
+        client.frame(DATA, 0, stream, word.as_bytes());
+        while !client.so_far(stream).text().ends_with(word) {
+            assert!(client.read(), "{:?}", client.so_far(stream));
+        }
+    }
+    // Trailers of the caller's end the stream, and are none that the upstream gets.
+    let evil = [("portcullis-client-id", "evil"), ("portcullis_operation", "evil"), ("authorization", "Bearer evil")];
+    client.frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&evil));
     let reply = client.reply(stream);
-    assert_eq!((reply.status, reply.header("grpc-status")), (200, Some("0")), "{reply:?}");
-    assert_eq!(reply.body, b"\0\0\0\0\x02hi");
+    assert_eq!((reply.status, reply.text().as_str(), reply.header("grpc-status")), (200, "pingpong", Some("0")));
+    assert_eq!((reply.header("portcullis-error"), reply.header("set-cookie")), (None, None));
     let seen = upstream.last();
+    assert_eq!((seen.body.as_slice(), seen.trailers), (b"pingpong".as_slice(), None));
     assert_eq!(
-        (seen.method.as_str(), seen.uri.path(), seen.body.as_slice()),
-        ("POST", "/api/cards", reply.body.as_slice())
+        (&seen.headers["te"], &seen.headers["content-type"]),
+        (&"trailers".parse().unwrap(), &"application/grpc".parse().unwrap())
     );
     assert_eq!(seen.headers.get_all("portcullis-client-id").iter().collect::<Vec<_>>(), ["writer"]);
-    // Without leave nothing of it goes anywhere.
-    let before = upstream.arrived.lock().unwrap().len();
-    fields.pop();
-    let stream = client.head(&fields, true);
-    assert_eq!(client.reply(stream).status, 401);
-    assert_eq!(upstream.arrived.lock().unwrap().len(), before);
+    assert_eq!(seen.uri.authority().unwrap().as_str(), upstream.address.to_string());
+    assert!(!seen.headers.contains_key("authorization") && !seen.headers.contains_key("host"));
+}
+
+#[test]
+fn a_call_without_a_token_opens_no_stream() {
+    let upstream = H2Upstream::start(0);
+    let (gateway, authority, _) = secure(&upstream);
+    let mut client = Http2::open(gateway.edge(), &authority.pem(), HOST);
+    let path = "/v1/production/cards";
+    let head = [(":method", "POST"), (":scheme", "https"), (":authority", HOST), (":path", path), ("te", "trailers")];
+    let reply = client.ask(&head);
+    assert_eq!((reply.status, reply.header("portcullis-error")), (401, Some("token_missing")));
+    assert!(upstream.arrived.lock().unwrap().is_empty());
+}
+
+#[test]
+fn http_2_by_tls_is_agreed_on() {
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, authority.pem()).unwrap();
+    let certificate = authority.certificate(&["127.0.0.1"]);
+    for (spoken, status) in [(b"h2".as_slice(), 200), (b"http/1.1", 502)] {
+        let mut tls = config(&certificate, None);
+        tls.alpn_protocols = vec![spoken.to_vec()];
+        let upstream = H2Upstream::start_with(0, Some(tls));
+        let table = format!("url = \"https://{}/api\"\nprotocol = \"h2\"\nca_file = {ca_file:?}", upstream.address);
+        let gateway = Gateway::builder().upstream_whole(&table).start();
+        gateway.get("/cards").bearer(&gateway.reader_token()).send().expect(status);
+        assert_eq!(upstream.arrived.lock().unwrap().len(), usize::from(status == 200));
+    }
 }

@@ -22,7 +22,7 @@ impl TlsUpstream {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let upstream = Self { address: listener.local_addr().unwrap(), seen: Arc::default() };
-        let (seen, acceptor) = (Arc::clone(&upstream.seen), TlsAcceptor::from(config(certificate, clients)));
+        let (seen, acceptor) = (Arc::clone(&upstream.seen), TlsAcceptor::from(Arc::new(config(certificate, clients))));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
@@ -50,7 +50,7 @@ impl TlsUpstream {
     }
 }
 
-fn config(certificate: &Certificate, clients: Option<&Authority>) -> Arc<ServerConfig> {
+pub(super) fn config(certificate: &Certificate, clients: Option<&Authority>) -> ServerConfig {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder =
         ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
@@ -65,7 +65,7 @@ fn config(certificate: &Certificate, clients: Option<&Authority>) -> Arc<ServerC
     };
     let chain = CertificateDer::pem_slice_iter(certificate.chain.as_bytes()).map(Result::unwrap).collect();
     let key = PrivateKeyDer::from_pem_slice(certificate.private_key.as_bytes()).unwrap();
-    Arc::new(builder.with_single_cert(chain, key).unwrap())
+    builder.with_single_cert(chain, key).unwrap()
 }
 
 /// A gateway in front of the upstream, with these authorities in `ca.pem` and this certificate of its own.

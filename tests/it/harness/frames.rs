@@ -127,6 +127,11 @@ impl Http2 {
         self.replies.remove(&stream).unwrap_or_default()
     }
 
+    /// What came of a stream so far.
+    pub fn so_far(&self, stream: u32) -> Reply {
+        self.replies.get(&stream).cloned().unwrap_or_default()
+    }
+
     /// Reads to the end of the connection.
     pub fn read_to_end(&mut self) -> End {
         while self.read() {}

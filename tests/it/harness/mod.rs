@@ -109,9 +109,16 @@ pub struct GatewayBuilder {
     tables: String,
     keys: Vec<(String, Key)>,
     certificates: Vec<Certificate>,
+    log: Option<String>,
 }
 
 impl GatewayBuilder {
+    /// The level of words: `PORTCULLIS_LOG`.
+    pub fn log(mut self, level: &str) -> Self {
+        self.log = Some(level.to_owned());
+        self
+    }
+
     /// TOML for `portcullis.toml`: `[edge]`, `[edge.limits]`, `[tokens]`, `[log]`.
     pub fn node(mut self, toml: &str) -> Self {
         let _ = writeln!(self.node, "{toml}");
@@ -188,7 +195,7 @@ impl GatewayBuilder {
         std::fs::write(dir.path().join("portcullis.toml"), node).unwrap();
         std::fs::create_dir(dir.path().join("tenants")).unwrap();
         std::fs::write(dir.path().join("tenants/acme.toml"), self.tenant(&upstream)).unwrap();
-        let mut gateway = Gateway { process: Process::start(dir.path()), dir, upstream };
+        let mut gateway = Gateway { process: Process::start(dir.path(), self.log.as_deref()), dir, upstream };
         gateway.process.await_listening();
         gateway
     }
@@ -237,8 +244,11 @@ struct Process {
 }
 
 impl Process {
-    fn start(dir: &Path) -> Self {
+    fn start(dir: &Path, log: Option<&str>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        if let Some(level) = log {
+            command.env("PORTCULLIS_LOG", level);
+        }
         command.args(["serve", "--config"]).arg(dir.join("portcullis.toml"));
         command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -259,7 +269,8 @@ impl Process {
         };
         self.addresses = ["edge=", "control=", "metrics="].map(|name| {
             let value = line.split_whitespace().find_map(|word| word.strip_prefix(name));
-            value.and_then(|value| value.trim_matches(['"', ',']).parse().ok()).unwrap_or_else(|| panic!("{line}"))
+            let value = value.and_then(|value| value.split(['"', ',']).find(|part| !part.is_empty())?.parse().ok());
+            value.unwrap_or_else(|| panic!("{line}"))
         });
     }
 
@@ -351,7 +362,7 @@ impl Gateway {
     #[track_caller]
     pub fn restart(&mut self) {
         self.kill9();
-        self.process = Process::start(self.dir.path());
+        self.process = Process::start(self.dir.path(), None);
         self.process.await_listening();
     }
 
