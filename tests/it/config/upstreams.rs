@@ -54,7 +54,7 @@ fn a_token_from_a_file_is_told_to_nobody() {
     assert_eq!((value.as_bytes(), value.is_sensitive()), (b"Bearer canary-._~+/==".as_slice(), true));
     assert!(!format!("{config:?}").contains("canary"));
     for wrong in ["", "==", "a b", "a=b", "caf\u{e9}", "a\r\nX-Other: b"] {
-        let problems = load_files(&[("tenants/a.toml", &tenant), ("tenants/token", wrong)]).err().expect(wrong);
+        let problems = load_files(&[("tenants/a.toml", &tenant), ("tenants/token", wrong)]).expect_err(wrong);
         let [problem] = problems.0.as_slice() else { panic!("{problems}") };
         assert!(problem.file.ends_with("tenants/token") && problem.message.contains("bearer token"), "{problem}");
     }
