@@ -134,31 +134,13 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
 
 /// Serves until it is told to drain (TERM, INT, `EdgeParts::drain`), drains and returns. Must be called outside any async runtime.
 pub fn serve(parts: EdgeParts) {
-    let conf = ServerConf {
-        threads: parts.workers.max(1),
-        // Attempts, the first included: a pooled connection may be stale more than once.
-        max_retries: 4,
-        upstream_keepalive_pool_size: 1024,
-        grace_period_seconds: Some(0),
-        graceful_shutdown_timeout_seconds: Some(1),
-        pid_file: parts.run_dir.join("pingora.pid").display().to_string(),
-        upgrade_sock: parts.run_dir.join("upgrade.sock").display().to_string(),
-        ..ServerConf::default()
-    };
-    let mut server = Server::new_with_opt_and_conf(None, conf);
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(&parts));
     server.bootstrap();
     descriptors::raise(parts.limits.connection.connections);
     let (drain, drained) = watch::channel(false);
     let load = Load { in_flight: parts.metrics.in_flight.clone(), connections: parts.metrics.connections("edge") };
     let request_ids = Arc::new(RequestIds::new(parts.request_id_seed));
-    let limits = parts.limits.connection;
-    let connections = Connections::new(&limits, parts.trusted_proxies.clone(), Arc::clone(&parts.metrics));
-    let door = Door {
-        connections: Arc::new(connections),
-        proxy_protocol: parts.proxy_protocol,
-        tls: parts.tls.map(Handshake::from),
-        handshake_timeout: limits.handshake_timeout,
-    };
+    let door = door(&parts);
     let keeper = Keeper { tables: Arc::clone(&parts.tables), clock: parts.clock, every: parts.recheck };
     let forward = Forward {
         tables: parts.tables,
@@ -214,6 +196,32 @@ pub fn serve(parts: EdgeParts) {
         watched: tokio::sync::Mutex::new(parts.signals),
     };
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
+}
+
+/// What a connection passes before its first request.
+fn door(parts: &EdgeParts) -> Door {
+    let limits = &parts.limits.connection;
+    let connections = Connections::new(limits, parts.trusted_proxies.clone(), Arc::clone(&parts.metrics));
+    Door {
+        connections: Arc::new(connections),
+        proxy_protocol: parts.proxy_protocol,
+        tls: parts.tls.clone().map(Handshake::from),
+        handshake_timeout: limits.handshake_timeout,
+    }
+}
+
+fn server_conf(parts: &EdgeParts) -> ServerConf {
+    ServerConf {
+        threads: parts.workers.max(1),
+        // Attempts, the first included: a pooled connection may be stale more than once.
+        max_retries: 4,
+        upstream_keepalive_pool_size: 1024,
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        pid_file: parts.run_dir.join("pingora.pid").display().to_string(),
+        upgrade_sock: parts.run_dir.join("upgrade.sock").display().to_string(),
+        ..ServerConf::default()
+    }
 }
 
 /// pingora's listening service with our own descriptors and our own drain.
