@@ -81,7 +81,10 @@ fn health(table: &mut Reader<'_>) -> Option<HealthCheck> {
         table.take(key).and_then(|value| value.duration(range)).unwrap_or(default)
     };
     let interval = time("interval", second * 5, second..=second * 3600);
-    let timeout = time("timeout", second * 2, Duration::from_millis(10)..=second * 60);
+    let timeout = time("timeout", (second * 2).min(interval), Duration::from_millis(10)..=second * 60);
+    if timeout > interval {
+        table.sheet().problem(table.line(), "`timeout` of a health check is longer than its `interval`");
+    }
     let mut count = |key, default| {
         table
             .take(key)

@@ -269,6 +269,21 @@ impl ProxyHttp for Forward {
         error
     }
 
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::fd::RawFd,
+        _digest: Option<&pingora_core::protocols::Digest>,
+        context: &mut RequestContext,
+    ) -> Result<()> {
+        if let Some(attempt) = context.attempt.as_ref().filter(|_| !reused) {
+            attempt.connected();
+        }
+        Ok(())
+    }
+
     async fn upstream_request_filter(
         &self,
         session: &mut Session,

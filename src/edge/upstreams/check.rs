@@ -24,16 +24,17 @@ impl Upstreams {
             let round = self.next_turn();
             // Addresses that were learned at once are not asked at once for ever.
             let spread = |socket| 90 + u32::try_from(self.hashing.hash_one((round, socket)) % 21).unwrap_or(10);
-            for address in pool.due(check.interval, spread) {
+            for due in pool.due(check.interval, spread) {
                 let (upstreams, pool) = (Arc::clone(self), Arc::clone(pool));
-                tokio::spawn(async move { upstreams.check(&pool, &address).await });
+                tokio::spawn(async move { upstreams.check(&pool, &due.address).await });
             }
         }
     }
 
     async fn check(&self, pool: &Pool, address: &Address) {
         let Some(check) = &pool.upstream.health else { return };
-        let Ok(_turn) = self.checking.acquire().await else { return };
+        let Ok(_turn) = pool.checking.acquire().await else { return };
+        let Ok(_turn_of_all) = self.checking.acquire().await else { return };
         let connector = self.connector.get_or_init(|| async { Connector::new(None) }).await;
         let asked = tokio::time::timeout(check.timeout, ask(connector, pool, address, check)).await;
         let is_well = match asked {

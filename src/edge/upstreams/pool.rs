@@ -15,9 +15,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// So many streams share one HTTP/2 connection.
 const STREAMS: usize = 128;
+/// So many addresses of one upstream are asked at once how they are.
+const CHECKS: usize = 8;
 
 /// One upstream's addresses.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(super) struct Pool {
     addresses: ArcSwap<Vec<Arc<Address>>>,
     turn: AtomicUsize,
     trust: Trust,
+    /// So many of its addresses are asked at once: others' checks find room.
+    pub(super) checking: Semaphore,
     /// Times are counted from here.
     started: Instant,
 }
@@ -67,6 +72,10 @@ pub(super) struct Address {
     /// Checks in a row that said otherwise.
     streak: AtomicU32,
     next_check: AtomicU64,
+    /// Whether a check is under way.
+    asked: AtomicBool,
+    /// Whether it is out because there was no connection.
+    unreachable: AtomicBool,
 }
 
 /// What went wrong with an address.
@@ -93,7 +102,8 @@ impl Pool {
     pub(super) fn new(upstream: Arc<Upstream>, hashing: &ahash::RandomState) -> Self {
         let trust = Trust::new(&upstream, hashing);
         let addresses = ArcSwap::from_pointee(Vec::new());
-        Self { upstream, addresses, turn: AtomicUsize::new(0), trust, started: Instant::now() }
+        let checking = Semaphore::new(CHECKS);
+        Self { upstream, addresses, turn: AtomicUsize::new(0), trust, checking, started: Instant::now() }
     }
 
     /// The addresses of each URL, as they were last resolved. Those that stay keep what was seen of them.
@@ -145,6 +155,8 @@ impl Pool {
             unwell: AtomicBool::new(false),
             streak: AtomicU32::new(0),
             next_check: AtomicU64::new(0),
+            asked: AtomicBool::new(false),
+            unreachable: AtomicBool::new(false),
         }
     }
 
@@ -208,15 +220,18 @@ impl Pool {
         standing
     }
 
-    /// The addresses whose check is due. The next one of each is `spread` per cent of the interval later.
-    pub(super) fn due(&self, interval: Duration, spread: impl Fn(SocketAddr) -> u32) -> Vec<Arc<Address>> {
+    /// The addresses whose check is due and that are not being asked. The next one of each is `spread` per cent of the
+    /// interval later.
+    pub(super) fn due(&self, interval: Duration, spread: impl Fn(SocketAddr) -> u32) -> Vec<Check> {
         let now = self.now();
         let addresses = self.addresses.load();
-        let due = addresses.iter().filter(|address| address.next_check.load(Ordering::Relaxed) <= now);
+        let due = addresses.iter().filter(|address| {
+            address.next_check.load(Ordering::Relaxed) <= now && !address.asked.swap(true, Ordering::Relaxed)
+        });
         due.map(|address| {
             let pause = interval * spread(address.socket) / 100;
             address.next_check.store(now.saturating_add(millis(pause)), Ordering::Relaxed);
-            Arc::clone(address)
+            Check { address: Arc::clone(address) }
         })
         .collect()
     }
@@ -253,6 +268,18 @@ impl Address {
     }
 }
 
+/// A check of an address that is due or under way; there is one at a time.
+#[derive(Debug)]
+pub(super) struct Check {
+    pub(super) address: Arc<Address>,
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        self.address.asked.store(false, Ordering::Relaxed);
+    }
+}
+
 /// One request under way to one address.
 #[derive(Debug)]
 pub(in crate::edge) struct Attempt {
@@ -279,6 +306,14 @@ impl Attempt {
     /// Whether there is an address beyond those that were tried.
     pub(in crate::edge) fn has_another(&self, tried: &[SocketAddr]) -> bool {
         self.pool.has_another(tried)
+    }
+
+    /// There is a new connection: what was out for want of one is in again, and waits for no answer, which may depend on
+    /// what the caller sends.
+    pub(in crate::edge) fn connected(&self) {
+        if self.address.out_until.load(Ordering::Relaxed) != 0 && self.address.unreachable.load(Ordering::Relaxed) {
+            self.answered();
+        }
     }
 
     /// An answer began.
@@ -308,6 +343,7 @@ impl Attempt {
             return;
         }
         let until = pool.now().saturating_add(millis(pause));
+        address.unreachable.store(failure == Failure::Connect, Ordering::Relaxed);
         if address.out_until.swap(until, Ordering::Relaxed) == 0 {
             tracing::warn!(
                 upstream = %address.url, address = %address.socket, failures,
@@ -426,6 +462,31 @@ mod tests {
         std::thread::sleep(pause * 2);
         pool.pick(&[]).unwrap().answered();
         assert_eq!(picked(&pool, 3), BTreeMap::from([(1, 3)]));
+    }
+
+    #[test]
+    fn what_can_be_connected_to_again_is_in_before_it_answers() {
+        let pool = pool(&[1, 2], |upstream| upstream.ejection = Ejection { after: 1, pause: Duration::from_millis(1) });
+        fail(&pool, 1, Failure::Connect, 1);
+        fail(&pool, 2, Failure::Connect, 1);
+        std::thread::sleep(Duration::from_millis(10));
+        pool.pick(&[socket(2)]).unwrap().connected();
+        assert_eq!(pool.standing(None), Standing { available: 1, ejected: 1, unhealthy: 0 });
+        // Whose answers are broken has to answer.
+        fail(&pool, 2, Failure::Answer, 1);
+        std::thread::sleep(Duration::from_millis(10));
+        pool.pick(&[socket(1)]).unwrap().connected();
+        assert_eq!(pool.standing(None).ejected, 1);
+    }
+
+    #[test]
+    fn one_check_of_an_address_at_a_time() {
+        let pool = pool(&[1, 2], |_| {});
+        let due = || pool.due(Duration::ZERO, |_| 100);
+        let under_way = due();
+        assert_eq!((under_way.len(), due().len()), (2, 0));
+        drop(under_way);
+        assert_eq!(due().len(), 2);
     }
 
     #[test]
