@@ -105,7 +105,8 @@ impl Answer {
 
     /// Writes the answer on a session, having read away or given up on an unread body.
     pub(super) async fn write(self, session: &mut ServerSession, request_id: &str) -> Result<()> {
-        let unread = !drained(session).await;
+        // What was too slow is not waited for a second time.
+        let unread = self.status == 408 || !drained(session).await;
         if self.close || unread {
             session.set_keepalive(None);
         }
