@@ -225,7 +225,9 @@ impl Node {
             private,
         };
         edge.on_serving = Box::new(move || opening.serving(succession));
+        let access_log = Arc::clone(&edge.access_log);
         edge::serve(edge);
+        access_log.finish(END);
         // Bounded: what a hanging disk would not take must not keep the process.
         let _ = runtime.block_on(async { tokio::time::timeout(END, chores.finish()).await });
         let _ = runtime.block_on(async { tokio::time::timeout(END, stage.end()).await });

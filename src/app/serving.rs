@@ -4,6 +4,7 @@
 //! them. A listener that speaks TLS offers HTTP/2 as well as HTTP/1.1; a plain one speaks HTTP/1.1 alone.
 
 mod activity;
+mod places;
 
 use super::handover::{Doors, Stage};
 use crate::telemetry::InFlight;
@@ -21,6 +22,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use places::Places;
 use prometheus::IntGauge;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
@@ -29,12 +31,14 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 /// So many connections of one socket are open at the same time. One more is closed.
 const CONNECTIONS: usize = 512;
+/// So many of one address that is not this machine.
+const CONNECTIONS_OF_ONE: usize = 128;
 /// So many requests of one HTTP/2 connection are answered at the same time.
 const STREAMS: u32 = 100;
 /// The fields of a head in bytes, with HTTP/2.
@@ -90,7 +94,7 @@ fn serve_within(times: Times, listener: TcpListener, served: Served) -> anyhow::
     let hsts = tls.as_ref().and_then(|tls| tls.hsts.as_deref()).map(HeaderValue::from_str);
     let hsts = hsts.transpose().context("hsts")?;
     let tls = tls.map(|tls| TlsAcceptor::from(tls.config));
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(CONNECTIONS, CONNECTIONS_OF_ONE);
     tokio::spawn(async move {
         let (mut said, mut doors): (Option<Instant>, _) = (None, stage.doors());
         loop {
@@ -107,10 +111,13 @@ fn serve_within(times: Times, listener: TcpListener, served: Served) -> anyhow::
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+            let Some(place) = places.enter(address.ip()) else {
                 if said.is_none_or(|said| said.elapsed() >= SAY) {
                     said = Some(Instant::now());
-                    tracing::warn!("{CONNECTIONS} connections are open on a listener; more are closed");
+                    tracing::warn!(
+                        "a connection was closed: {CONNECTIONS} are open on a listener, or {CONNECTIONS_OF_ONE} of {}",
+                        address.ip()
+                    );
                 }
                 continue;
             };

@@ -24,6 +24,8 @@ pub(super) fn start(format: LogFormat) {
     let words = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
+        // It would tell of them on stderr, which is what failed, and panic at that.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     // A second subscriber (a test that starts two nodes) keeps the first.

@@ -126,22 +126,6 @@ impl<'a> Reader<'a> {
             .collect()
     }
 
-    /// A setting of the contract that this version does not implement: only the values that switch it off pass.
-    pub(super) fn unavailable(&mut self, key: &'static str, off: &[&str]) {
-        let Some(value) = self.take(key) else { return };
-        let is_off = match value.value {
-            DeValue::Boolean(on) => !on,
-            DeValue::String(text) => off.contains(&text.as_ref()),
-            DeValue::Array(list) => list.is_empty(),
-            DeValue::Datetime(_) | DeValue::Float(_) | DeValue::Integer(_) | DeValue::Table(_) => false,
-        };
-        if !is_off {
-            let allowed = off.first().map(|off| format!("; leave it out or say `\"{off}\"`")).unwrap_or_default();
-            let message = format!("`{}` is not available in this version{allowed}", value.name);
-            value.coded("not_available", message);
-        }
-    }
-
     /// Reports the keys that nobody asked for.
     fn finish(self) {
         let Some(table) = self.table else { return };

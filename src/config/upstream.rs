@@ -81,7 +81,7 @@ fn health(table: &mut Reader<'_>) -> Option<HealthCheck> {
         table.take(key).and_then(|value| value.duration(range)).unwrap_or(default)
     };
     let interval = time("interval", second * 5, second..=second * 3600);
-    let timeout = time("timeout", second * 2, Duration::from_millis(10)..=second * 60);
+    let timeout = time("timeout", interval.min(second * 2), Duration::from_millis(10)..=second * 60);
     let mut count = |key, default| {
         table
             .take(key)
@@ -91,6 +91,9 @@ fn health(table: &mut Reader<'_>) -> Option<HealthCheck> {
     };
     let (unhealthy_after, healthy_after) = (count("unhealthy_after", 3), count("healthy_after", 2));
     let status = table.take("status").and_then(|value| value.parsed(statuses)).map_or(200..=399, |status| status.value);
+    if timeout > interval {
+        table.sheet().problem(table.line(), "`timeout` is longer than `interval`: a check ends before the next one");
+    }
     Some(HealthCheck { path: path?.value, interval, timeout, unhealthy_after, healthy_after, status })
 }
 

@@ -8,9 +8,10 @@ use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE,
 };
 use http::{HeaderName, HeaderValue};
-use pingora_core::Result;
 use pingora_core::protocols::http::ServerSession;
+use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
+use pingora_timeout::fast_timeout::fast_timeout;
 use serde_json::json;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// An unread body up to this size is read away so that the connection can go on.
 const DRAIN_BYTES: usize = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// A caller has this long to take an answer of ours.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// How long a closing connection is still read from, so that the answer is not lost to a reset.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
@@ -103,10 +106,21 @@ impl Answer {
         text.into()
     }
 
-    /// Writes the answer on a session, having read away or given up on an unread body.
+    /// Writes the answer on a session, having read away or given up on an unread body. A caller that does not take it
+    /// in time is left.
     pub(super) async fn write(self, session: &mut ServerSession, request_id: &str) -> Result<()> {
-        // What was too slow is not waited for a second time.
-        let unread = self.status == 408 || !drained(session).await;
+        // A stream ends by itself: what is left of its body is no part of another request (RFC 9113 section 8.1).
+        // And what was too slow is not waited for a second time.
+        let unread = !session.is_http2() && (self.status == 408 || !drained(session).await);
+        let written = fast_timeout(ANSWER_TIME, self.write_all(session, request_id, unread)).await;
+        written.unwrap_or_else(|_| Err(Error::explain(ErrorType::WriteTimedout, "an answer of ours").into_down()))?;
+        if unread {
+            linger(session).await;
+        }
+        Ok(())
+    }
+
+    async fn write_all(self, session: &mut ServerSession, request_id: &str, unread: bool) -> Result<()> {
         if self.close || unread {
             session.set_keepalive(None);
         }
@@ -125,9 +139,6 @@ impl Answer {
             session.finish_body().await?;
         } else {
             session.write_response_body(self.body, true).await?;
-        }
-        if unread {
-            linger(session).await;
         }
         Ok(())
     }

@@ -14,6 +14,9 @@ use std::sync::Arc;
 pub(super) struct Arrival {
     /// Whose connection it is, canonical: the socket's peer, or whom a PROXY header names.
     pub(super) peer: IpAddr,
+    /// Whether it may be a proxy that speaks for others by forwarding headers. A balancer that named nobody in its PROXY
+    /// header passes bytes on: such headers are the caller's own.
+    pub(super) may_forward: bool,
     /// What is known since the handshake, where there was one.
     pub(super) tls: Option<Secured>,
 }
@@ -47,7 +50,7 @@ impl Arrival {
 
     /// The connection of the request that is being served.
     pub(super) fn here() -> Arc<Self> {
-        ARRIVAL.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Self { peer: NOWHERE, tls: None }))
+        ARRIVAL.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Self { peer: NOWHERE, may_forward: false, tls: None }))
     }
 
     /// The name that the caller asked for in TLS.
@@ -72,7 +75,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_request_sees_its_own_connection() {
-        let arrival = |last| Arc::new(Arrival { peer: IpAddr::from([192, 0, 2, last]), tls: None });
+        let arrival = |last| Arc::new(Arrival { peer: IpAddr::from([192, 0, 2, last]), may_forward: true, tls: None });
         let (first, second) = (arrival(1), arrival(2));
         let seen = async |pause| {
             tokio::time::sleep(std::time::Duration::from_millis(pause)).await;

@@ -23,12 +23,12 @@ pub(super) struct Body {
 
 impl Body {
     /// A body that is about to arrive. `own` is what its environment takes; the smaller limit counts. One that announces
-    /// more is refused at once.
+    /// more is refused at once. `stream_idle` is the patience with calls of gRPC, where there may be any.
     pub(super) fn expect(
         headers: &HeaderMap,
         limits: &BodyLimits,
         own: Option<u64>,
-        stream_idle: Duration,
+        stream_idle: Option<Duration>,
     ) -> Result<Self, Denial> {
         let most = limits.body_bytes.into_iter().chain(own).min();
         let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -36,16 +36,27 @@ impl Body {
             return Err(Denial::BodyTooLarge);
         }
         // A stream of calls may well be silent for long; it has the patience that upgraded connections have.
-        let is_stream = headers.get(CONTENT_TYPE).is_some_and(is_grpc);
-        let (idle, rate) = if is_stream { (stream_idle, None) } else { (limits.body_idle_timeout, limits.body_rate) };
+        let stream_idle = stream_idle.filter(|_| headers.get(CONTENT_TYPE).is_some_and(is_grpc));
+        let (idle, rate) = stream_idle.map_or((limits.body_idle_timeout, limits.body_rate), |idle| (idle, None));
         Ok(Self { began: Instant::now(), most, idle, rate })
+    }
+
+    /// It is waited for from now on.
+    pub(super) fn begin(&mut self) {
+        self.began = Instant::now();
+    }
+
+    /// Whether a body of so many bytes may be, however long it took.
+    pub(super) fn ended(&self, received: u64) -> Result<(), Box<Error>> {
+        if self.most.is_some_and(|most| received > most) {
+            return Err(Error::explain(ErrorType::Custom(TOO_LARGE), "").into_down());
+        }
+        Ok(())
     }
 
     /// How long the next bytes may take, given what has arrived in all.
     pub(super) fn patience(&self, received: u64, now: Instant) -> Result<Duration, Box<Error>> {
-        if self.most.is_some_and(|most| received > most) {
-            return Err(Error::explain(ErrorType::Custom(TOO_LARGE), "").into_down());
-        }
+        self.ended(received)?;
         let Some(rate) = self.rate else { return Ok(self.idle) };
         let earned = Duration::from_millis(received.saturating_mul(1000) / rate.max(1));
         let due = BODY_GRACE.saturating_add(earned);
@@ -57,10 +68,13 @@ impl Body {
     }
 }
 
-/// `application/grpc`, `application/grpc+proto`, `application/grpc-web`.
+/// `application/grpc`, `application/grpc+proto`.
 fn is_grpc(kind: &HeaderValue) -> bool {
     const GRPC: &[u8] = b"application/grpc";
-    kind.as_bytes().get(..GRPC.len()).is_some_and(|start| start.eq_ignore_ascii_case(GRPC))
+    let kind = kind.as_bytes().split_at_checked(GRPC.len());
+    kind.is_some_and(|(start, rest)| {
+        start.eq_ignore_ascii_case(GRPC) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+    })
 }
 
 /// The refusal behind an error that [`Body::patience`] made.
@@ -77,7 +91,7 @@ mod tests {
     }
 
     fn body(lines: &[(&'static str, &'static str)], limits: BodyLimits, own: Option<u64>) -> Result<Body, Denial> {
-        Body::expect(&headers(lines), &limits, own, Duration::from_secs(3600))
+        Body::expect(&headers(lines), &limits, own, Some(Duration::from_secs(3600)))
     }
 
     #[test]
@@ -114,5 +128,10 @@ mod tests {
         let kind = [("content-type", "Application/gRPC+proto")];
         let stream = body(&kind, limits, None).unwrap();
         assert_eq!(stream.patience(1, stream.began + Duration::from_secs(5000)).unwrap().as_secs(), 3600);
+        for (kind, patience) in [("application/grpcooo", Some(3600)), ("application/grpc", None)] {
+            let kind = headers(&[("content-type", kind)]);
+            let slow = Body::expect(&kind, &limits, None, patience.map(Duration::from_secs)).unwrap();
+            assert!(slow.patience(1, slow.began + Duration::from_secs(5000)).is_err(), "{kind:?}");
+        }
     }
 }

@@ -59,8 +59,8 @@ pub(super) struct RequestContext {
     /// The upstream's answer has begun: no retry any more.
     pub(super) answered: bool,
     pub(super) _in_flight: InFlight,
-    /// Its place among those that are served at the same time.
-    pub(super) _place: Option<Place>,
+    /// Its place among those that are served at the same time; given back once it is known not to be forwarded.
+    pub(super) place: Option<Place>,
 }
 
 impl RequestContext {
@@ -93,7 +93,7 @@ impl RequestContext {
             tried: Vec::new(),
             answered: false,
             _in_flight: InFlight::enter(&accounts.metrics.in_flight),
-            _place: None,
+            place: None,
         }
     }
 

@@ -64,18 +64,20 @@ impl Door {
         }
         let peer = stream.get_socket_digest().map_or(NOWHERE, |digest| socket_peer(&digest));
         open.count(peer)?;
-        Ok(Entered { stream, arrival: Arc::new(Arrival { peer, tls: None }), open })
+        Ok(Entered { stream, arrival: Arc::new(Arrival { peer, may_forward: true, tls: None }), open })
     }
 
     async fn shake_hands(&self, stream: Stream, open: &mut Open) -> Result<(Stream, Arrival), Refused> {
         // INVARIANT: pingora's listener hands over plain sockets: it is told of no TLS.
         let mut socket = stream.into_any().downcast::<Socket>().map_err(|_| Refused::TlsHandshake)?;
         let mut peer = socket.get_socket_digest().map_or(NOWHERE, |digest| socket_peer(&digest));
+        let mut may_forward = true;
         if self.proxy_protocol {
-            peer = self.behind(&mut socket, peer).await?;
+            let named = self.behind(&mut socket, peer).await?;
+            (peer, may_forward) = (named.unwrap_or(peer), named.is_some());
         }
         open.count(peer)?;
-        let Some(tls) = &self.tls else { return Ok((socket, Arrival { peer, tls: None })) };
+        let Some(tls) = &self.tls else { return Ok((socket, Arrival { peer, may_forward, tls: None })) };
         let stream = tls.acceptor.tls_handshake(*socket).await.map_err(|_| Refused::TlsHandshake)?;
         let told = stream.get_ssl();
         let secured = Secured {
@@ -84,11 +86,11 @@ impl Door {
             http2: matches!(stream.selected_alpn_proto(), Some(ALPN::H2)),
             hsts: tls.hsts.clone(),
         };
-        Ok((Box::new(stream), Arrival { peer, tls: Some(secured) }))
+        Ok((Box::new(stream), Arrival { peer, may_forward, tls: Some(secured) }))
     }
 
-    /// Whom a load balancer speaks for. What it sent after its header is left to be read.
-    async fn behind(&self, socket: &mut Socket, peer: IpAddr) -> Result<IpAddr, Refused> {
+    /// Whom a load balancer speaks for; nobody where it speaks for itself, or cannot say. What it sent after its header is left to be read.
+    async fn behind(&self, socket: &mut Socket, peer: IpAddr) -> Result<Option<IpAddr>, Refused> {
         if !self.connections.trusts(peer) {
             return Err(Refused::ProxyUntrusted);
         }
@@ -98,7 +100,7 @@ impl Door {
             match proxy_header::read(&bytes) {
                 Verdict::Header(length, named) => {
                     socket.rewind(bytes.get(length..).unwrap_or_default());
-                    return Ok(named.unwrap_or(peer));
+                    return Ok(named);
                 }
                 Verdict::Partial => {}
                 Verdict::Refused => return Err(Refused::ProxyHeader),

@@ -2,6 +2,7 @@
 
 use super::account::Accounts;
 use super::answer::{Answer, PORTCULLIS_ERROR};
+use super::arrival::Arrival;
 use super::body::{self, Body};
 use super::context::{RequestContext, RequestIds};
 use super::endpoints::{self, Answered, Asked, Endpoint, Endpoints};
@@ -15,7 +16,7 @@ use super::reserved;
 use super::upstreams::{Attempt, Failure, Upstreams};
 use crate::access::Denial;
 use crate::config::EdgeLimits;
-use crate::model::{Timestamp, UpstreamHost};
+use crate::model::{Timestamp, UpstreamHost, UpstreamProtocol};
 use crate::tables::{EnvironmentTable, Tables};
 use crate::telemetry::{NO_ENVIRONMENT, Outcome, Told, UsageRecorder};
 use async_trait::async_trait;
@@ -25,6 +26,7 @@ use http::request::Parts as RequestParts;
 use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
+use pingora_core::protocols::Digest;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use std::net::{IpAddr, Ipv4Addr};
@@ -74,23 +76,26 @@ impl Forward {
                 context.permit = Some(permit);
                 return Ok(false);
             }
-            Ok(Verdict::Answer(own)) => return self.answer(session, context, own).await.map(|()| true),
+            Ok(Verdict::Answer(own)) => {
+                context.place = None;
+                return self.answer(session, context, own).await.map(|()| true);
+            }
             Err(denial) => denial,
         };
+        // Whoever takes its time with the rest of its body, or with the answer, keeps nobody else out.
+        context.place = None;
         self.refuse(session, context, &denial).await.map(|()| true)
     }
 
     fn admit(&self, session: &mut Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
         context.metrics = Some(self.accounts.metrics.environment(NO_ENVIRONMENT));
-        context._place = Some(self.room.enter().ok_or(Denial::Overloaded)?);
+        context.place = Some(self.room.enter().ok_or(Denial::Overloaded)?);
         let verdict = self.check(session, context)?;
         if verdict.forwards() && !session.is_body_empty() {
-            let stream_idle = context.environment.as_ref().map(|known| known.upstream.timeouts.upgraded_idle);
-            let stream_idle = stream_idle.unwrap_or(self.limits.body.body_idle_timeout);
+            let stream_idle = context.environment.as_ref().and_then(|known| stream_idle(session, known));
             let own = context.environment.as_ref().and_then(|known| known.body_limit);
             let headers = &session.req_header().headers;
             context.body = Some(Body::expect(headers, &self.limits.body, own, stream_idle)?);
-            pace(session, context).map_err(|_| Denial::RequestTimeout)?;
         }
         Ok(verdict)
     }
@@ -178,8 +183,15 @@ impl Forward {
 }
 
 fn arrived<'r>(header: &'r RequestHeader, context: &RequestContext) -> Arrived<'r> {
-    let peer = context.arrival.peer;
-    Arrived { method: &header.method, target: header.raw_path(), headers: &header.headers, peer }
+    let Arrival { peer, may_forward, .. } = *context.arrival;
+    Arrived { method: &header.method, target: header.raw_path(), headers: &header.headers, peer, may_forward }
+}
+
+/// How long calls of gRPC may be silent, where they are possible at all.
+fn stream_idle(session: &Session, environment: &EnvironmentTable) -> Option<Duration> {
+    let upstream = &environment.upstream;
+    let streams = session.is_http2() && upstream.protocol != UpstreamProtocol::Http1;
+    streams.then_some(upstream.timeouts.upgraded_idle)
 }
 
 /// How long the next bytes of the body may take; an error where they took too long, or were too many.
@@ -238,12 +250,12 @@ impl ProxyHttp for Forward {
         end_of_stream: bool,
         context: &mut RequestContext,
     ) -> Result<()> {
-        let arrived = pace(session, context);
-        if end_of_stream {
-            context.body = None;
-            context.lease.expect_body(None);
+        if !end_of_stream {
+            return pace(session, context);
         }
-        arrived
+        let whole = context.body.take().map_or(Ok(()), |body| body.ended(session.body_bytes_read() as u64));
+        context.lease.expect_body(None);
+        whole
     }
 
     async fn upstream_peer(&self, session: &mut Session, context: &mut RequestContext) -> Result<Box<HttpPeer>> {
@@ -255,6 +267,26 @@ impl ProxyHttp for Forward {
         }
         context.attempt = Some(attempt);
         Ok(Box::new(peer))
+    }
+
+    /// An address that could not be connected to is one of the others again.
+    async fn connected_to_upstream(
+        &self,
+        session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        #[cfg(unix)] _fd: std::os::unix::io::RawFd,
+        _digest: Option<&Digest>,
+        context: &mut RequestContext,
+    ) -> Result<()> {
+        if let Some(attempt) = context.attempt.as_ref().filter(|_| !reused) {
+            attempt.connected();
+        }
+        // From here on the body is waited for; what connecting took is not the caller's time.
+        if let Some(body) = &mut context.body {
+            body.begin();
+        }
+        pace(session, context)
     }
 
     /// Nothing was sent yet: whatever was asked for may go to another address, within the time for connecting.
@@ -279,7 +311,7 @@ impl ProxyHttp for Forward {
         let (Some(permit), Some(environment)) = (&context.permit, &context.environment) else {
             return Err(no_permit());
         };
-        let trusted = self.gate.trusted_proxies.contains(context.arrival.peer);
+        let trusted = self.gate.trusts(&context.arrival);
         let target = session.req_header().raw_path();
         let relative = target.get(environment.base_url.path().len()..).ok_or_else(no_permit)?;
         let url = context.attempt.as_ref().map(Attempt::url).ok_or_else(no_permit)?;

@@ -2,6 +2,7 @@
 //! Step 1 is `head.rs`'s and happens before this room is asked; step 11 is `forward.rs`'s, with the permit in hand.
 //! Every step that fails stops there; nothing has been sent upstream before step 11.
 
+use super::arrival::Arrival;
 use super::bearer::bearer;
 use super::endpoints::Endpoint;
 use super::methods;
@@ -21,6 +22,8 @@ pub(super) struct Arrived<'a> {
     pub(super) target: &'a [u8],
     pub(super) headers: &'a HeaderMap,
     pub(super) peer: IpAddr,
+    /// Whether forwarding headers count at all, see [`Arrival::may_forward`].
+    pub(super) may_forward: bool,
 }
 
 impl<'a> Arrived<'a> {
@@ -77,6 +80,11 @@ pub(super) struct Gate {
 }
 
 impl Gate {
+    /// Whether this connection's forwarding headers are believed.
+    pub(super) fn trusts(&self, arrival: &Arrival) -> bool {
+        arrival.may_forward && self.trusted_proxies.contains(arrival.peer)
+    }
+
     /// Runs the checks in their order.
     pub(super) fn check(
         &self,
@@ -109,8 +117,9 @@ struct Arriving<'a> {
 impl Asker for Arriving<'_> {
     fn address(&mut self, environment: &Arc<EnvironmentTable>) -> Result<IpAddr, Denial> {
         self.seen.environment = Some(Arc::clone(environment));
-        let Arrived { peer, headers, .. } = *self.request;
-        let address = access::client_address(peer, headers, &self.gate.trusted_proxies)?;
+        let Arrived { peer, headers, may_forward, .. } = *self.request;
+        let forwarded = || access::client_address(peer, headers, &self.gate.trusted_proxies);
+        let address = if may_forward { forwarded()? } else { peer };
         self.seen.address = Some(address);
         Ok(address)
     }

@@ -32,7 +32,7 @@ use pingora_core::services::{Service, ServiceReadyNotifier, ServiceWithDependent
 use prometheus::IntGauge;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -134,31 +134,12 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
 
 /// Serves until it is told to drain (TERM, INT, `EdgeParts::drain`), drains and returns. Must be called outside any async runtime.
 pub fn serve(parts: EdgeParts) {
-    let conf = ServerConf {
-        threads: parts.workers.max(1),
-        // Attempts, the first included: a pooled connection may be stale more than once.
-        max_retries: 4,
-        upstream_keepalive_pool_size: 1024,
-        grace_period_seconds: Some(0),
-        graceful_shutdown_timeout_seconds: Some(1),
-        pid_file: parts.run_dir.join("pingora.pid").display().to_string(),
-        upgrade_sock: parts.run_dir.join("upgrade.sock").display().to_string(),
-        ..ServerConf::default()
-    };
-    let mut server = Server::new_with_opt_and_conf(None, conf);
+    let mut server = Server::new_with_opt_and_conf(None, configuration(parts.workers, &parts.run_dir));
     server.bootstrap();
-    descriptors::raise(parts.limits.connection.connections);
     let (drain, drained) = watch::channel(false);
     let load = Load { in_flight: parts.metrics.in_flight.clone(), connections: parts.metrics.connections("edge") };
     let request_ids = Arc::new(RequestIds::new(parts.request_id_seed));
-    let limits = parts.limits.connection;
-    let connections = Connections::new(&limits, parts.trusted_proxies.clone(), Arc::clone(&parts.metrics));
-    let door = Door {
-        connections: Arc::new(connections),
-        proxy_protocol: parts.proxy_protocol,
-        tls: parts.tls.map(Handshake::from),
-        handshake_timeout: limits.handshake_timeout,
-    };
+    let door = door(&parts);
     let keeper = Keeper { tables: Arc::clone(&parts.tables), clock: parts.clock, every: parts.recheck };
     let forward = Forward {
         tables: parts.tables,
@@ -195,12 +176,7 @@ pub fn serve(parts: EdgeParts) {
         keeper,
     };
     let mut inner = listening::Service::new("edge".to_owned(), front);
-    let mut fds = Fds::new();
-    for (at, listener) in parts.listeners.into_iter().enumerate() {
-        let name = format!("edge-{at}");
-        fds.add(name.clone(), listener.into_raw_fd());
-        inner.add_tcp(&name);
-    }
+    let fds = listen(&mut inner, parts.listeners);
     let on_serving = Mutex::new(Some(parts.on_serving));
     server.add_service(EdgeService { inner, fds: Arc::new(Mutex::new(fds)), drain: drained, on_serving });
     let signals = Signals {
@@ -214,6 +190,44 @@ pub fn serve(parts: EdgeParts) {
         watched: tokio::sync::Mutex::new(parts.signals),
     };
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
+}
+
+/// What a connection passes before its first request.
+fn door(parts: &EdgeParts) -> Door {
+    let mut limits = parts.limits.connection;
+    limits.connections = descriptors::raise(limits.connections);
+    let connections = Connections::new(&limits, parts.trusted_proxies.clone(), Arc::clone(&parts.metrics));
+    Door {
+        connections: Arc::new(connections),
+        proxy_protocol: parts.proxy_protocol,
+        tls: parts.tls.clone().map(Handshake::from),
+        handshake_timeout: limits.handshake_timeout,
+    }
+}
+
+fn configuration(workers: usize, run_dir: &Path) -> ServerConf {
+    ServerConf {
+        threads: workers.max(1),
+        // Attempts, the first included: a pooled connection may be stale more than once.
+        max_retries: 4,
+        upstream_keepalive_pool_size: 1024,
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        pid_file: run_dir.join("pingora.pid").display().to_string(),
+        upgrade_sock: run_dir.join("upgrade.sock").display().to_string(),
+        ..ServerConf::default()
+    }
+}
+
+/// Hands our own sockets to pingora's service, by name.
+fn listen(service: &mut listening::Service<Front>, listeners: Vec<TcpListener>) -> Fds {
+    let mut fds = Fds::new();
+    for (at, listener) in listeners.into_iter().enumerate() {
+        let name = format!("edge-{at}");
+        fds.add(name.clone(), listener.into_raw_fd());
+        service.add_tcp(&name);
+    }
+    fds
 }
 
 /// pingora's listening service with our own descriptors and our own drain.

@@ -378,6 +378,7 @@ fn every_setting_that_waits_for_a_restart_is_named() {
         ("edge.limits", "idle_timeout", "'1s'"),
         ("edge.limits", "streams", "7"),
         ("edge.limits", "requests_in_flight", "7"),
+        ("listeners.edge", "proxy_protocol", "'required'\n[edge]\ntrusted_proxies = ['10.0.0.0/8']"),
         ("edge", "drain_timeout", "'1s'"),
         ("edge", "readiness_delay", "'1s'"),
         ("tokens", "lifetime", "'1m'"),
@@ -391,8 +392,12 @@ fn every_setting_that_waits_for_a_restart_is_named() {
         let name = format!("{section}.{key}");
         assert!(named(&format!("[{section}]\n{key} = {value}")).contains(&name.as_str()), "{name}");
     }
+    // Believed of somebody alone, who has to be named.
+    let believed = "[listeners.edge]\nproxy_protocol = 'required'\n[edge]\ntrusted_proxies = ['10.0.0.0/8']";
+    assert_eq!(named(believed), ["listeners.edge.proxy_protocol", "edge.trusted_proxies"]);
     // Consent to plain text is no setting of the running node, and the folder of tenants is read anew.
-    let others = ["tenants.dir", "listeners.edge.plaintext", "listeners.control.plaintext"];
+    let told = "listeners.edge.proxy_protocol";
+    let others = ["tenants.dir", "listeners.edge.plaintext", "listeners.control.plaintext", told];
     for name in settings_of_the_reference() {
         let known = changed.iter().any(|(section, key, _)| name == format!("{section}.{key}"));
         // Which of TLS' settings wait is told by a test of theirs.

@@ -49,7 +49,7 @@ refusals! {
 /// a file.
 ///
 /// Everything that is wrong is told at once, by JSON pointer: `field_required`, `field_unknown`, `field_elsewhere` (what
-/// tenant files alone have), `invalid_type`, `not_available` (in this version), `permission_unknown`, `value_invalid`.
+/// tenant files alone have), `invalid_type`, `permission_unknown`, `value_invalid`.
 #[utoipa::path(put, path = ENVIRONMENT, operation_id = "put_environment", tag = tag::ENVIRONMENTS,
     params(IfMatch), request_body = DefineEnvironment,
     responses(

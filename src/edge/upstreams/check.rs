@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// So many addresses are asked at once.
 pub(super) const AT_ONCE: usize = 64;
+/// So many of one definition.
+pub(super) const AT_ONCE_OF_ONE: usize = 8;
 
 impl Upstreams {
     /// Starts the checks that are due. What they come to is known when they have ended.
@@ -26,13 +28,15 @@ impl Upstreams {
             let spread = |socket| 90 + u32::try_from(self.hashing.hash_one((round, socket)) % 21).unwrap_or(10);
             for address in pool.due(check.interval, spread) {
                 let (upstreams, pool) = (Arc::clone(self), Arc::clone(pool));
-                tokio::spawn(async move { upstreams.check(&pool, &address).await });
+                tokio::spawn(async move { upstreams.check(&pool, address.address()).await });
             }
         }
     }
 
     async fn check(&self, pool: &Pool, address: &Address) {
         let Some(check) = &pool.upstream.health else { return };
+        // First a turn among its own: addresses that hang keep nobody else's from being asked.
+        let Ok(_turn_of_pool) = pool.checking.acquire().await else { return };
         let Ok(_turn) = self.checking.acquire().await else { return };
         let connector = self.connector.get_or_init(|| async { Connector::new(None) }).await;
         let asked = tokio::time::timeout(check.timeout, ask(connector, pool, address, check)).await;

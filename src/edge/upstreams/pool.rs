@@ -5,6 +5,7 @@
 //! once instead of waiting for what does not come. What a health check says of an address is advice: where none is well,
 //! the least bad one is asked all the same.
 
+use super::check::AT_ONCE_OF_ONE;
 use crate::model::{Balance, Ejection, Upstream, UpstreamProtocol, UpstreamUrl};
 use arc_swap::ArcSwap;
 use pingora::upstreams::peer::HttpPeer;
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// So many streams share one HTTP/2 connection.
 const STREAMS: usize = 128;
@@ -28,6 +30,8 @@ pub(super) struct Pool {
     trust: Trust,
     /// Times are counted from here.
     started: Instant,
+    /// Turns of health checks.
+    pub(super) checking: Semaphore,
 }
 
 /// By what TLS knows the upstream, as pingora takes it.
@@ -62,11 +66,15 @@ pub(super) struct Address {
     failures: AtomicU32,
     /// When it is tried again; 0 while it is in.
     out_until: AtomicU64,
+    /// Its last failure was that no connection could be made.
+    refused: AtomicBool,
     /// What health checks last came to.
     unwell: AtomicBool,
     /// Checks in a row that said otherwise.
     streak: AtomicU32,
     next_check: AtomicU64,
+    /// A health check is under way.
+    is_asked: AtomicBool,
 }
 
 /// What went wrong with an address.
@@ -93,7 +101,8 @@ impl Pool {
     pub(super) fn new(upstream: Arc<Upstream>, hashing: &ahash::RandomState) -> Self {
         let trust = Trust::new(&upstream, hashing);
         let addresses = ArcSwap::from_pointee(Vec::new());
-        Self { upstream, addresses, turn: AtomicUsize::new(0), trust, started: Instant::now() }
+        let checking = Semaphore::new(AT_ONCE_OF_ONE);
+        Self { upstream, addresses, turn: AtomicUsize::new(0), trust, started: Instant::now(), checking }
     }
 
     /// The addresses of each URL, as they were last resolved. Those that stay keep what was seen of them.
@@ -142,9 +151,11 @@ impl Pool {
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             out_until: AtomicU64::new(0),
+            refused: AtomicBool::new(false),
             unwell: AtomicBool::new(false),
             streak: AtomicU32::new(0),
             next_check: AtomicU64::new(0),
+            is_asked: AtomicBool::new(false),
         }
     }
 
@@ -209,16 +220,18 @@ impl Pool {
     }
 
     /// The addresses whose check is due. The next one of each is `spread` per cent of the interval later.
-    pub(super) fn due(&self, interval: Duration, spread: impl Fn(SocketAddr) -> u32) -> Vec<Arc<Address>> {
+    /// Those that are still being asked are left out.
+    pub(super) fn due(&self, interval: Duration, spread: impl Fn(SocketAddr) -> u32) -> Vec<Asked> {
         let now = self.now();
         let addresses = self.addresses.load();
         let due = addresses.iter().filter(|address| address.next_check.load(Ordering::Relaxed) <= now);
-        due.map(|address| {
-            let pause = interval * spread(address.socket) / 100;
-            address.next_check.store(now.saturating_add(millis(pause)), Ordering::Relaxed);
-            Arc::clone(address)
-        })
-        .collect()
+        due.filter(|address| !address.is_asked.swap(true, Ordering::Relaxed))
+            .map(|address| {
+                let pause = interval * spread(address.socket) / 100;
+                address.next_check.store(now.saturating_add(millis(pause)), Ordering::Relaxed);
+                Asked(Arc::clone(address))
+            })
+            .collect()
     }
 
     /// Takes in what a health check came to.
@@ -253,6 +266,22 @@ impl Address {
     }
 }
 
+/// An address while a health check asks it.
+#[derive(Debug)]
+pub(super) struct Asked(Arc<Address>);
+
+impl Asked {
+    pub(super) fn address(&self) -> &Address {
+        &self.0
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.is_asked.store(false, Ordering::Relaxed);
+    }
+}
+
 /// One request under way to one address.
 #[derive(Debug)]
 pub(in crate::edge) struct Attempt {
@@ -281,6 +310,15 @@ impl Attempt {
         self.pool.has_another(tried)
     }
 
+    /// A connection was made: where that is what had failed, the address is one of the others again. Waiting for an
+    /// answer would let a caller who never ends its request keep it out.
+    pub(in crate::edge) fn connected(&self) {
+        let address = &*self.address;
+        if address.refused.swap(false, Ordering::Relaxed) {
+            self.answered();
+        }
+    }
+
     /// An answer began.
     pub(in crate::edge) fn answered(&self) {
         let address = &*self.address;
@@ -298,6 +336,7 @@ impl Attempt {
     pub(in crate::edge) fn failed(&self, failure: Failure) {
         let (pool, address) = (&*self.pool, &*self.address);
         let Ejection { after, pause } = pool.upstream.ejection;
+        address.refused.store(failure == Failure::Connect, Ordering::Relaxed);
         let failures = address.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         if after == 0 || failures < after {
             return;
@@ -426,6 +465,26 @@ mod tests {
         std::thread::sleep(pause * 2);
         pool.pick(&[]).unwrap().answered();
         assert_eq!(picked(&pool, 3), BTreeMap::from([(1, 3)]));
+    }
+
+    #[test]
+    fn a_connection_brings_back_what_could_not_be_connected_to() {
+        let pool = pool(&[1], |upstream| upstream.ejection = Ejection { after: 1, pause: Duration::from_millis(1) });
+        fail(&pool, 1, Failure::Connect, 1);
+        std::thread::sleep(Duration::from_millis(20));
+        // It goes on for as long as its caller likes.
+        let trial = pool.pick(&[]).unwrap();
+        trial.connected();
+        assert_eq!(picked(&pool, 3), BTreeMap::from([(1, 3)]));
+    }
+
+    #[test]
+    fn an_address_is_asked_once_at_a_time() {
+        let pool = pool(&[1, 2], |_| {});
+        let asked = pool.due(Duration::ZERO, |_| 100);
+        assert_eq!((asked.len(), pool.due(Duration::ZERO, |_| 100).len()), (2, 0));
+        drop(asked);
+        assert_eq!(pool.due(Duration::ZERO, |_| 100).len(), 2);
     }
 
     #[test]

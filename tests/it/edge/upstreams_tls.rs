@@ -11,10 +11,13 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
-/// An upstream by TLS, and what it could decrypt: the bytes of each connection, and the certificate that came with it.
+/// The bytes of a connection, and the certificate that came with it.
+type Decrypted = (Vec<u8>, Option<Vec<u8>>);
+
+/// An upstream by TLS, and what it could decrypt.
 struct TlsUpstream {
     address: SocketAddr,
-    seen: Arc<Mutex<Vec<(Vec<u8>, Option<Vec<u8>>)>>>,
+    seen: Arc<Mutex<Vec<Decrypted>>>,
 }
 
 impl TlsUpstream {
@@ -45,7 +48,7 @@ impl TlsUpstream {
         upstream
     }
 
-    fn seen(&self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    fn seen(&self) -> Vec<Decrypted> {
         self.seen.lock().unwrap().clone()
     }
 }

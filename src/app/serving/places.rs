@@ -1,0 +1,96 @@
+//! How many connections a listener has, in all and of one address: a single machine must not keep everybody else out.
+
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+/// Room for connections.
+#[derive(Debug)]
+pub(super) struct Places {
+    most: usize,
+    most_of_one: usize,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+/// The place of one connection; it is free again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    address: IpAddr,
+}
+
+impl Places {
+    pub(super) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
+        Arc::new(Self { most, most_of_one, open: Mutex::default() })
+    }
+
+    /// A place for a connection of this address, if there is one left. Loopback is this machine itself, where proxies
+    /// and operators are: it is counted with all only.
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let address = counted_as(address);
+        let mut open = self.open.lock();
+        let of_one = open.by_address.get(&address).copied().unwrap_or(0);
+        if open.all >= self.most || (of_one >= self.most_of_one && !address.is_loopback()) {
+            return None;
+        }
+        open.all += 1;
+        open.by_address.insert(address, of_one + 1);
+        Some(Place { places: Arc::clone(self), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.places.open.lock();
+        open.all = open.all.saturating_sub(1);
+        let left = open.by_address.get(&self.address).map_or(0, |count| count.saturating_sub(1));
+        if left == 0 {
+            open.by_address.remove(&self.address);
+        } else {
+            open.by_address.insert(self.address, left);
+        }
+    }
+}
+
+/// An IPv6 caller has a whole /64 to choose from.
+fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_the_limit_and_one_past() {
+        let places = Places::new(5, 2);
+        let enter = |address: &str| places.enter(address.parse().unwrap());
+        let held = [enter("192.0.2.1"), enter("::ffff:192.0.2.1"), enter("2001:db8::1"), enter("2001:db8::2")];
+        assert!(held.iter().all(Option::is_some));
+        assert!(enter("192.0.2.1").is_none() && enter("2001:db8:0:0:9::").is_none(), "two of one");
+        let other = enter("192.0.2.2");
+        assert!(other.is_some() && enter("192.0.2.3").is_none(), "five in all");
+        drop(held);
+        assert!(places.open.lock().by_address.len() == 1 && enter("192.0.2.1").is_some());
+    }
+
+    #[test]
+    fn this_machine_is_counted_with_all_only() {
+        let places = Places::new(3, 1);
+        let held: Vec<_> = (0..3).filter_map(|_| places.enter(IpAddr::from([127, 0, 0, 1]))).collect();
+        assert_eq!(held.len(), 3);
+        assert!(places.enter(IpAddr::from([127, 0, 0, 1])).is_none());
+    }
+}
