@@ -56,6 +56,8 @@ pub(super) struct RequestContext {
     pub(super) attempt: Option<Attempt>,
     /// Addresses that could not be connected to.
     pub(super) tried: Vec<SocketAddr>,
+    /// It was sent again, because the connection that it was sent on had ended.
+    pub(super) resent: bool,
     /// The upstream's answer has begun: no retry any more.
     pub(super) answered: bool,
     pub(super) _in_flight: InFlight,
@@ -91,6 +93,7 @@ impl RequestContext {
             upstream_since: None,
             attempt: None,
             tried: Vec::new(),
+            resent: false,
             answered: false,
             _in_flight: InFlight::enter(&accounts.metrics.in_flight),
             place: None,

@@ -21,7 +21,7 @@ use crate::tables::{EnvironmentTable, Tables};
 use crate::telemetry::{NO_ENVIRONMENT, Outcome, Told, UsageRecorder};
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{EXPECT, HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
+use http::header::{EXPECT, HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::request::Parts as RequestParts;
 use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -262,8 +262,13 @@ impl ProxyHttp for Forward {
         let (Some(_), Some(environment)) = (&context.permit, &context.environment) else { return Err(no_permit()) };
         let attempt = self.upstreams.pick(&environment.upstream, &context.tried).ok_or_else(no_address)?;
         let mut peer = attempt.peer();
-        if session.get_header_bytes(http::header::UPGRADE).eq_ignore_ascii_case(b"websocket") {
+        if session.is_upgrade_req() && session.get_header_bytes(UPGRADE).eq_ignore_ascii_case(b"websocket") {
             peer.options.read_timeout = Some(environment.upstream.timeouts.upgraded_idle);
+        }
+        if context.resent && environment.upstream.protocol == UpstreamProtocol::Http1 {
+            // On a connection of its own: another one of the pool may have ended as well.
+            peer.group_key = self.upstreams.lone_group();
+            peer.options.idle_timeout = Some(Duration::ZERO);
         }
         context.attempt = Some(attempt);
         Ok(Box::new(peer))
@@ -420,18 +425,23 @@ impl ProxyHttp for Forward {
         error.retry.decide_reuse(client_reused);
         let is_h2 = peer.options.alpn.get_min_http_version() == 2;
         let is_early = error.retry() && !context.answered && *error.esource() == ErrorSource::Upstream;
-        let resends = client_reused && session.req_header().method.is_idempotent() && before_any_answer(&error, is_h2);
+        // Once: what fails on a connection of its own too is no stale pool (RFC 9110 section 9.2.2).
+        let may_resend = client_reused && !context.resent && session.req_header().method.is_idempotent();
+        let resends = may_resend && before_any_answer(&error, is_h2);
         let again = is_early && !session.as_ref().retry_buffer_truncated() && (resends || was_not_taken_up(&error));
         context.note_failure(&error, client_reused);
+        context.resent |= again && resends;
         error.set_retry(again);
         error
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut RequestContext) -> FailToProxy {
         let Some(denial) = failure(error) else {
-            context.outcome = Outcome::Failed;
-            context.code = Some("downstream_closed");
-            context.told = Some(Told::Nothing("downstream_closed"));
+            // A refusal stays one, whether its caller takes all of it or not.
+            if context.outcome == Outcome::Failed {
+                context.code = Some("downstream_closed");
+                context.told = Some(Told::Nothing("downstream_closed"));
+            }
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         context.note(&denial, Outcome::Failed);

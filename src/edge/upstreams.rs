@@ -150,6 +150,11 @@ impl Upstreams {
         self.with_pool(upstream, |pool| pool.pick(tried))?
     }
 
+    /// A group of connections that nobody else shares.
+    pub(super) fn lone_group(&self) -> u64 {
+        self.hashing.hash_one(("alone", self.next_turn()))
+    }
+
     /// How the addresses do, those of one URL or all.
     pub fn standing(&self, upstream: &Arc<Upstream>, of: Option<&UpstreamUrl>) -> Standing {
         self.with_pool(upstream, |pool| pool.standing(of)).unwrap_or_default()
