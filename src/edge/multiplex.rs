@@ -89,10 +89,15 @@ impl Front {
         shutdown: &ShutdownWatch,
         served: &Arc<watch::Sender<usize>>,
     ) {
+        let place = self.door.streams.enter().and_then(|mut place| place.count(arrival.peer).map(|()| place));
+        let Ok(place) = place else {
+            // Dropped, it is reset.
+            return self.door.connections.count_refused(Refused::Http2Streams);
+        };
         let (front, arrival, shutdown) = (Arc::clone(self), Arc::clone(arrival), shutdown.clone());
         let served = Served::one_more(served);
         tokio::spawn(async move {
-            let _served = served;
+            let _served = (served, place);
             front.serve_stream(session, &arrival, &shutdown).await;
         });
     }

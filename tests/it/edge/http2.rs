@@ -51,12 +51,19 @@ impl Bench {
         ]
     }
 
-    /// Nothing reaches the upstream, and the node goes on for others.
+    /// Nothing reaches the upstream.
     #[track_caller]
-    fn refuses<T>(&self, run: impl FnOnce() -> T) -> T {
+    fn refuses_one<T>(&self, run: impl FnOnce() -> T) -> T {
         let before = self.gateway.upstream.bytes_received();
         let result = run();
         assert_eq!(self.gateway.upstream.bytes_received(), before, "bytes went upstream");
+        result
+    }
+
+    /// Nothing reaches the upstream, and the node goes on for others.
+    #[track_caller]
+    fn refuses<T>(&self, run: impl FnOnce() -> T) -> T {
+        let result = self.refuses_one(run);
         self.lives();
         result
     }
@@ -342,6 +349,26 @@ fn as_many_streams_as_there_may_be_and_one_more() {
     client.frame(RST_STREAM, 0, open[0], &8u32.to_be_bytes());
     eventually("it is over", || bench.gateway.metrics().contains("portcullis_requests_in_flight 2").then_some(()));
     assert_eq!(client.ask(&bench.fields("GET", CARDS)).status, 200);
+}
+
+/// One address may have as many streams as connections: a stream costs no less, whether it is refused or not.
+#[test]
+fn streams_of_one_address_count_over_its_connections() {
+    let bench = Bench::with(Gateway::builder().node("[edge.limits]\nconnections_per_address = 4"));
+    bench.gateway.upstream.on("/api/cards/1", Answer::Hang);
+    let slow = bench.fields("GET", "/v1/production/cards/1");
+    let (mut first, mut second) = (bench.open(), bench.open());
+    let open: Vec<u32> = (0..2).map(|_| first.head(&slow, true)).collect();
+    (0..2).for_each(|_| drop(second.head(&slow, true)));
+    eventually("four are being served", || {
+        bench.gateway.metrics().contains("portcullis_requests_in_flight 4").then_some(())
+    });
+    let one_more = bench.refuses_one(|| second.ask(&bench.fields("GET", CARDS)));
+    assert!(one_more.reset.is_some() && one_more.status == 0, "{one_more:?}");
+    assert!(bench.gateway.metrics().contains("refused_total{reason=\"http2_streams\"} 1"));
+    first.frame(RST_STREAM, 0, open[0], &8u32.to_be_bytes());
+    eventually("it is over", || bench.gateway.metrics().contains("portcullis_requests_in_flight 3").then_some(()));
+    assert_eq!(second.ask(&bench.fields("GET", CARDS)).status, 200);
 }
 
 #[test]
