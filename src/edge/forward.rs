@@ -514,8 +514,10 @@ impl RequestContext {
     /// What a failure says of the address that the request went to.
     fn note_failure(&self, error: &Error, client_reused: bool) {
         let is_upstream = *error.esource() == ErrorSource::Upstream && !self.answered;
+        // A body that did not end is a reason to give up on a request; whoever sends halves must not put upstreams out.
+        let is_whole = self.body.is_none();
         // A pooled connection may end at any time, and one slow answer is no sign of a broken upstream.
-        if let Some(attempt) = self.attempt.as_ref().filter(|_| is_upstream && !client_reused)
+        if let Some(attempt) = self.attempt.as_ref().filter(|_| is_upstream && is_whole && !client_reused)
             && upstream_failure(error.etype()) == Denial::UpstreamProtocol
         {
             attempt.failed(Failure::Answer);
