@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-/// Why a connection is closed before it has a request.
+/// Why a connection is closed, most of them before it has a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// There are as many as there may be.
@@ -23,6 +23,8 @@ pub(super) enum Refused {
     HandshakeTimeout,
     /// The caller agreed on HTTP/2 and did not begin it.
     Http2Preface,
+    /// The caller broke the rules of HTTP/2, or flooded.
+    Http2Violation,
     /// No PROXY header, or one that cannot be read.
     ProxyHeader,
     /// A PROXY header is due, and this peer may not send one.
@@ -39,6 +41,7 @@ impl Refused {
             Self::ConnectionsPerAddress => "connections_per_address",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::Http2Preface => "http2_preface",
+            Self::Http2Violation => "http2_violation",
             Self::ProxyHeader => "proxy_header",
             Self::ProxyUntrusted => "proxy_untrusted",
             Self::TlsHandshake => "tls_handshake",
