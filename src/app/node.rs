@@ -151,7 +151,7 @@ impl Node {
         let tls = Arc::new(ListenerTls::new(&node)?);
         let supervisor = Arc::new(supervisor);
         let shared = Shared::new(store, tables, metrics, documents, tls, Arc::clone(&supervisor), now);
-        runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
+        runtime.block_on(shared.upstreams.learn(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = match origin {
             Origin::Bound(listeners) => listeners,

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-/// Why a connection is closed before it has a request.
+/// Why a connection is closed, most of them before it has a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// There are as many as there may be.
@@ -26,6 +26,8 @@ pub(super) enum Refused {
     Http2Preface,
     /// There are as many streams as there may be, in all or of its address: one was reset.
     Http2Streams,
+    /// The caller broke the rules of HTTP/2, or flooded.
+    Http2Violation,
     /// No PROXY header, or one that cannot be read.
     ProxyHeader,
     /// A PROXY header is due, and this peer may not send one.
@@ -43,6 +45,7 @@ impl Refused {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::Http2Preface => "http2_preface",
             Self::Http2Streams => "http2_streams",
+            Self::Http2Violation => "http2_violation",
             Self::ProxyHeader => "proxy_header",
             Self::ProxyUntrusted => "proxy_untrusted",
             Self::TlsHandshake => "tls_handshake",

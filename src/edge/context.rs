@@ -4,7 +4,6 @@ use super::account::Accounts;
 use super::arrival::Arrival;
 use super::body::Body;
 use super::lease::{AskedFor, Lease};
-use super::overload::Place;
 use super::upstreams::Attempt;
 use crate::access::{Denial, Permit};
 use crate::model::{ClientId, Timestamp};
@@ -61,8 +60,6 @@ pub(super) struct RequestContext {
     /// The upstream's answer has begun: no retry any more.
     pub(super) answered: bool,
     pub(super) _in_flight: InFlight,
-    /// Its place among those that are served at the same time; given back once it is known not to be forwarded.
-    pub(super) place: Option<Place>,
 }
 
 impl RequestContext {
@@ -96,7 +93,6 @@ impl RequestContext {
             resent: false,
             answered: false,
             _in_flight: InFlight::enter(&accounts.metrics.in_flight),
-            place: None,
         }
     }
 

@@ -77,19 +77,19 @@ impl Forward {
                 return Ok(false);
             }
             Ok(Verdict::Answer(own)) => {
-                context.place = None;
+                context.lease.leave();
                 return self.answer(session, context, own).await.map(|()| true);
             }
             Err(denial) => denial,
         };
         // Whoever takes its time with the rest of its body, or with the answer, keeps nobody else out.
-        context.place = None;
+        context.lease.leave();
         self.refuse(session, context, &denial).await.map(|()| true)
     }
 
     fn admit(&self, session: &mut Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
         context.metrics = Some(self.accounts.metrics.environment(NO_ENVIRONMENT));
-        context.place = Some(self.room.enter().ok_or(Denial::Overloaded)?);
+        context.lease.occupy(self.room.enter().ok_or(Denial::Overloaded)?);
         let verdict = self.check(session, context)?;
         if verdict.forwards() && !session.is_body_empty() {
             let stream_idle = context.environment.as_ref().and_then(|known| stream_idle(session, known));
@@ -355,6 +355,8 @@ impl ProxyHttp for Forward {
             // What comes from here on is no body of a request.
             context.body = None;
             context.lease.expect_body(None);
+            // It may well last for hours.
+            context.lease.leave();
         }
         response.remove_header(&PORTCULLIS_ERROR);
         if let Some(lines) = identity::set_cookies_that_pass(&response.headers) {
@@ -524,8 +526,10 @@ impl RequestContext {
     /// What a failure says of the address that the request went to.
     fn note_failure(&self, error: &Error, client_reused: bool) {
         let is_upstream = *error.esource() == ErrorSource::Upstream && !self.answered;
+        // A body that did not end is a reason to give up on a request; whoever sends halves must not put upstreams out.
+        let is_whole = self.body.is_none();
         // A pooled connection may end at any time, and one slow answer is no sign of a broken upstream.
-        if let Some(attempt) = self.attempt.as_ref().filter(|_| is_upstream && !client_reused)
+        if let Some(attempt) = self.attempt.as_ref().filter(|_| is_upstream && is_whole && !client_reused)
             && upstream_failure(error.etype()) == Denial::UpstreamProtocol
         {
             attempt.failed(Failure::Answer);

@@ -65,8 +65,8 @@ fn is_dropped(name: &str, trusted: bool) -> bool {
             && name.bytes().zip(wanted.bytes()).all(|(a, b)| a == b || (b == b'-' && !a.is_ascii_alphanumeric()))
     };
     let is_told = |initial: u8| {
-        let same = |known: &&str| known.as_bytes().first() == Some(&initial) && known.len() == name.len();
-        !trusted && TOLD_BY_PROXIES.iter().filter(same).any(|known| folded(known))
+        let same = |known: &str| known.as_bytes().first() == Some(&initial) && known.len() == name.len();
+        !trusted && TOLD_BY_PROXIES.iter().any(|known| same(known) && folded(known))
     };
     match name.as_bytes().first() {
         Some(b'c') => is_told(b'c'),
