@@ -94,7 +94,8 @@ fn what_is_refused_takes_no_place() {
             .collect();
         in_flight(&gateway, 6);
         gateway.get("/cards").bearer(&token).send().expect(200);
-        assert!(gateway.metrics().contains("portcullis_requests_in_flight 6"), "they were gone before");
+        // An honest one counts for a moment after its answer.
+        in_flight(&gateway, 6);
         drop(waiting);
         in_flight(&gateway, 0);
     }
@@ -124,7 +125,7 @@ fn streams_that_are_refused_take_no_place() {
     }
     in_flight(&gateway, 12);
     gateway.get("/cards").bearer(&token).send_on(&mut connection).expect(200);
-    assert!(gateway.metrics().contains("portcullis_requests_in_flight 12"), "they were gone before");
+    in_flight(&gateway, 12);
     // With one, a body that is not read holds nothing up: the stream ends with its answer.
     let mut client = Http2::open(gateway.edge(), &authority.pem(), "gate.test");
     let began = Instant::now();
