@@ -361,7 +361,9 @@ fn streams_of_one_address_count_over_its_connections() {
     let slow = bench.fields("GET", "/v1/production/cards/1");
     let (mut first, mut second) = (bench.open(), bench.open());
     let open: Vec<u32> = (0..2).map(|_| first.head(&slow, true)).collect();
-    (0..2).for_each(|_| drop(second.head(&slow, true)));
+    for _ in 0..2 {
+        second.head(&slow, true);
+    }
     eventually("four are being served", || {
         bench.gateway.metrics().contains("portcullis_requests_in_flight 4").then_some(())
     });
