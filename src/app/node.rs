@@ -218,7 +218,7 @@ impl Node {
         let opening = Opening {
             handle: runtime.handle().clone(),
             stage: Arc::clone(&stage),
-            drain: Arc::clone(&edge.drain),
+            let_go: Arc::clone(&edge.let_go),
             keeper,
             kept,
             supervisor,
@@ -226,11 +226,13 @@ impl Node {
         };
         edge.on_serving = Box::new(move || opening.serving(succession));
         let access_log = Arc::clone(&edge.access_log);
+        let patience = edge.drain_times.drain_timeout.max(END);
         edge::serve(edge);
         access_log.finish(END);
+        // Requests beside the edge get the same time to end, from here on.
+        let _ = runtime.block_on(async { tokio::time::timeout(patience, stage.end()).await });
         // Bounded: what a hanging disk would not take must not keep the process.
         let _ = runtime.block_on(async { tokio::time::timeout(END, chores.finish()).await });
-        let _ = runtime.block_on(async { tokio::time::timeout(END, stage.end()).await });
         runtime.shutdown_timeout(END);
         Ok(())
     }
@@ -240,7 +242,7 @@ impl Node {
 struct Opening {
     handle: Handle,
     stage: Arc<Stage>,
-    drain: Arc<Notify>,
+    let_go: Arc<Notify>,
     keeper: Arc<Keeper>,
     kept: Vec<(Descriptor, OwnedFd)>,
     supervisor: Arc<Supervisor>,
@@ -259,7 +261,9 @@ impl Opening {
                 Concluded::Alone => None,
                 Concluded::Refused(reason) => {
                     tracing::error!("the node before goes on: {reason}; this one ends");
-                    return self.drain.notify_one();
+                    // No word to the service manager: the node as a whole does not stop.
+                    self.stage.release();
+                    return self.let_go.notify_one();
                 }
             };
             tracing::info!("taken over");

@@ -364,6 +364,28 @@ fn a_successor_that_is_killed_before_its_turn_costs_nothing() {
 }
 
 #[test]
+fn a_successor_that_wakes_too_late_ends() {
+    let mut bench = Bench::new();
+    let mut command = bench.folder.command("serve");
+    let mut successor = Process::spawn(command.arg("--take-over"));
+    bench.node.process.line_with("the next process is ready");
+    // It is told to go, and does nothing for longer than it may.
+    successor.signal("STOP");
+    bench.goes_on("it said nothing in time");
+    successor.signal("CONT");
+    let status = successor.ended(PATIENCE);
+    assert_eq!(status.code(), Some(0), "{status}");
+    let words = successor.all_of_stderr();
+    assert!(
+        words.contains("the node before goes on: it was to be serving") && !words.contains(" taken over\n"),
+        "{words}"
+    );
+    bench.served();
+    bench.upgrade();
+    bench.old_one_ends();
+}
+
+#[test]
 fn one_at_a_time() {
     let mut bench = Bench::new();
     let mut first = bench.fake();

@@ -207,6 +207,7 @@ impl Keeper {
             Err(Unheard::Late) => bail!("it was not ready within {within:?}"),
             other => return Err(not(other, "ready")),
         }
+        tracing::info!("the next process is ready, and is watched for {PROBATION:?}");
         // It has no connection yet, so nothing is lost with it.
         watch(line, PROBATION)?;
         line.say(&Said::Go, &[])?;

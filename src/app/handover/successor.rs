@@ -150,7 +150,9 @@ impl Succession {
             Ok(Said::Yours) => Concluded::Yours(self.line),
             Ok(Said::Refused { reason }) => return Concluded::Refused(reason),
             Ok(_) => return Concluded::Refused("it says what nobody understands".to_owned()),
-            Err(_) => Concluded::Alone,
+            Err(Unheard::Closed) => Concluded::Alone,
+            // It may only stand still, and goes on when it wakes. Two at it would be worse than one of yesterday.
+            Err(error) => return Concluded::Refused(error.to_string()),
         };
         if let Some(mut report) = self.report {
             // Whoever started this may have lost patience.
@@ -160,7 +162,8 @@ impl Succession {
     }
 
     fn hear_yours(&mut self) -> Result<Said, Unheard> {
-        self.line.say(&Said::Serving, &[])?;
+        // Where it has closed the line, what it said before still lies there: that it goes on, if it does.
+        let _ = self.line.say(&Said::Serving, &[]);
         self.line.hear(YOURS_TIME)
     }
 }
