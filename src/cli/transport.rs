@@ -3,7 +3,8 @@
 
 use super::failure::{Exit, Failure};
 use http::Uri;
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 use ureq::RequestBuilder;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
@@ -26,7 +27,7 @@ const SYSTEM_ROOTS: [&str; 4] = [
 pub(super) struct Trust {
     /// Root certificates (PEM) to believe instead of the system's
     #[arg(long, value_name = "FILE", env = "PORTCULLIS_CA_FILE", global = true)]
-    ca_file: Option<PathBuf>,
+    ca_file: Option<OsString>,
 }
 
 /// An answer of any status.
@@ -123,7 +124,9 @@ fn is_loopback(uri: &Uri) -> bool {
 
 fn roots(trust: &Trust) -> Result<RootCerts, Failure> {
     let system = || SYSTEM_ROOTS.iter().map(Path::new).find(|path| path.exists());
-    let Some(path) = trust.ca_file.as_deref().or_else(system) else {
+    // A variable that is empty says nothing.
+    let named = trust.ca_file.as_deref().filter(|path| !path.is_empty()).map(Path::new);
+    let Some(path) = named.or_else(system) else {
         return Err(Failure::usage("this system's root certificates were not found: name them with --ca-file"));
     };
     let named = |problem: &str| Failure::usage(format!("root certificates `{}`: {problem}", path.display()));

@@ -110,7 +110,8 @@ impl Answer {
     /// in time is left.
     pub(super) async fn write(self, session: &mut ServerSession, request_id: &str) -> Result<()> {
         // A stream ends by itself: what is left of its body is no part of another request (RFC 9113 section 8.1).
-        let unread = !session.is_http2() && !drained(session).await;
+        // What was too slow is not waited for a second time.
+        let unread = !session.is_http2() && (self.status == 408 || !drained(session).await);
         let written = fast_timeout(ANSWER_TIME, self.write_all(session, request_id, unread)).await;
         written.unwrap_or_else(|_| Err(Error::explain(ErrorType::WriteTimedout, "an answer of ours").into_down()))?;
         if unread {

@@ -2,6 +2,7 @@
 
 use super::account::Accounts;
 use super::answer::{Answer, PORTCULLIS_ERROR};
+use super::arrival::Arrival;
 use super::body::{self, Body};
 use super::context::{RequestContext, RequestIds};
 use super::endpoints::{self, Answered, Asked, Endpoint, Endpoints};

@@ -136,18 +136,10 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
 pub fn serve(parts: EdgeParts) {
     let mut server = Server::new_with_opt_and_conf(None, configuration(parts.workers, &parts.run_dir));
     server.bootstrap();
-    descriptors::raise(parts.limits.connection.connections);
     let (drain, drained) = watch::channel(false);
     let load = Load { in_flight: parts.metrics.in_flight.clone(), connections: parts.metrics.connections("edge") };
     let request_ids = Arc::new(RequestIds::new(parts.request_id_seed));
-    let limits = parts.limits.connection;
-    let connections = Connections::new(&limits, parts.trusted_proxies.clone(), Arc::clone(&parts.metrics));
-    let door = Door {
-        connections: Arc::new(connections),
-        proxy_protocol: parts.proxy_protocol,
-        tls: parts.tls.map(Handshake::from),
-        handshake_timeout: limits.handshake_timeout,
-    };
+    let door = door(&parts);
     let keeper = Keeper { tables: Arc::clone(&parts.tables), clock: parts.clock, every: parts.recheck };
     let forward = Forward {
         tables: parts.tables,
@@ -198,6 +190,19 @@ pub fn serve(parts: EdgeParts) {
         watched: tokio::sync::Mutex::new(parts.signals),
     };
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
+}
+
+/// What a connection passes before its first request.
+fn door(parts: &EdgeParts) -> Door {
+    let mut limits = parts.limits.connection;
+    limits.connections = descriptors::raise(limits.connections);
+    let connections = Connections::new(&limits, parts.trusted_proxies.clone(), Arc::clone(&parts.metrics));
+    Door {
+        connections: Arc::new(connections),
+        proxy_protocol: parts.proxy_protocol,
+        tls: parts.tls.clone().map(Handshake::from),
+        handshake_timeout: limits.handshake_timeout,
+    }
 }
 
 fn configuration(workers: usize, run_dir: &Path) -> ServerConf {

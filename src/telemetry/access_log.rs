@@ -134,7 +134,9 @@ fn write_lines(output: impl Write, items: &Receiver<Item>, lost: &IntCounter) {
         }
         is_over |= failed(output.flush(), lost);
         // Whoever waited may have lost patience.
-        marks.drain(..).for_each(|mark| drop(mark.try_send(())));
+        for mark in marks.drain(..) {
+            let _ = mark.try_send(());
+        }
         if is_over {
             return;
         }

@@ -22,7 +22,7 @@ fn everything_has_a_default_and_can_be_said() {
     assert_eq!(plain.ejection, Ejection { after: 5, pause: Duration::from_secs(10) });
     let said = "urls = [\"http://a\", \"http://b\"]\nprotocol = \"h2c\"\nbalance = \"least_connections\"\n\
                 eject_after = 0\neject_for = \"1m\"\nca_file = \"system\"\nclient_certificate = \"none\"\n\
-                health = { path = \"/healthz?full\", interval = \"1s\", timeout = \"1m\", unhealthy_after = 1, \
+                health = { path = \"/healthz?full\", interval = \"1m\", timeout = \"1m\", unhealthy_after = 1, \
                 healthy_after = 100, status = \"204\" }";
     let config = load_files(&[("tenants/a.toml", &tenant(said))]).unwrap();
     let said = upstream(&config);
@@ -30,7 +30,7 @@ fn everything_has_a_default_and_can_be_said() {
     assert_eq!(said.ejection, Ejection { after: 0, pause: Duration::from_secs(60) });
     let check = HealthCheck {
         path: "/healthz?full".to_owned(),
-        interval: Duration::from_secs(1),
+        interval: Duration::from_secs(60),
         timeout: Duration::from_secs(60),
         unhealthy_after: 1,
         healthy_after: 100,

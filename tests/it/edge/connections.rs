@@ -25,10 +25,11 @@ fn is_turned_away(connection: Connection) -> bool {
     }
 }
 
-fn refused(gateway: &Gateway, reason: &str) -> usize {
-    let metrics = gateway.metrics();
-    let name = format!("portcullis_connections_refused_total{{reason=\"{reason}\"}} ");
-    metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap_or(0)
+/// Waits until so many are counted.
+#[track_caller]
+fn await_refused(gateway: &Gateway, reason: &str, count: usize) {
+    let wanted = format!("portcullis_connections_refused_total{{reason=\"{reason}\"}} {count}\n");
+    eventually("the refusals are counted", || gateway.metrics().contains(&wanted).then_some(()));
 }
 
 #[test]
@@ -42,7 +43,7 @@ fn as_many_as_there_may_be_and_one_more() {
         request.send_on(connection).expect(200);
     }
     assert!(is_turned_away(gateway.connect()));
-    assert_eq!(refused(&gateway, "connections"), 1);
+    await_refused(&gateway, "connections", 1);
     // Those that are in notice nothing, and one that goes makes room.
     for connection in &mut open {
         request.send_on(connection).expect(200);
@@ -72,7 +73,7 @@ fn as_many_of_one_address_as_there_may_be_and_one_more() {
     let (one, two, proxy) = (from("127.0.0.1", 2), from("127.0.0.2", 2), from("127.0.0.7", 5));
     assert!(is_turned_away(gateway.connect_from("127.0.0.1")));
     assert!(is_turned_away(gateway.connect_from("127.0.0.2")));
-    assert_eq!(refused(&gateway, "connections_per_address"), 2);
+    await_refused(&gateway, "connections_per_address", 2);
     await_open(&gateway, 9);
     drop(one);
     await_open(&gateway, 7);
