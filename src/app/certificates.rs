@@ -35,6 +35,11 @@ impl ListenerTls {
         Ok(())
     }
 
+    /// Whether no listener speaks TLS.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.edge.is_none() && self.control.is_none()
+    }
+
     /// Tells when the first certificate of each listener ends.
     pub(super) fn gauge(&self, metrics: &Metrics) {
         for (listener, tls) in self.named() {

@@ -60,7 +60,7 @@ impl Chores {
         self.every(REFUSALS, |chores| async move { chores.control.write_refusals().await });
         self.every(SIGNING, |chores| async move {
             // Two at it would make two keys: whoever has the node's work does it.
-            if chores.shared.stage.is_released() {
+            if !chores.shared.stage.has_work() {
                 return;
             }
             if let Err(error) = chores.signing.tend(&chores.shared.tables, clock::now()).await {
@@ -70,6 +70,13 @@ impl Chores {
         self.shared.tls.warn(clock::now());
         self.every(CERTIFICATES, |chores| async move { chores.shared.tls.warn(clock::now()) });
         self.every(FORGET, |chores| async move { chores.forget(clock::now()).await });
+    }
+
+    /// What is done once this process has the node's work.
+    pub(super) async fn take_over(self) {
+        if let Err(error) = self.signing.take_over(&self.shared.tables, clock::now()).await {
+            self.failed("signing_keys", &error);
+        }
     }
 
     /// What was gathered and is not written yet, at the end.

@@ -79,7 +79,7 @@ pub fn serve(path: &Path, take_over: Option<TakeOver>) -> anyhow::Result<()> {
     };
     let (mut succession, sockets) = Succession::begin(&config.node.data_dir, take_over)?;
     let supervisor = Supervisor::new(told.or_else(|| succession.notify_socket.take()));
-    let node = Node::prepare(config, documents, Origin::Given(sockets), read, supervisor).and_then(|node| {
+    let node = Node::prepare(config, documents, Origin::Succeeding(sockets), read, supervisor).and_then(|node| {
         node.set_beside(true);
         succession.await_go().map(|()| node)
     });

@@ -4,7 +4,7 @@ use super::actions::Actions;
 use super::certificates::ListenerTls;
 use super::chores::Chores;
 use super::handover::{self, Concluded, Descriptor, Keeper, Sockets, Stage, Succession};
-use super::reload::Reloader;
+use super::reload::{Cause, Reloader};
 use super::revocations::Revocations;
 use super::serving::{Served, serve};
 use super::signing::SigningKeys;
@@ -20,6 +20,7 @@ use crate::model::{BaseUrl, NetworkSet, Organization, Timestamp};
 use crate::store::{SqliteStore, Store};
 use crate::tables::{Follower, Tables, load_revoked};
 use crate::telemetry::{AccessLog, DecisionLog, Metrics, TrafficRecorder, UsageRecorder};
+use crate::token::SigningKeySet;
 use anyhow::Context;
 use aws_lc_rs::rand;
 use std::net::{SocketAddr, TcpListener};
@@ -86,6 +87,8 @@ pub(super) enum Origin {
     Bound(Listeners),
     /// They come from elsewhere, as far as there are any; what is missing is bound where the configuration says.
     Given(Sockets),
+    /// The same, and they are those of the node that runs, which has the work until it lets go.
+    Succeeding(Sockets),
 }
 
 /// A node with everything loaded. Nothing is taken from its listeners before it is opened.
@@ -107,6 +110,7 @@ struct Entrance {
     keeper: Arc<Keeper>,
     kept: Vec<(Descriptor, OwnedFd)>,
     supervisor: Arc<Supervisor>,
+    reloader: Arc<Reloader>,
 }
 
 /// What the background work shares.
@@ -146,7 +150,9 @@ impl Node {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
-        let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &documents, &signing, now))?;
+        let takes_over = matches!(origin, Origin::Succeeding(_));
+        let keys = runtime.block_on(signing.at_start(now, takes_over))?;
+        let (tables, follower) = runtime.block_on(load(organizations, store.as_ref(), &documents, keys, now))?;
         let token_file = runtime.block_on(ensure_bootstrap_token(store.as_ref(), &node.data_dir, now))?;
         let tls = Arc::new(ListenerTls::new(&node)?);
         let supervisor = Arc::new(supervisor);
@@ -155,7 +161,7 @@ impl Node {
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = match origin {
             Origin::Bound(listeners) => listeners,
-            Origin::Given(given) => Listeners::bind(&node, given)?,
+            Origin::Given(given) | Origin::Succeeding(given) => Listeners::bind(&node, given)?,
         };
         let kept = listeners.keep(&node)?;
         let control_url = control_url(&node, &listeners)?;
@@ -182,6 +188,7 @@ impl Node {
             keeper: Arc::clone(&turns.keeper),
             kept,
             supervisor,
+            reloader: Arc::clone(&turns.reloader),
         };
         let edge = edge_parts(&runtime, node, shared, listeners.edge, control_url, turns)?;
         Ok(Self { runtime, control, chores, edge, entrance })
@@ -206,10 +213,15 @@ impl Node {
     pub(super) fn run(self, succession: Option<Succession>) -> anyhow::Result<()> {
         let Self { runtime, control: _, chores, mut edge, entrance } = self;
         let stage = Arc::clone(&chores.shared.stage);
-        let Entrance { control, metrics, announcement, data_dir, keeper, kept, supervisor } = entrance;
+        let Entrance { control, metrics, announcement, data_dir, keeper, kept, supervisor, reloader } = entrance;
         // There before anybody is told where the node is.
         let private = if succession.is_none() { handover::make_private_socket(&data_dir) } else { None };
         tracing::info!("{announcement}");
+        if succession.is_some() {
+            stage.set_waits(true);
+            // The node before may have read its files again since they were read here.
+            runtime.block_on(reloader.reload_if_changed(Cause::Change, false));
+        }
         {
             let _entered = runtime.enter();
             serve_beside(&chores, control, metrics)?;
@@ -217,6 +229,8 @@ impl Node {
         }
         let opening = Opening {
             handle: runtime.handle().clone(),
+            chores: chores.clone(),
+            reloader,
             stage: Arc::clone(&stage),
             let_go: Arc::clone(&edge.let_go),
             keeper,
@@ -225,12 +239,11 @@ impl Node {
             private,
         };
         edge.on_serving = Box::new(move || opening.serving(succession));
-        let patience = edge.drain_times.drain_timeout.max(END);
         let access_log = Arc::clone(&edge.access_log);
-        edge::serve(edge);
+        let left = edge::serve(edge);
         access_log.finish(END);
-        // Requests beside the edge get the same time to end, from here on.
-        let _ = runtime.block_on(async { tokio::time::timeout(patience, stage.end()).await });
+        // Requests beside the edge had the same time to end, and get what is left of it.
+        runtime.block_on(end_beside(&stage, left.max(END)));
         // Bounded: what a hanging disk would not take must not keep the process.
         let _ = runtime.block_on(async { tokio::time::timeout(END, chores.finish()).await });
         runtime.shutdown_timeout(END);
@@ -238,9 +251,20 @@ impl Node {
     }
 }
 
+/// Lets what is served beside the edge end, until a signal says that it is enough.
+async fn end_beside(stage: &Stage, within: Duration) {
+    let Ok(mut signals) = edge::NodeSignals::watch() else { return };
+    tokio::select! {
+        _ = tokio::time::timeout(within, stage.end()) => {}
+        () = signals.end() => tracing::warn!("a second signal ends the drain"),
+    }
+}
+
 /// What is done once the edge takes connections.
 struct Opening {
     handle: Handle,
+    chores: Chores,
+    reloader: Arc<Reloader>,
     stage: Arc<Stage>,
     let_go: Arc<Notify>,
     keeper: Arc<Keeper>,
@@ -267,11 +291,15 @@ impl Opening {
                 }
             };
             tracing::info!("taken over");
-            let stage = Arc::clone(&self.stage);
+            self.stage.set_waits(false);
+            let (stage, reloader, handle) = (Arc::clone(&self.stage), Arc::clone(&self.reloader), self.handle.clone());
             self.settle();
+            // It was told of changes until it let go, and may still have been on one.
+            handle.block_on(reloader.reload_if_changed(Cause::Change, false));
             // It is there until it has drained.
             if let Some(mut line) = line {
                 line.await_end();
+                handle.block_on(reloader.reload_if_changed(Cause::Change, false));
             }
             stage.set_beside(false);
         });
@@ -279,6 +307,7 @@ impl Opening {
 
     fn settle(self) {
         let _entered = self.handle.enter();
+        tokio::spawn(self.chores.take_over());
         if let Some(private) = self.private {
             self.keeper.open(private, self.kept);
         }
@@ -436,10 +465,10 @@ async fn load(
     organizations: Vec<Organization>,
     store: &dyn Store,
     documents: &Arc<Documents>,
-    signing: &SigningKeys,
+    keys: SigningKeySet,
     now: Timestamp,
 ) -> anyhow::Result<(Arc<Tables>, Follower)> {
-    let tables = Arc::new(Tables::new(Arc::new(signing.at_start(now).await?)));
+    let tables = Arc::new(Tables::new(Arc::new(keys)));
     // Asked first: what changes while all of this is read is then seen again by the follower, which does no harm.
     let revision = store.revision().await?;
     let turn = tables.change_world().await;

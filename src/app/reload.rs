@@ -63,7 +63,13 @@ pub(super) enum ReloadError {
     /// The store's environments do not go with the files. One line each.
     #[error("{}", .0.join("\n"))]
     Stored(Vec<String>),
+    /// One of these, where there are certificates.
+    #[error("{0}\n{1}")]
+    BesideCertificates(Box<ReloadError>, &'static str),
 }
+
+const TAKEN: &str = "certificates were taken over all the same";
+const NOT_TAKEN: &str = "certificates were not taken over either";
 
 impl ReloadError {
     /// What is wrong, one thing a line.
@@ -79,6 +85,11 @@ impl ReloadError {
             }
             Self::Other(error) => vec![format!("{error:#}")],
             Self::Stored(lines) => lines.clone(),
+            Self::BesideCertificates(error, said) => {
+                let mut lines = error.lines();
+                lines.push((*said).to_owned());
+                lines
+            }
         }
     }
 }
@@ -132,7 +143,11 @@ impl Reloader {
     }
 
     async fn reload_in_turn(&self, read: &mut Read, cause: Cause) -> Result<Reloaded, ReloadError> {
-        let result = self.attempt(read).await;
+        let mut certificates = NOT_TAKEN;
+        let result = self.attempt(read, &mut certificates).await.map_err(|error| match self.shared.tls.is_empty() {
+            true => error,
+            false => ReloadError::BesideCertificates(Box::new(error), certificates),
+        });
         self.shared.metrics.count_reload(result.is_ok());
         match &result {
             Ok(reloaded) => {
@@ -150,7 +165,7 @@ impl Reloader {
         result
     }
 
-    async fn attempt(&self, read: &mut Read) -> Result<Reloaded, ReloadError> {
+    async fn attempt(&self, read: &mut Read, certificates: &mut &'static str) -> Result<Reloaded, ReloadError> {
         let other = |error: anyhow::Error| ReloadError::Other(error);
         let path = self.path.clone().ok_or_else(|| other(anyhow::anyhow!("there is no file to read")))?;
         let documents = Arc::clone(&self.shared.documents);
@@ -161,10 +176,13 @@ impl Reloader {
         if !whole {
             return Err(other(anyhow::anyhow!("files go on changing while they are read")));
         }
-        let Config { node, organizations, notes: _ } = loaded.config.map_err(ReloadError::Files)?;
         let shared = &self.shared;
-        // First: a new certificate must not wait for a store that is away.
-        shared.tls.swap(&node).map_err(|error| other(error.into()))?;
+        // First: a new certificate must not wait for a store that is away, nor for what a tenant's file says.
+        if let Some(node) = &loaded.node {
+            shared.tls.swap(node).map_err(|error| other(error.into()))?;
+            *certificates = TAKEN;
+        }
+        let Config { node, organizations, notes: _ } = loaded.config.map_err(ReloadError::Files)?;
         let turn = shared.tables.change_world().await;
         let stored = stored_environments(shared.store.as_ref(), &shared.documents, &organizations).await;
         let Stored { environments, warnings } = stored.map_err(|error| match error {

@@ -18,6 +18,9 @@ use std::time::Duration;
 const PUBLISHED_SECONDS: i64 = 600;
 /// The longest life of a token in seconds, whatever is configured now or later, and what clocks may differ by.
 const LONGEST_TOKEN_SECONDS: i64 = 86_400 + 300;
+/// A key of another algorithm that is younger than this may be another node's, which is about to be the only kind there
+/// is: making one beside it would have two nodes end each other's keys in turn.
+const SETTLED_SECONDS: i64 = 3600;
 
 /// Looks after the signing keys. One at a time makes a new one.
 pub(super) struct SigningKeys {
@@ -44,13 +47,15 @@ impl SigningKeys {
     }
 
     /// The keys at start; makes one where none of the configured algorithm is left.
-    pub(super) async fn at_start(&self, now: Timestamp) -> anyhow::Result<SigningKeySet> {
+    ///
+    /// One that takes over must not: until it has the node's work, the keys are those of the node before, and sign here too. In a
+    /// store that has none it is the first.
+    pub(super) async fn at_start(&self, now: Timestamp, takes_over: bool) -> anyhow::Result<SigningKeySet> {
         let _turn = self.turn.lock().await;
         let kept = self.store.signing_keys().await?;
         // Opened first: a new key beside ones that cannot be opened would hide that the wrong key file is here.
-        self.set(&kept, now)?;
-        // One that has an end was replaced: what it signed now would outlive it.
-        if !kept.iter().any(|key| self.signs(key) && key.ends_at.is_none()) {
+        let others = self.set(&kept, now)?;
+        if (!takes_over || others.is_none()) && !kept.iter().any(|key| self.lasts(key)) {
             self.make(now, &Act::of(Actor::Node, now)).await?;
         }
         let kept = self.store.signing_keys().await?;
@@ -65,14 +70,28 @@ impl SigningKeys {
         self.put(tables, act.at).await
     }
 
+    /// The first thing that one does that has taken over: a key of the configured algorithm, where there is none.
+    pub(super) async fn take_over(&self, tables: &Tables, now: Timestamp) -> anyhow::Result<()> {
+        let _turn = self.turn.lock().await;
+        if self.store.signing_keys().await?.iter().any(|key| self.lasts(key)) {
+            return Ok(());
+        }
+        self.make(now, &Act::of(Actor::Node, now)).await?;
+        self.put(tables, now).await
+    }
+
     /// What is due: the next key, and the end of those whose last token is dead.
     pub(super) async fn tend(&self, tables: &Tables, now: Timestamp) -> anyhow::Result<()> {
         let _turn = self.turn.lock().await;
         let act = Act::of(Actor::Node, now);
         let kept = self.store.signing_keys().await?;
-        let lasting = kept.iter().filter(|key| self.signs(key) && key.ends_at.is_none());
-        let newest = lasting.map(|key| key.created_at).max();
+        let newest = kept.iter().filter(|key| self.lasts(key)).map(|key| key.created_at).max();
         let mut changed = false;
+        if newest.is_none() && !kept.iter().any(|key| is_news(key, now)) {
+            self.make(now, &act).await?;
+            tracing::info!("a new signing key was made: none of the configured algorithm was left");
+            changed = true;
+        }
         if let (Some(newest), Some(rotation)) = (newest, self.rotation)
             && newest.plus_seconds(i64::try_from(rotation.as_secs()).unwrap_or(i64::MAX)) <= now
         {
@@ -117,8 +136,10 @@ impl SigningKeys {
     /// `None` where none of them signs.
     fn set(&self, kept: &[StoredSigningKey], now: Timestamp) -> anyhow::Result<Option<SigningKeySet>> {
         let living = kept.iter().filter(|key| !is_over(key, now));
+        // Where no lasting key is of the configured algorithm, the newest of all signs: a replaced one's tokens would outlive it.
+        let own = kept.iter().any(|key| self.lasts(key));
         let keys = living.map(|stored| {
-            let signs_from = self.signs(stored).then_some(stored.signs_from);
+            let signs_from = (self.signs(stored) || !own).then_some(stored.signs_from);
             Ok(ScheduledKey { key: self.unseal(stored)?, signs_from })
         });
         let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
@@ -127,6 +148,11 @@ impl SigningKeys {
 
     fn signs(&self, key: &StoredSigningKey) -> bool {
         key.algorithm == self.algorithm.as_str()
+    }
+
+    /// One that has an end was replaced: what it signed now would outlive it.
+    fn lasts(&self, key: &StoredSigningKey) -> bool {
+        self.signs(key) && key.ends_at.is_none()
     }
 
     fn unseal(&self, stored: &StoredSigningKey) -> anyhow::Result<SigningKey> {
@@ -146,6 +172,11 @@ impl SigningKeys {
 
 fn is_over(key: &StoredSigningKey, now: Timestamp) -> bool {
     key.ends_at.is_some_and(|end| end <= now)
+}
+
+/// Whether a key was made a moment ago, and is to last.
+fn is_news(key: &StoredSigningKey, now: Timestamp) -> bool {
+    key.ends_at.is_none() && key.created_at.plus_seconds(SETTLED_SECONDS) > now
 }
 
 const fn algorithm(configured: TokenAlgorithm) -> Algorithm {
@@ -190,7 +221,7 @@ mod tests {
         }
 
         async fn tables(&self, keys: &SigningKeys, now: Timestamp) -> Tables {
-            let set = keys.at_start(now).await.unwrap();
+            let set = keys.at_start(now, false).await.unwrap();
             Tables::new(Arc::new(set))
         }
     }
@@ -253,5 +284,49 @@ mod tests {
         let third = signer(&tables, START.plus_seconds(2));
         assert!(third != first && third != other);
         assert_eq!(published(&tables), 3);
+    }
+
+    #[tokio::test]
+    async fn one_that_takes_over_makes_and_ends_nothing_before_it_has() {
+        let mut bench = Bench::new("algorithm = \"EdDSA\"").await;
+        let first = signer(&bench.tables(&bench.keys().await, START).await, START);
+        bench.node.token_algorithm = TokenAlgorithm::Es256;
+        let keys = bench.keys().await;
+        let now = START.plus_seconds(10);
+        let tables = Tables::new(Arc::new(keys.at_start(now, true).await.unwrap()));
+        assert_eq!((published(&tables), signer(&tables, now)), (1, first.clone()));
+        let kept = bench.store.signing_keys().await.unwrap();
+        assert!(kept.len() == 1 && kept[0].ends_at.is_none(), "{kept:?}");
+        // It has.
+        keys.take_over(&tables, now).await.unwrap();
+        keys.take_over(&tables, now).await.unwrap();
+        let second = signer(&tables, now);
+        assert!(published(&tables) == 2 && second != first);
+        let kept = bench.store.signing_keys().await.unwrap();
+        assert!(kept.iter().all(|key| key.ends_at.is_none() == (key.id == second)), "{kept:?}");
+    }
+
+    #[tokio::test]
+    async fn where_none_of_the_algorithm_lasts_the_next_is_made_in_time() {
+        let mut bench = Bench::new("algorithm = \"EdDSA\"").await;
+        let keys = bench.keys().await;
+        let tables = bench.tables(&keys, START).await;
+        bench.node.token_algorithm = TokenAlgorithm::Es256;
+        let others = bench.keys().await;
+        let other = signer(&bench.tables(&others, START.plus_seconds(1)).await, START.plus_seconds(1));
+        // Another node made one of another kind, and gave this one's an end: that other one signs here meanwhile.
+        let now = START.plus_seconds(2);
+        keys.show(&tables, now).await.unwrap();
+        keys.tend(&tables, now).await.unwrap();
+        assert_eq!((published(&tables), signer(&tables, now)), (2, other.clone()));
+        // It is still the only one an hour later: this node's own kind is wanted after all.
+        let later = START.plus_seconds(1 + SETTLED_SECONDS);
+        keys.tend(&tables, later).await.unwrap();
+        assert!(published(&tables) == 3 && signer(&tables, later) != other);
+        let over = later.plus_seconds(LONGEST_TOKEN_SECONDS);
+        keys.tend(&tables, over).await.unwrap();
+        assert_eq!(published(&tables), 1);
+        let kept = bench.store.signing_keys().await.unwrap();
+        assert!(kept.len() == 1 && kept[0].id == signer(&tables, over), "it signs with what only its memory has");
     }
 }

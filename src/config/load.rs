@@ -5,7 +5,7 @@ use super::reader::At;
 use super::sheet::Sheet;
 use super::sources::Reading;
 use super::tenant::Tenant;
-use super::{Config, Problems, Sources, node, tenant};
+use super::{Config, NodeConfig, Problems, Sources, node, tenant};
 use crate::model::{BaseUrl, Timestamp};
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub struct Loaded {
     /// The configuration, or every problem of every file at once.
     pub config: Result<Config, Problems>,
+    /// The node's own file, where nothing is wrong with it and what it names, whatever the tenants' say.
+    pub node: Option<NodeConfig>,
     /// Every file that was read or looked for.
     pub sources: Sources,
 }
@@ -36,15 +38,21 @@ pub fn load(path: &Path, now: Timestamp, documents: &Documents) -> Result<Config
 /// The same as [`load`], and what it was read from: for whoever wants to know when that changes.
 pub fn load_with_sources(path: &Path, now: Timestamp, documents: &Documents) -> Loaded {
     let reading = Arc::new(Reading::new(now));
-    let config = read(path, now, documents, &reading);
-    Loaded { config, sources: reading.sources() }
+    let (config, node) = read(path, now, documents, &reading);
+    Loaded { config, node, sources: reading.sources() }
 }
 
-fn read(path: &Path, now: Timestamp, documents: &Documents, reading: &Arc<Reading>) -> Result<Config, Problems> {
+fn read(
+    path: &Path,
+    now: Timestamp,
+    documents: &Documents,
+    reading: &Arc<Reading>,
+) -> (Result<Config, Problems>, Option<NodeConfig>) {
     documents.begin();
     let imports = Imports::of_files(documents);
     let file = Sheet::open(path, reading);
     let (node, tenants_line) = node::read(&file, now);
+    let sound = file.is_sound().then(|| node.clone());
     let mut notes = file.take_notes();
     let sheets: Vec<Sheet> = reading
         .tenant_files(&node.tenants_dir)
@@ -66,7 +74,9 @@ fn read(path: &Path, now: Timestamp, documents: &Documents, reading: &Arc<Readin
     let problems: Vec<_> = std::iter::once(file).chain(sheets).flat_map(Sheet::into_problems).collect();
     notes.extend(imports.into_notes());
     documents.forget_unused();
-    if problems.is_empty() { Ok(Config { node, organizations, notes }) } else { Err(Problems::sorted(problems)) }
+    let config =
+        if problems.is_empty() { Ok(Config { node, organizations, notes }) } else { Err(Problems::sorted(problems)) };
+    (config, sound)
 }
 
 /// Ids that are unique across all files: organizations, base URLs, client ids.

@@ -1,5 +1,6 @@
 //! How many connections there may be, in all and of one address, and in the same way how many streams of HTTP/2, which
-//! cost no less. Each counts until it is dropped, however it ends.
+//! cost no less. Each counts until it is dropped, however it ends. What a drain waits for is told here as well:
+//! connections that are at something.
 //!
 //! Trusted proxies are not counted by address: all callers behind one have it in common. An IPv6 caller is counted by
 //! the /64 that it is in, of which every address is its own to choose.
@@ -12,6 +13,7 @@ use prometheus::IntGauge;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Why a connection is closed, most of them before it has a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +63,8 @@ pub(super) struct Connections {
     trusted: NetworkSet,
     metrics: Arc<Metrics>,
     gauge: Option<IntGauge>,
+    /// Those that shake hands, are at a request from its first byte on, or were just taken.
+    busy: AtomicUsize,
     open: Mutex<Counts>,
 }
 
@@ -78,6 +82,7 @@ impl Connections {
             trusted,
             gauge: Some(metrics.connections("edge")),
             metrics,
+            busy: AtomicUsize::new(0),
             open: Mutex::default(),
         }
     }
@@ -95,7 +100,13 @@ impl Connections {
         }
         open.all += 1;
         self.gauge.iter().for_each(IntGauge::inc);
-        Ok(Open { connections: Arc::clone(self), of: None })
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Ok(Open { connections: Arc::clone(self), of: None, busy: true })
+    }
+
+    /// How many are open, and how many of them are at something.
+    pub(super) fn load(&self) -> (usize, usize) {
+        (self.open.lock().all, self.busy.load(Ordering::Relaxed))
     }
 
     /// Whether this peer may speak for others.
@@ -114,6 +125,7 @@ impl Connections {
 pub(super) struct Open {
     connections: Arc<Connections>,
     of: Option<IpAddr>,
+    busy: bool,
 }
 
 impl Open {
@@ -133,10 +145,25 @@ impl Open {
         self.of = Some(address);
         Ok(())
     }
+
+    pub(super) const fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Whether it is at something, or waits for a request.
+    pub(super) fn set_busy(&mut self, busy: bool) {
+        match (self.busy, busy) {
+            (false, true) => drop(self.connections.busy.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(self.connections.busy.fetch_sub(1, Ordering::Relaxed)),
+            (true, true) | (false, false) => {}
+        }
+        self.busy = busy;
+    }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
+        self.set_busy(false);
         let mut open = self.connections.open.lock();
         open.all = open.all.saturating_sub(1);
         self.connections.gauge.iter().for_each(IntGauge::dec);
@@ -190,6 +217,24 @@ mod tests {
         drop((two, other, again));
         let open = connections.open.lock();
         assert_eq!((open.all, open.of.len(), connections.gauge.as_ref().unwrap().get()), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_a_drain_waits_for() {
+        let connections = connections(3, None);
+        let (mut one, two) = (from(&connections, "192.0.2.1").unwrap(), from(&connections, "192.0.2.1").unwrap());
+        assert_eq!(connections.load(), (2, 2));
+        for _ in 0..2 {
+            one.set_busy(false);
+            assert_eq!(connections.load(), (2, 1));
+        }
+        drop(two);
+        assert_eq!(connections.load(), (1, 0));
+        one.set_busy(true);
+        one.set_busy(true);
+        assert_eq!(connections.load(), (1, 1));
+        drop(one);
+        assert_eq!(connections.load(), (0, 0));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::answer::Answer;
 use super::arrival::Arrival;
+use super::connections::Open;
 use super::context::RequestIds;
 use super::door::{Door, Entered};
 use super::forward::Forward;
@@ -55,14 +56,16 @@ enum Read {
 #[async_trait]
 impl ServerApp for Front {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let Entered { mut stream, arrival, open: _open } = self.door.enter(stream).await?;
+        let Entered { mut stream, arrival, mut open } = self.door.enter(stream).await?;
         if arrival.http2() {
+            // Its streams count each, and it is told when to send no more.
+            open.set_busy(false);
             self.multiplex(stream, &arrival, shutdown).await;
             return None;
         }
         let mut carried: Option<HttpPersistentSettings> = None;
         loop {
-            let head = match self.read_head(&mut stream, shutdown).await {
+            let head = match self.read_head(&mut stream, &mut open, shutdown).await {
                 Read::Head(head) => head,
                 Read::Refused(denial) => {
                     self.refuse(stream, &arrival, &denial).await;
@@ -77,6 +80,7 @@ impl ServerApp for Front {
             settings.set_pipelined_prefix(head);
             settings.apply_to_session(&mut session);
             let (next, settings) = self.serve(session, &arrival, shutdown).await?.consume();
+            open.set_busy(false);
             (stream, carried) = (next, settings);
         }
     }
@@ -99,11 +103,12 @@ impl Front {
         self.keeper.keep(is_stream, request).await
     }
 
-    async fn read_head(&self, stream: &mut Stream, shutdown: &ShutdownWatch) -> Read {
+    async fn read_head(&self, stream: &mut Stream, open: &mut Open, shutdown: &ShutdownWatch) -> Read {
         let mut buffer = BytesMut::with_capacity(4096);
-        if !self.first_bytes(stream, &mut buffer, shutdown).await {
+        if !self.first_bytes(stream, &mut buffer, open, shutdown).await {
             return Read::Gone;
         }
+        open.set_busy(true);
         // Most heads arrive whole: they need no timer.
         if let Ok(Scan::Complete(end)) = head::scan(&buffer, 0, &self.limits.head)
             && !buffer.starts_with(b"\r\n")
@@ -127,12 +132,27 @@ impl Front {
         }
     }
 
-    /// Waits for a request to begin; a drain ends the wait.
-    async fn first_bytes(&self, stream: &mut Stream, buffer: &mut BytesMut, shutdown: &ShutdownWatch) -> bool {
+    /// Waits for a request to begin; a drain ends the wait, but for one that was just taken: its first request is on its way.
+    async fn first_bytes(
+        &self,
+        stream: &mut Stream,
+        buffer: &mut BytesMut,
+        open: &mut Open,
+        shutdown: &ShutdownWatch,
+    ) -> bool {
+        let mut patience = self.limits.connection.idle_timeout;
+        if open.is_busy() {
+            let soon = self.limits.head.header_timeout.min(patience);
+            if let Ok(read) = fast_timeout(soon, stream.read_buf(buffer)).await {
+                return matches!(read, Ok(1..));
+            }
+            open.set_busy(false);
+            patience = patience.saturating_sub(soon);
+        }
         let mut shutdown = shutdown.clone();
         tokio::select! {
             biased;
-            read = fast_timeout(self.limits.connection.idle_timeout, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
+            read = fast_timeout(patience, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
             () = idle_end(&mut shutdown) => false,
         }
     }

@@ -133,13 +133,15 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
 }
 
 /// Serves until it is told to drain (TERM, INT, `EdgeParts::drain`), drains and returns. Must be called outside any async runtime.
-pub fn serve(parts: EdgeParts) {
+///
+/// Answers what is left of `edge.drain_timeout`: nothing where a second signal ended the drain.
+pub fn serve(parts: EdgeParts) -> Duration {
     let mut server = Server::new_with_opt_and_conf(None, configuration(parts.workers, &parts.run_dir));
     server.bootstrap();
     let (drain, drained) = watch::channel(false);
-    let load = Load { in_flight: parts.metrics.in_flight.clone(), connections: parts.metrics.connections("edge") };
     let request_ids = Arc::new(RequestIds::new(parts.request_id_seed));
     let door = door(&parts);
+    let load = Load { in_flight: parts.metrics.in_flight.clone(), connections: Arc::clone(&door.connections) };
     let keeper = Keeper { tables: Arc::clone(&parts.tables), clock: parts.clock, every: parts.recheck };
     let forward = Forward {
         tables: parts.tables,
@@ -179,8 +181,10 @@ pub fn serve(parts: EdgeParts) {
     let fds = listen(&mut inner, parts.listeners);
     let on_serving = Mutex::new(Some(parts.on_serving));
     server.add_service(EdgeService { inner, fds: Arc::new(Mutex::new(fds)), drain: drained, on_serving });
+    let until = Arc::<Mutex<Option<Instant>>>::default();
     let signals = Signals {
         drain,
+        until: Arc::clone(&until),
         asked: parts.drain,
         let_go: parts.let_go,
         times: parts.drain_times,
@@ -190,6 +194,7 @@ pub fn serve(parts: EdgeParts) {
         watched: tokio::sync::Mutex::new(parts.signals),
     };
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
+    until.lock().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
 }
 
 /// What a connection passes before its first request.
@@ -287,6 +292,8 @@ impl NodeSignals {
 /// TERM and INT drain (a second one ends at once), HUP is passed on, QUIT is ignored.
 struct Signals {
     drain: watch::Sender<bool>,
+    /// When what is being served must have ended.
+    until: Arc<Mutex<Option<Instant>>>,
     asked: Arc<Notify>,
     let_go: Arc<Notify>,
     times: DrainTimes,
@@ -313,7 +320,10 @@ impl ShutdownSignalWatch for Signals {
         };
         tokio::select! {
             () = self.drain(goes) => {}
-            () = second(term, int) => tracing::warn!("a second signal ends the drain"),
+            () = second(term, int) => {
+                *self.until.lock() = None;
+                tracing::warn!("a second signal ends the drain");
+            }
         }
         ShutdownSignal::FastShutdown
     }
@@ -336,11 +346,19 @@ impl Signals {
             (self.on_drain)();
             tokio::time::sleep(readiness_delay).await;
         }
+        *self.until.lock() = Some(Instant::now() + drain_timeout);
         let _ = self.drain.send(true);
         if tokio::time::timeout(drain_timeout, self.load.quiet()).await.is_err() {
             let left = self.load.in_flight.get();
             tracing::warn!("{left} requests were still being served after `edge.drain_timeout` and are cut");
         }
+    }
+}
+
+impl NodeSignals {
+    /// Waits for TERM or INT.
+    pub async fn end(&mut self) {
+        second(&mut self.term, &mut self.int).await;
     }
 }
 
@@ -354,20 +372,22 @@ async fn second(term: &mut Signal, int: &mut Signal) {
 /// What keeps a drain waiting.
 struct Load {
     in_flight: IntGauge,
-    connections: IntGauge,
+    connections: Arc<Connections>,
 }
 
 impl Load {
-    /// Until no connection is left, or nothing came on those that are for longer than they may stay. Looked at twice: a
-    /// connection may just have been taken, a request just have been read.
+    /// Until no connection is left, or nothing came on those that are for longer than they may stay. One that was just
+    /// taken, shakes hands or is at its head keeps it waiting like a request. Looked at twice: a connection may just
+    /// have been taken, and be on its way to where it counts.
     async fn quiet(&self) {
         let (mut since, mut gone) = (Instant::now(), 0);
         while gone < 2 && since.elapsed() < IDLE_GRACE + 2 * LOOK {
             tokio::time::sleep(LOOK).await;
-            if self.in_flight.get() > 0 {
+            let (open, busy) = self.connections.load();
+            if self.in_flight.get() > 0 || busy > 0 {
                 since = Instant::now();
             }
-            gone = if self.connections.get() == 0 { gone + 1 } else { 0 };
+            gone = if open == 0 { gone + 1 } else { 0 };
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The end of a node: it says so first, serves what is there, takes nothing new, and is gone in time.
 
 use crate::harness::{Answer, RecordingUpstream, eventually};
-use crate::process::{Control, Folder, Node, Wire};
+use crate::process::{Control, Folder, HOST, Node, PATIENCE, Wire};
 use serde_json::json;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{self, Sender};
 use std::time::{Duration, Instant};
 
 const PERMISSIONS: &str = r#""cards:read" = ["GET /cards", "GET /slow"]"#;
+const BODY: &str = r#"{"name":"Beta"}"#;
 /// Within which a node ends that nothing holds up.
 const SOON: Duration = Duration::from_secs(10);
 
@@ -62,6 +64,17 @@ impl Bench {
     fn ends_well(&mut self, within: Duration) {
         let status = self.node.process.ended(within);
         assert_eq!(status.code(), Some(0), "{status}\n{}", self.node.process.stderr());
+    }
+
+    /// A change at the control API, up to the first byte of its body.
+    fn half_of_a_change(&self) -> String {
+        format!(
+            "PUT /v1/organizations/beta HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+            self.node.operator_token(),
+            BODY.len(),
+            &BODY[..1]
+        )
     }
 
     fn control(&self) -> Control {
@@ -133,6 +146,69 @@ fn a_request_on_its_way_on_a_kept_connection_is_answered() {
         assert_eq!(kept.connections, 1);
         bench.ends_well(SOON);
     }
+}
+
+/// A connection on which so much was said.
+fn begun(address: SocketAddr, words: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(words.as_bytes()).unwrap();
+    stream
+}
+
+#[track_caller]
+fn finished(mut stream: TcpStream, words: &str) {
+    stream.write_all(words.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 2"), "{answer}");
+}
+
+#[test]
+fn a_head_on_its_way_and_a_connection_that_was_just_taken_are_waited_for() {
+    let mut bench = Bench::new("drain_timeout = \"1m\"");
+    let (token, mut kept) = (&bench.token, bench.node.edge());
+    kept.get("/v1/cards", token).expect(200);
+    let head = format!("GET /v1/cards HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let (half, rest) = head.split_at(head.len() - 2);
+    let (reading, taken) = (begun(bench.node.edge, half), begun(bench.node.edge, ""));
+    std::thread::sleep(Duration::from_millis(300));
+    bench.node.process.signal("TERM");
+    bench.await_closed();
+    std::thread::sleep(Duration::from_secs(3));
+    finished(reading, rest);
+    finished(taken, &head);
+    // One that only waits for its next request holds nothing up.
+    bench.ends_well(Duration::from_secs(5));
+    drop(kept);
+}
+
+#[test]
+fn a_request_beside_the_edge_gets_the_same_time() {
+    let mut bench = Bench::new("drain_timeout = \"1m\"");
+    let head = bench.half_of_a_change();
+    let stream = begun(bench.node.control, &head);
+    std::thread::sleep(Duration::from_millis(300));
+    bench.node.process.signal("TERM");
+    bench.await_closed();
+    std::thread::sleep(Duration::from_secs(6));
+    finished(stream, &BODY[1..]);
+    bench.ends_well(Duration::from_secs(5));
+}
+
+#[test]
+fn a_second_signal_ends_what_is_beside_the_edge_as_well() {
+    let mut bench = Bench::new("drain_timeout = \"5m\"");
+    let head = bench.half_of_a_change();
+    let _stream = begun(bench.node.control, &head);
+    std::thread::sleep(Duration::from_millis(300));
+    bench.node.process.signal("TERM");
+    bench.await_closed();
+    // The edge had nothing to do; what is left is beside it.
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(bench.node.process.is_running());
+    bench.node.process.signal("TERM");
+    bench.ends_well(SOON);
 }
 
 #[test]

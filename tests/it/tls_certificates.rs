@@ -262,6 +262,23 @@ fn files_that_do_not_go_together_are_refused_until_they_do() {
 }
 
 #[test]
+fn what_a_tenants_file_says_keeps_no_certificate_away() {
+    let house = House::start();
+    let tenant = house.gateway.dir().join("tenants/acme.toml");
+    let text = std::fs::read_to_string(&tenant).unwrap();
+    replace(&tenant, &format!("oops = 1\n{text}"));
+    eventually("the reload failed", || (house.metric("portcullis_last_reload_successful") == 0).then_some(()));
+    let new = certificate(&house.authority);
+    new.write(house.folder.path(), "a.pem", "a.key");
+    house.await_shown(&new);
+    let told = |words: &str| house.gateway.probe("/readyz?verbose").text().contains(words).then_some(());
+    eventually("it is said", || told("oops").and(told("certificates were taken over all the same")));
+    replace(&house.file("a.key"), &certificate(&house.authority).private_key);
+    eventually("it is said", || told("certificates were not taken over either"));
+    assert_eq!(house.shown(), new.der());
+}
+
+#[test]
 fn links_that_are_turned_as_kubernetes_does_it_are_followed() {
     let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
     let inside = |name: &str| folder.path().join(name);

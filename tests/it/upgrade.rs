@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -382,6 +382,122 @@ fn a_successor_that_wakes_too_late_ends() {
     );
     bench.served();
     bench.upgrade();
+    bench.old_one_ends();
+}
+
+/// A node before that lets the line go and lives on: it may serve, and two must not.
+#[test]
+fn a_line_that_closes_is_not_the_end_of_the_node_before() {
+    let folder = Folder::new("http://127.0.0.1:9", PERMISSIONS);
+    std::fs::create_dir(folder.path("data")).unwrap();
+    let node = UnixListener::bind(folder.path("data/node.sock")).unwrap();
+    let notified = folder.path("notify");
+    let manager = UnixDatagram::bind(&notified).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    for goes in [false, true] {
+        let mut successor = Process::spawn(folder.command("serve").arg("--take-over"));
+        let mut fake = Fake { stream: BufReader::new(node.accept().unwrap().0) };
+        fake.hears("hello");
+        let (pid, descriptors) = (std::process::id(), json!([]));
+        let sockets = json!({"say": "sockets", "version": "x", "pid": pid, "descriptors": descriptors,
+            "notify_socket": notified});
+        fake.say(&sockets.to_string());
+        fake.hears("ready");
+        if goes {
+            fake.say(r#"{"say":"go"}"#);
+            fake.hears("serving");
+        }
+        drop(fake);
+        let status = successor.ended(PATIENCE);
+        let words = successor.all_of_stderr();
+        assert_eq!(status.success(), goes, "{words}");
+        assert!(words.contains("goes on: it closed the line"), "{words}");
+        assert!(!words.contains("served from here") && !words.contains(" taken over\n"), "{words}");
+    }
+    assert!(manager.recv(&mut [0; 64]).is_err(), "the service manager was told of what came to nothing");
+}
+
+#[test]
+fn a_reload_during_an_upgrade_is_not_undone() {
+    let mut bench = Bench::new();
+    bench.folder.edit("portcullis.toml", "[log]", "[tenants]\nwatch = false\n[log]");
+    let mut command = bench.folder.command("serve");
+    let successor = Process::spawn(command.arg("--take-over"));
+    // Its files are read.
+    successor.line_with("taking over from process");
+    bench.folder.edit("tenants/acme.toml", "\"GET /cards\", ", "");
+    bench.node.process.signal("HUP");
+    bench.node.process.line_with("reloaded (HUP)");
+    assert_ne!(bench.node.edge().get("/v1/cards", &bench.token).status, 200);
+    successor.line_with("taken over");
+    bench.old_one_ends();
+    assert_ne!(bench.node.edge().get("/v1/cards", &bench.token).status, 200, "{}", successor.stderr());
+}
+
+#[test]
+fn signing_keys_are_those_of_whoever_has_the_work() {
+    let mut bench = Bench::new();
+    let keys = |bench: &Bench| {
+        let listed = bench.node.control().get("/v1/signing-keys").unwrap().expect(200).json();
+        let keys = listed["data"].as_array().unwrap_or_else(|| panic!("{listed}")).clone();
+        keys.iter().map(|key| (key["algorithm"].as_str().unwrap().to_owned(), key["ends_at"].is_null())).collect()
+    };
+    let before: Vec<(String, bool)> = keys(&bench);
+    assert!(before.len() == 1 && before[0].1, "{before:?}");
+    bench.folder.edit("portcullis.toml", "[log]", "[tokens]\nalgorithm = \"ES256\"\n[log]");
+    // It has loaded everything, and then breaks off.
+    let mut command = bench.folder.command("serve");
+    let mut successor = Process::spawn(command.arg("--take-over"));
+    bench.node.process.line_with("the next process is ready");
+    assert_eq!(keys(&bench), before);
+    successor.kill();
+    bench.goes_on("it ended");
+    assert_eq!(keys(&bench), before);
+    bench.upgrade();
+    bench.old_one_ends();
+    eventually("a key of the new kind is made", || {
+        let mut after = keys(&bench);
+        after.sort();
+        (after == [("ES256".to_owned(), true), ("EdDSA".to_owned(), false)]).then_some(())
+    });
+    bench.served();
+}
+
+/// Slow callers all round an upgrade: what they began is answered by whoever took it.
+#[test]
+fn heads_that_are_on_their_way_are_answered() {
+    let mut bench = Bench::new();
+    let (address, token) = (bench.node.edge, bench.token.clone());
+    let over = Arc::<AtomicBool>::default();
+    let opening = {
+        let over = Arc::clone(&over);
+        std::thread::spawn(move || {
+            let mut callers = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                let head = format!(
+                    "GET /v1/cards HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n",
+                    crate::process::HOST
+                );
+                callers.push(std::thread::spawn(move || {
+                    let (half, rest) = head.split_at(head.len() - 2);
+                    let mut stream = TcpStream::connect(address)?;
+                    stream.write_all(half.as_bytes())?;
+                    std::thread::sleep(Duration::from_secs(4));
+                    stream.write_all(rest.as_bytes())?;
+                    let mut answer = String::new();
+                    BufReader::new(stream).read_line(&mut answer).map(|_| answer)
+                }));
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            callers
+        })
+    };
+    bench.upgrade();
+    std::thread::sleep(Duration::from_secs(1));
+    over.store(true, Ordering::Relaxed);
+    let answers: Vec<_> = opening.join().unwrap().into_iter().map(|caller| caller.join().unwrap()).collect();
+    let good = |answer: &std::io::Result<String>| answer.as_ref().is_ok_and(|line| line.starts_with("HTTP/1.1 200"));
+    assert!(answers.len() > 10 && answers.iter().all(good), "{answers:?}");
     bench.old_one_ends();
 }
 

@@ -18,6 +18,7 @@
 //! `successor.rs` the other one, `socket.rs` where they meet, `stage.rs` what the rest of a node must know of it.
 
 mod activation;
+mod before;
 mod keeper;
 mod line;
 mod socket;

@@ -2,7 +2,7 @@
 //! whether its doors are open.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 /// The doors of the control and metrics listeners. The edge has its own drain.
@@ -22,6 +22,8 @@ pub(in crate::app) struct Stage {
     beside: watch::Sender<bool>,
     doors: watch::Sender<Doors>,
     connections: AtomicUsize,
+    /// Whether the node's work is still another process's.
+    waits: AtomicBool,
 }
 
 impl Stage {
@@ -41,6 +43,16 @@ impl Stage {
     /// Whether another process has this node's work now.
     pub(in crate::app) fn is_released(&self) -> bool {
         *self.doors.borrow() >= Doors::Released
+    }
+
+    /// Another process has the node's work until it lets go.
+    pub(in crate::app) fn set_waits(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Relaxed);
+    }
+
+    /// Whether this process has the node's work.
+    pub(in crate::app) fn has_work(&self) -> bool {
+        !self.is_released() && !self.waits.load(Ordering::Relaxed)
     }
 
     pub(in crate::app) fn release(&self) {

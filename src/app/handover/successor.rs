@@ -2,7 +2,7 @@
 //! touches no connection before it is told to go. Whatever fails before that costs nobody anything.
 
 use super::line::{Descriptor, Line, PROTOCOL, Said, Unheard, is_nobody};
-use super::{GO_TIME, Sockets, YOURS_TIME, socket};
+use super::{GO_TIME, Sockets, YOURS_TIME, before::Before, socket};
 use anyhow::{Context, bail};
 use rustix::process::geteuid;
 use std::fs::File;
@@ -15,6 +15,7 @@ use std::time::Duration;
 
 /// How long the node waits with its sockets.
 const SOCKETS_TIME: Duration = Duration::from_secs(10);
+const LIVES: &str = "it closed the line, and nothing says that it has ended";
 /// The one word on the first stdout of a detached successor, for whoever started it.
 pub(in crate::app) const TAKEN_OVER: &str = "taken over\n";
 
@@ -37,14 +38,16 @@ pub(in crate::app) struct Succession {
     /// Whoever waits to hear of it.
     report: Option<File>,
     pub(in crate::app) notify_socket: Option<String>,
-    /// Whether the node before is still there.
+    /// The process of the node before.
+    before: Before,
+    /// Whether the node before is gone.
     alone: bool,
 }
 
 /// How it ended.
 pub(in crate::app) enum Concluded {
     Yours(Line),
-    /// The node before went away in the midst of it. All is ours as well.
+    /// The process of the node before is gone, in the midst of it. All is ours as well.
     Alone,
     /// The node before goes on.
     Refused(String),
@@ -80,9 +83,11 @@ impl Succession {
             Err(error) => return Err(error).context("the node that runs did not hand over its sockets"),
         };
         tracing::info!("taking over from process {pid} (version {version})");
+        // While it is there: its number cannot be another one's yet.
+        let before = Before::of(pid);
         let given = line.take_descriptors();
         let mut succession =
-            Self { line, path, private: None, outputs: None, report: None, notify_socket, alone: false };
+            Self { line, path, private: None, outputs: None, report: None, notify_socket, before, alone: false };
         let sockets = succession.sort(descriptors, given)?;
         if !take_over.detached {
             succession.outputs = None;
@@ -117,10 +122,11 @@ impl Succession {
             Ok(Said::Go) => {}
             Ok(Said::Refused { reason }) => bail!("the node that runs goes on: {reason}"),
             Ok(_) => bail!("the node that runs said something else than `go`"),
-            Err(Unheard::Closed) => {
+            Err(Unheard::Closed) if self.before.is_gone() => {
                 tracing::warn!("the node before has ended; its sockets are served from here at once");
                 self.alone = true;
             }
+            Err(Unheard::Closed) => bail!("the node that runs goes on: {LIVES}"),
             Err(error) => return Err(error).context("the node that runs did not say `go`"),
         }
         if let Some((stdout, stderr)) = self.outputs.take() {
@@ -150,7 +156,8 @@ impl Succession {
             Ok(Said::Yours) => Concluded::Yours(self.line),
             Ok(Said::Refused { reason }) => return Concluded::Refused(reason),
             Ok(_) => return Concluded::Refused("it says what nobody understands".to_owned()),
-            Err(Unheard::Closed) => Concluded::Alone,
+            Err(Unheard::Closed) if self.before.is_gone() => Concluded::Alone,
+            Err(Unheard::Closed) => return Concluded::Refused(LIVES.to_owned()),
             // It may only stand still, and goes on when it wakes. Two at it would be worse than one of yesterday.
             Err(error) => return Concluded::Refused(error.to_string()),
         };

@@ -127,7 +127,9 @@ impl Edge {
             on_drain: Box::new(|| {}),
             on_serving: Box::new(|| {}),
         };
-        let thread = Some(std::thread::spawn(move || serve(parts)));
+        let thread = Some(std::thread::spawn(move || {
+            let _ = serve(parts);
+        }));
         Self { upstream, tables, metrics, signing, address, drain, thread, dir, runtime }
     }
 
