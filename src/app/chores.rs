@@ -47,9 +47,7 @@ impl Chores {
     /// Starts what keeps the tables right, whoever serves, on the current runtime.
     pub(super) fn start_following(&self, follower: Follower) {
         tokio::spawn(self.clone().follow(follower));
-        self.every(RESOLVE, |chores| async move {
-            chores.shared.upstreams.refresh(chores.shared.tables.load_full().environments()).await;
-        });
+        tokio::spawn(self.clone().resolve());
         self.every(CHECK, |chores| async move { chores.shared.upstreams.check_due() });
     }
 
@@ -96,6 +94,15 @@ impl Chores {
                 chore(chores.clone()).await;
             }
         });
+    }
+
+    /// Resolves upstream names anew, and at once where somebody could not wait for all of them.
+    async fn resolve(self) {
+        let upstreams = &self.shared.upstreams;
+        loop {
+            let _ = tokio::time::timeout(RESOLVE, upstreams.fell_behind()).await;
+            upstreams.refresh(self.shared.tables.load_full().environments()).await;
+        }
     }
 
     /// Follows the store's change feed: what others changed, and the safety net for our own changes.

@@ -157,7 +157,7 @@ impl Node {
         let tls = Arc::new(ListenerTls::new(&node)?);
         let supervisor = Arc::new(supervisor);
         let shared = Shared::new(store, tables, metrics, documents, tls, Arc::clone(&supervisor), now);
-        runtime.block_on(shared.upstreams.refresh(shared.tables.load_full().environments()));
+        runtime.block_on(shared.upstreams.learn(shared.tables.load_full().environments()));
         // No tables, no listener: whoever can connect finds everything in place.
         let listeners = match origin {
             Origin::Bound(listeners) => listeners,
@@ -455,8 +455,9 @@ fn names(node: &NodeConfig, tls: &ListenerTls, control_url: &BaseUrl) -> Listene
     if node.control.public_url.is_none() && certificates.is_none() {
         return ListenerNames::any();
     }
-    let public = control_url.host().to_owned();
-    ListenerNames::known(move |name| name == public || certificates.as_ref().is_some_and(|it| it.is_for(name)))
+    let (public, names) = (control_url.host().to_owned(), node.control.names.clone());
+    let said = move |name: &str| name == public || names.iter().any(|other| other == name);
+    ListenerNames::known(move |name| said(name) || certificates.as_ref().is_some_and(|it| it.is_for(name)))
 }
 
 /// Loads the tables: environments from files and store, keys and revoked tokens from the store.

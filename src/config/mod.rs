@@ -120,6 +120,8 @@ pub struct ControlListener {
     pub bind: Vec<SocketAddr>,
     /// What callers are told it is called.
     pub public_url: Option<String>,
+    /// Host names that it answers to besides, in lower case.
+    pub names: Vec<String>,
     /// How it speaks TLS; `None` is plain HTTP.
     pub tls: Option<TlsSettings>,
 }

@@ -6,10 +6,10 @@ use super::{
     AccessLog, ControlListener, DrainTimes, EdgeLimits, EdgeListener, LogFormat, NodeConfig, StoreUrl, TokenAlgorithm,
     limits, tls,
 };
-use crate::model::{BaseUrl, Network, Timestamp};
+use crate::model::{BaseUrl, Network, Timestamp, quoted};
 use crate::tls::TlsSettings;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -88,18 +88,30 @@ fn listeners(
         });
         secret_listener(edge, 8080, now, "its token endpoint takes secrets (RFC 6749 section 3.2)")
     });
-    let (control, control_tls, public_url) = listeners.section("control", |control| {
+    let (control, control_tls, public_url, names) = listeners.section("control", |control| {
         let public_url = control.take("public_url").and_then(|value| value.parsed(BaseUrl::parse));
         let (bind, tls) = secret_listener(control, 9080, now, "it takes passwords and hands out client secrets");
         if let (Some(_), Some(At { value, line })) = (&tls, public_url.as_ref().filter(|url| !url.value.tls())) {
             control.sheet().problem(*line, format!("`public_url` is `{value}`, and the listener speaks TLS"));
         }
-        (bind, tls, public_url.map(|url| url.value.as_str().to_owned()))
+        let names = control.take("names").map(|value| host_names(control.sheet(), &value)).unwrap_or_default();
+        (bind, tls, public_url.map(|url| url.value.as_str().to_owned()), names)
     });
     let metrics = listeners.section("metrics", |metrics| bind(metrics, 9464)).unwrap_or_default();
     report_shared_addresses(listeners.sheet(), [&edge, &control, &metrics]);
     let edge = EdgeListener { bind: values(edge), tls: edge_tls, proxy_protocol: proxied.is_some() };
-    (edge, ControlListener { bind: values(control), public_url, tls: control_tls }, values(metrics))
+    (edge, ControlListener { bind: values(control), public_url, names, tls: control_tls }, values(metrics))
+}
+
+/// Host names, in lower case; each one that is none is reported on its own line.
+fn host_names(sheet: &Sheet, value: &Value<'_>) -> Vec<String> {
+    let named = |text: &str| {
+        let url = BaseUrl::parse(&format!("https://{text}/")).ok();
+        let url = url.filter(|url| url.host().eq_ignore_ascii_case(text) && text.parse::<IpAddr>().is_err());
+        url.map(|url| url.host().to_owned()).ok_or_else(|| format!("`{}` is not a host name", quoted(text)))
+    };
+    let texts = value.strings().unwrap_or_default();
+    texts.into_iter().filter_map(|At { value, line }| sheet.accept(line, named(value))).collect()
 }
 
 /// The addresses of a listener that secrets pass through, and its TLS. Without TLS it listens on loopback, or behind a

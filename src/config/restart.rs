@@ -15,7 +15,7 @@ impl NodeConfig {
         let Self {
             data_dir,
             edge: EdgeListener { bind, tls, proxy_protocol },
-            control: ControlListener { bind: control_bind, public_url, tls: control_tls },
+            control: ControlListener { bind: control_bind, public_url, names, tls: control_tls },
             metrics_bind,
             store,
             secret_key_file,
@@ -39,6 +39,7 @@ impl NodeConfig {
             ("listeners.edge.proxy_protocol", *proxy_protocol == read.edge.proxy_protocol),
             ("listeners.control.bind", *control_bind == read.control.bind),
             ("listeners.control.public_url", *public_url == read.control.public_url),
+            ("listeners.control.names", *names == read.control.names),
             ("listeners.metrics.bind", *metrics_bind == read.metrics_bind),
             ("store.url", *store == read.store),
             ("secrets.key_file", *secret_key_file == read.secret_key_file),

@@ -113,6 +113,7 @@ impl Accounts {
 
 impl Drop for RequestContext {
     fn drop(&mut self) {
+        self.lease.leave();
         if self.is_told || self.asked.is_none() {
             return;
         }

@@ -1,5 +1,6 @@
-//! How many connections there may be, in all and of one address. Each counts until it is dropped, however it ends.
-//! What a drain waits for is told here as well: connections that are at something.
+//! How many connections there may be, in all and of one address, and in the same way how many streams of HTTP/2, which
+//! cost no less. Each counts until it is dropped, however it ends. What a drain waits for is told here as well:
+//! connections that are at something.
 //!
 //! Trusted proxies are not counted by address: all callers behind one have it in common. An IPv6 caller is counted by
 //! the /64 that it is in, of which every address is its own to choose.
@@ -14,7 +15,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Why a connection is closed before it has a request.
+/// Why a connection is closed, most of them before it has a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// There are as many as there may be.
@@ -25,6 +26,10 @@ pub(super) enum Refused {
     HandshakeTimeout,
     /// The caller agreed on HTTP/2 and did not begin it.
     Http2Preface,
+    /// There are as many streams as there may be, in all or of its address: one was reset.
+    Http2Streams,
+    /// The caller broke the rules of HTTP/2, or flooded.
+    Http2Violation,
     /// No PROXY header, or one that cannot be read.
     ProxyHeader,
     /// A PROXY header is due, and this peer may not send one.
@@ -41,6 +46,8 @@ impl Refused {
             Self::ConnectionsPerAddress => "connections_per_address",
             Self::HandshakeTimeout => "handshake_timeout",
             Self::Http2Preface => "http2_preface",
+            Self::Http2Streams => "http2_streams",
+            Self::Http2Violation => "http2_violation",
             Self::ProxyHeader => "proxy_header",
             Self::ProxyUntrusted => "proxy_untrusted",
             Self::TlsHandshake => "tls_handshake",
@@ -48,14 +55,14 @@ impl Refused {
     }
 }
 
-/// Every open connection of the edge.
+/// Every open connection of the edge, or every stream.
 #[derive(Debug)]
 pub(super) struct Connections {
     most: usize,
     most_of_one: Option<usize>,
     trusted: NetworkSet,
     metrics: Arc<Metrics>,
-    gauge: IntGauge,
+    gauge: Option<IntGauge>,
     /// Those that shake hands, are at a request from its first byte on, or were just taken.
     busy: AtomicUsize,
     open: Mutex<Counts>,
@@ -73,11 +80,16 @@ impl Connections {
             most: limits.connections,
             most_of_one: limits.connections_per_address,
             trusted,
-            gauge: metrics.connections("edge"),
+            gauge: Some(metrics.connections("edge")),
             metrics,
             busy: AtomicUsize::new(0),
             open: Mutex::default(),
         }
+    }
+
+    /// The same numbers for streams, which are shown by no gauge of their own.
+    pub(super) fn of_streams(limits: &ConnectionLimits, trusted: NetworkSet, metrics: Arc<Metrics>) -> Self {
+        Self { gauge: None, ..Self::new(limits, trusted, metrics) }
     }
 
     /// Takes one more in, if there is room.
@@ -87,7 +99,7 @@ impl Connections {
             return Err(Refused::Connections);
         }
         open.all += 1;
-        self.gauge.inc();
+        self.gauge.iter().for_each(IntGauge::inc);
         self.busy.fetch_add(1, Ordering::Relaxed);
         Ok(Open { connections: Arc::clone(self), of: None, busy: true })
     }
@@ -154,7 +166,7 @@ impl Drop for Open {
         self.set_busy(false);
         let mut open = self.connections.open.lock();
         open.all = open.all.saturating_sub(1);
-        self.connections.gauge.dec();
+        self.connections.gauge.iter().for_each(IntGauge::dec);
         if let Some(address) = self.of
             && let Some(count) = open.of.get_mut(&address)
         {
@@ -200,11 +212,11 @@ mod tests {
         let other = from(&connections, "192.0.2.2").unwrap();
         assert_eq!(from(&connections, "192.0.2.3").unwrap_err(), Refused::Connections);
         drop(one);
-        assert_eq!(connections.gauge.get(), 2);
+        assert_eq!(connections.gauge.as_ref().unwrap().get(), 2);
         let again = from(&connections, "192.0.2.1").unwrap();
         drop((two, other, again));
         let open = connections.open.lock();
-        assert_eq!((open.all, open.of.len(), connections.gauge.get()), (0, 0, 0));
+        assert_eq!((open.all, open.of.len(), connections.gauge.as_ref().unwrap().get()), (0, 0, 0));
     }
 
     #[test]

@@ -4,7 +4,6 @@ use super::account::Accounts;
 use super::arrival::Arrival;
 use super::body::Body;
 use super::lease::{AskedFor, Lease};
-use super::overload::Place;
 use super::upstreams::Attempt;
 use crate::access::{Denial, Permit};
 use crate::model::{ClientId, Timestamp};
@@ -56,11 +55,11 @@ pub(super) struct RequestContext {
     pub(super) attempt: Option<Attempt>,
     /// Addresses that could not be connected to.
     pub(super) tried: Vec<SocketAddr>,
+    /// It was sent again, because the connection that it was sent on had ended.
+    pub(super) resent: bool,
     /// The upstream's answer has begun: no retry any more.
     pub(super) answered: bool,
     pub(super) _in_flight: InFlight,
-    /// Its place among those that are served at the same time; given back once it is known not to be forwarded.
-    pub(super) place: Option<Place>,
 }
 
 impl RequestContext {
@@ -91,9 +90,9 @@ impl RequestContext {
             upstream_since: None,
             attempt: None,
             tried: Vec::new(),
+            resent: false,
             answered: false,
             _in_flight: InFlight::enter(&accounts.metrics.in_flight),
-            place: None,
         }
     }
 

@@ -20,6 +20,8 @@ use tokio::io::AsyncReadExt;
 /// What everybody passes before the first request.
 pub(super) struct Door {
     pub(super) connections: Arc<Connections>,
+    /// Streams of HTTP/2 that are being served, or told why not.
+    pub(super) streams: Arc<Connections>,
     /// Whether every connection begins with a PROXY header.
     pub(super) proxy_protocol: bool,
     pub(super) tls: Option<Handshake>,

@@ -21,7 +21,7 @@ use crate::tables::{EnvironmentTable, Tables};
 use crate::telemetry::{NO_ENVIRONMENT, Outcome, Told, UsageRecorder};
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{EXPECT, HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
+use http::header::{EXPECT, HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::request::Parts as RequestParts;
 use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -77,19 +77,19 @@ impl Forward {
                 return Ok(false);
             }
             Ok(Verdict::Answer(own)) => {
-                context.place = None;
+                context.lease.leave();
                 return self.answer(session, context, own).await.map(|()| true);
             }
             Err(denial) => denial,
         };
         // Whoever takes its time with the rest of its body, or with the answer, keeps nobody else out.
-        context.place = None;
+        context.lease.leave();
         self.refuse(session, context, &denial).await.map(|()| true)
     }
 
     fn admit(&self, session: &mut Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
         context.metrics = Some(self.accounts.metrics.environment(NO_ENVIRONMENT));
-        context.place = Some(self.room.enter().ok_or(Denial::Overloaded)?);
+        context.lease.occupy(self.room.enter().ok_or(Denial::Overloaded)?);
         let verdict = self.check(session, context)?;
         if verdict.forwards() && !session.is_body_empty() {
             let stream_idle = context.environment.as_ref().and_then(|known| stream_idle(session, known));
@@ -262,8 +262,13 @@ impl ProxyHttp for Forward {
         let (Some(_), Some(environment)) = (&context.permit, &context.environment) else { return Err(no_permit()) };
         let attempt = self.upstreams.pick(&environment.upstream, &context.tried).ok_or_else(no_address)?;
         let mut peer = attempt.peer();
-        if session.get_header_bytes(http::header::UPGRADE).eq_ignore_ascii_case(b"websocket") {
+        if session.is_upgrade_req() && session.get_header_bytes(UPGRADE).eq_ignore_ascii_case(b"websocket") {
             peer.options.read_timeout = Some(environment.upstream.timeouts.upgraded_idle);
+        }
+        if context.resent && environment.upstream.protocol == UpstreamProtocol::Http1 {
+            // On a connection of its own: another one of the pool may have ended as well.
+            peer.group_key = self.upstreams.lone_group();
+            peer.options.idle_timeout = Some(Duration::ZERO);
         }
         context.attempt = Some(attempt);
         Ok(Box::new(peer))
@@ -350,6 +355,8 @@ impl ProxyHttp for Forward {
             // What comes from here on is no body of a request.
             context.body = None;
             context.lease.expect_body(None);
+            // It may well last for hours.
+            context.lease.leave();
         }
         response.remove_header(&PORTCULLIS_ERROR);
         if let Some(lines) = identity::set_cookies_that_pass(&response.headers) {
@@ -420,18 +427,23 @@ impl ProxyHttp for Forward {
         error.retry.decide_reuse(client_reused);
         let is_h2 = peer.options.alpn.get_min_http_version() == 2;
         let is_early = error.retry() && !context.answered && *error.esource() == ErrorSource::Upstream;
-        let resends = client_reused && session.req_header().method.is_idempotent() && before_any_answer(&error, is_h2);
+        // Once: what fails on a connection of its own too is no stale pool (RFC 9110 section 9.2.2).
+        let may_resend = client_reused && !context.resent && session.req_header().method.is_idempotent();
+        let resends = may_resend && before_any_answer(&error, is_h2);
         let again = is_early && !session.as_ref().retry_buffer_truncated() && (resends || was_not_taken_up(&error));
         context.note_failure(&error, client_reused);
+        context.resent |= again && resends;
         error.set_retry(again);
         error
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut RequestContext) -> FailToProxy {
         let Some(denial) = failure(error) else {
-            context.outcome = Outcome::Failed;
-            context.code = Some("downstream_closed");
-            context.told = Some(Told::Nothing("downstream_closed"));
+            // A refusal stays one, whether its caller takes all of it or not.
+            if context.outcome == Outcome::Failed {
+                context.code = Some("downstream_closed");
+                context.told = Some(Told::Nothing("downstream_closed"));
+            }
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         context.note(&denial, Outcome::Failed);
@@ -514,8 +526,10 @@ impl RequestContext {
     /// What a failure says of the address that the request went to.
     fn note_failure(&self, error: &Error, client_reused: bool) {
         let is_upstream = *error.esource() == ErrorSource::Upstream && !self.answered;
+        // A body that did not end is a reason to give up on a request; whoever sends halves must not put upstreams out.
+        let is_whole = self.body.is_none();
         // A pooled connection may end at any time, and one slow answer is no sign of a broken upstream.
-        if let Some(attempt) = self.attempt.as_ref().filter(|_| is_upstream && !client_reused)
+        if let Some(attempt) = self.attempt.as_ref().filter(|_| is_upstream && is_whole && !client_reused)
             && upstream_failure(error.etype()) == Denial::UpstreamProtocol
         {
             attempt.failed(Failure::Answer);

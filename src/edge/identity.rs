@@ -39,6 +39,19 @@ const OVERRIDES: [&str; 7] = [
     "x-real-ip",
 ];
 
+/// Names by which proxies and frameworks tell the caller's address, or the host that was asked for: from whom is not
+/// trusted they are inventions.
+const TOLD_BY_PROXIES: [&str; 8] = [
+    "cf-connecting-ip",
+    "client-ip",
+    "fastly-client-ip",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-host",
+    "x-original-host",
+];
+
 /// Whether the name is written with something else than letters, digits and `-`.
 fn has_alias(name: &str) -> bool {
     name.bytes().any(|byte| byte != b'-' && !byte.is_ascii_alphanumeric())
@@ -51,13 +64,20 @@ fn is_dropped(name: &str, trusted: bool) -> bool {
         name.len() >= wanted.len()
             && name.bytes().zip(wanted.bytes()).all(|(a, b)| a == b || (b == b'-' && !a.is_ascii_alphanumeric()))
     };
+    let is_told = |initial: u8| {
+        let same = |known: &str| known.as_bytes().first() == Some(&initial) && known.len() == name.len();
+        !trusted && TOLD_BY_PROXIES.iter().any(|known| same(known) && folded(known))
+    };
     match name.as_bytes().first() {
+        Some(b'c') => is_told(b'c'),
+        Some(b't') => is_told(b't'),
         Some(b'p') => folded("portcullis-"),
         Some(b'x') => {
             OVERRIDES.iter().any(|known| known.len() == name.len() && folded(known))
                 || (folded("x-forwarded-") && (!trusted || has_alias(name)))
+                || is_told(b'x')
         }
-        Some(b'f') => !trusted && name == "forwarded",
+        Some(b'f') => !trusted && (name == "forwarded" || is_told(b'f')),
         _ => false,
     }
 }
@@ -245,8 +265,16 @@ mod tests {
         ] {
             assert!(is_dropped(name, true), "{name}");
         }
-        for name in ["portcullisx", "x-original-urls", "x-forwarded-for", "forwarded", "accept", "p", "x"] {
+        for name in
+            ["portcullisx", "x-original-urls", "x-forwarded-for", "forwarded", "accept", "p", "x", "true-client-ip"]
+        {
             assert!(!is_dropped(name, true), "{name}");
+        }
+        for name in ["x-client-ip", "true_client_ip", "cf-connecting-ip", "client.ip", "fastly-client-ip", "x-host"] {
+            assert!(is_dropped(name, false), "{name}");
+        }
+        for name in ["x-hosts", "client-ips", "content-type", "te", "cookie", "from"] {
+            assert!(!is_dropped(name, false), "{name}");
         }
         for name in ["x-forwarded-for", "x_forwarded_for", "x-forwarded-anything", "forwarded"] {
             assert!(is_dropped(name, false), "{name}");

@@ -4,6 +4,7 @@
 //! The checks are those of a request (`tables/order.rs`), with what was proven when it arrived. A token's own end is none
 //! of them: it says until when requests may begin. A request that is over before its first check costs no timer.
 
+use super::overload::Place;
 use crate::access::Denial;
 use crate::model::{AccessTokenClaims, Timestamp};
 use crate::tables::{Asker, EnvironmentTable, Judged, Line, Tables};
@@ -57,6 +58,8 @@ pub(super) struct Lease {
     holder: Mutex<Option<Arc<Holder>>>,
     /// Milliseconds after the beginning by which more of the body has to be there; 0 where none is waited for.
     body_due: AtomicU64,
+    /// Its place among those that are served at the same time.
+    place: Mutex<Option<Place>>,
     cut: Mutex<Option<Denial>>,
 }
 
@@ -66,7 +69,13 @@ tokio::task_local! {
 
 impl Lease {
     fn new() -> Self {
-        Self { began: Instant::now(), holder: Mutex::default(), body_due: AtomicU64::new(0), cut: Mutex::default() }
+        Self {
+            began: Instant::now(),
+            holder: Mutex::default(),
+            body_due: AtomicU64::new(0),
+            place: Mutex::default(),
+            cut: Mutex::default(),
+        }
     }
 
     /// The lease of the request that is being served.
@@ -77,6 +86,17 @@ impl Lease {
     /// From now on the request lasts as long as its key. Requests that need no key have no holder.
     pub(super) fn hold(&self, holder: Holder) {
         *self.holder.lock() = Some(Arc::new(holder));
+    }
+
+    /// It has a place among those that are served at the same time.
+    pub(super) fn occupy(&self, place: Place) {
+        *self.place.lock() = Some(place);
+    }
+
+    /// Its place is free for another: it is over, or is known not to be forwarded, or to last. What lasts is bounded by
+    /// the limits of connections and streams; else a few thousand open streams would keep everybody else out.
+    pub(super) fn leave(&self) {
+        drop(self.place.lock().take());
     }
 
     /// More of the body has to be there within this time; `None` where nothing is waited for.
@@ -122,6 +142,9 @@ impl Keeper {
         loop {
             if let Ok(served) = fast_timeout(every, request.as_mut()).await {
                 return served;
+            }
+            if lease.passed() >= millis(self.every) {
+                lease.leave();
             }
             if let Some(denial) = self.ended(&lease, is_stream) {
                 *lease.cut.lock() = Some(denial);
@@ -171,6 +194,7 @@ impl Asker for Proven<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::overload::Room;
     use super::*;
     use crate::token::{Algorithm, SigningKey, SigningKeySet};
 
@@ -192,6 +216,21 @@ mod tests {
         };
         assert_ne!(one.unwrap_or_default(), 0);
         assert!(keeper.keep(true, other).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_lasts_gives_its_place_back() {
+        let room = Room::new(1);
+        let keeper = Keeper { every: Duration::from_millis(100), ..keeper() };
+        for is_stream in [false, true] {
+            let lasts = async {
+                Lease::here().occupy(room.enter().unwrap());
+                assert!(room.enter().is_none());
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Some(room.enter().is_some())
+            };
+            assert_eq!(keeper.keep(is_stream, lasts).await, Some(true));
+        }
     }
 
     #[tokio::test]

@@ -10,24 +10,30 @@ use super::connections::Refused;
 use super::front::Front;
 use super::streams;
 use crate::access::Denial;
+use bytes::Bytes;
+use h2::Reason;
+use h2::server::Connection;
 use http::HeaderValue;
 use http::header::{COOKIE, HOST};
-use pingora_core::Result;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Accept, H2Options, HttpSession, default_h2_options, handshake};
 use pingora_core::protocols::{Digest, Stream};
 use pingora_core::server::ShutdownWatch;
+use pingora_core::{Error, Result};
 use pingora_http::RequestHeader;
 use pingora_timeout::fast_timeout::fast_timeout;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// So many streams of a connection may be no requests at all; then it ends.
 const MOST_MALFORMED: usize = 32;
-/// What a stream, and a connection, may send before it is read on.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What a stream may send before it is read on. A connection may send as much as all of its streams together, so that
+/// uploads that nobody reads on cannot stop the others. The least that a connection begins with (RFC 9113 section 6.9.2).
+const STREAM_WINDOW: usize = 65_535;
+/// What a connection may send at most; where it has room for more streams than that, each has less.
+const MOST_WINDOW: usize = 16 * 1024 * 1024;
 /// What waits to be sent of a stream.
 const SEND_BUFFER: usize = 64 * 1024;
 /// How long the caller may take to read a refusal.
@@ -59,10 +65,30 @@ impl Front {
             };
             match next {
                 Ok(Some(H2Accept::Session(session))) => self.take(session, arrival, shutdown, &served),
-                Ok(Some(H2Accept::Rejected)) if malformed < MOST_MALFORMED => malformed += 1,
-                Ok(Some(H2Accept::Rejected) | None) | Err(_) => return,
+                Ok(Some(H2Accept::Rejected)) => {
+                    self.note_rejected(arrival);
+                    malformed += 1;
+                    if malformed > MOST_MALFORMED {
+                        self.door.connections.count_refused(Refused::Http2Violation);
+                        return end(connection).await;
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    // Most callers just close the connection; what they did wrong was said in a GOAWAY.
+                    if is_violation(&error) {
+                        self.door.connections.count_refused(Refused::Http2Violation);
+                    }
+                    return;
+                }
             }
         }
+    }
+
+    /// Counts and logs a stream that was answered or reset before it was a request.
+    fn note_rejected(&self, arrival: &Arc<Arrival>) {
+        let denial = streams::REJECTED;
+        self.note_refusal(arrival, &denial, &self.request_ids.draw(), Instant::now());
     }
 
     /// A header list may take what HTTP/1 allows, and a little more, so that it is we who answer.
@@ -70,13 +96,14 @@ impl Front {
         let head = &self.limits.head;
         // The codec counts 32 bytes more a field (RFC 9113 section 6.5.2).
         let list = head.header_bytes * 2 + 64 * (head.header_fields + 1);
-        let streams = self.limits.connection.streams;
+        let streams = self.limits.connection.streams.max(1);
+        let window = STREAM_WINDOW.min(MOST_WINDOW / streams);
         let mut options = default_h2_options();
         options
             .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
             .max_concurrent_streams(u32::try_from(streams).unwrap_or(u32::MAX))
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_window_size(u32::try_from(window).unwrap_or(u32::MAX))
+            .initial_connection_window_size(u32::try_from(window * streams).unwrap_or(u32::MAX))
             .max_send_buffer_size(SEND_BUFFER);
         options
     }
@@ -89,10 +116,15 @@ impl Front {
         shutdown: &ShutdownWatch,
         served: &Arc<watch::Sender<usize>>,
     ) {
+        let place = self.door.streams.enter().and_then(|mut place| place.count(arrival.peer).map(|()| place));
+        let Ok(place) = place else {
+            // Dropped, it is reset.
+            return self.door.connections.count_refused(Refused::Http2Streams);
+        };
         let (front, arrival, shutdown) = (Arc::clone(self), Arc::clone(arrival), shutdown.clone());
         let served = Served::one_more(served);
         tokio::spawn(async move {
-            let _served = served;
+            let _served = (served, place);
             front.serve_stream(session, &arrival, &shutdown).await;
         });
     }
@@ -121,6 +153,18 @@ impl Front {
         let _ = tokio::time::timeout(REFUSAL, answer).await;
         self.note_refusal(arrival, denial, &request_id, started);
     }
+}
+
+/// Tells the caller that it is enough (RFC 9113 section 7), and closes.
+async fn end(mut connection: Connection<Stream, Bytes>) {
+    connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+    let _ = tokio::time::timeout(REFUSAL, poll_fn(|task| connection.poll_closed(task))).await;
+}
+
+/// Whether the codec ended the connection by itself.
+fn is_violation(error: &Error) -> bool {
+    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| cause.is_go_away() && cause.is_library())
 }
 
 /// What is asked of a stream further on stands where HTTP/1 has it.

@@ -1,5 +1,5 @@
 //! How many requests are served at the same time. One more is told so at once: whoever waits in line behind a queue that
-//! never gets shorter is better served by trying again.
+//! never gets shorter is better served by trying again. What lasts (see `lease.rs`) gives its place back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

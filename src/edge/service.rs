@@ -202,8 +202,10 @@ fn door(parts: &EdgeParts) -> Door {
     let mut limits = parts.limits.connection;
     limits.connections = descriptors::raise(limits.connections);
     let connections = Connections::new(&limits, parts.trusted_proxies.clone(), Arc::clone(&parts.metrics));
+    let streams = Connections::of_streams(&limits, parts.trusted_proxies.clone(), Arc::clone(&parts.metrics));
     Door {
         connections: Arc::new(connections),
+        streams: Arc::new(streams),
         proxy_protocol: parts.proxy_protocol,
         tls: parts.tls.clone().map(Handshake::from),
         handshake_timeout: limits.handshake_timeout,

@@ -20,6 +20,9 @@ const OF_CONNECTIONS: [HeaderName; 5] = [
     UPGRADE,
 ];
 
+/// What pingora's acceptance answered or reset by itself.
+pub(super) const REJECTED: Denial = malformed("fields of the head contradict each other");
+
 /// Judges a head. What it is about: the authority, from `:authority` or `host`.
 pub(super) fn judge<'a>(
     method: &Method,

@@ -12,14 +12,25 @@ pub(super) use pool::{Attempt, Failure};
 
 use crate::model::{Upstream, UpstreamUrl};
 use crate::tables::EnvironmentTable;
+use futures_util::{StreamExt, stream};
 use pingora_core::connectors::http::Connector;
 use pool::Pool;
 use std::collections::HashSet;
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{OnceCell, Semaphore};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, OnceCell, Semaphore};
+use tokio::time::timeout;
+
+/// How long one name may take, and how long whoever must go on waits for all of them.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// So many names are looked up at once.
+const NAMES_AT_ONCE: usize = 64;
+/// How often what was found is shown while others are still looked up.
+const SHOW: Duration = Duration::from_secs(1);
 
 /// The addresses of every upstream, as last resolved, and how they do.
 pub struct Upstreams {
@@ -34,6 +45,8 @@ pub struct Upstreams {
     hashing: ahash::RandomState,
     connector: OnceCell<Connector>,
     checking: Semaphore,
+    /// Names that nobody waited for are to be looked up.
+    behind: Notify,
 }
 
 /// INVARIANT: it holds the definition, so that its place in memory is not another one's.
@@ -55,6 +68,7 @@ impl Default for Upstreams {
             hashing: ahash::RandomState::new(),
             connector: OnceCell::new(),
             checking: Semaphore::new(check::AT_ONCE),
+            behind: Notify::new(),
         }
     }
 }
@@ -80,7 +94,7 @@ impl Upstreams {
     /// is learned meanwhile may not be among `environments` yet.
     pub async fn refresh(&self, environments: &[Arc<EnvironmentTable>]) {
         let round = self.round.fetch_add(1, Ordering::Relaxed) + 1;
-        self.learn(environments).await;
+        self.look_up(named(environments), resolve, || self.place(environments)).await;
         self.known.pin().retain(|_, known| known.round + 1 >= round);
         let places = self.places.pin();
         places.retain(|_, place| place.round + 1 >= round);
@@ -88,26 +102,52 @@ impl Upstreams {
         self.pools.pin().retain(|upstream, _| named.contains(upstream));
     }
 
-    /// Resolves the upstreams of these environments. A name that does not resolve keeps its last addresses.
+    /// Resolves the upstreams of these environments, for a while: what is not found by then is left to the next refresh,
+    /// which is asked for. Names that hang must not keep a node from starting, nor changes from being shown.
     pub async fn learn(&self, environments: &[Arc<EnvironmentTable>]) {
-        // Thousands of environments may share a few upstreams.
-        let named: HashSet<&UpstreamUrl> =
-            environments.iter().flat_map(|environment| &environment.upstream.urls).collect();
-        for url in named {
-            let addresses = match resolve(url).await {
-                Ok(addresses) if !addresses.is_empty() => Some(addresses.into()),
-                Ok(_) => {
-                    tracing::warn!(upstream = %url, "the upstream's name has no address");
-                    None
-                }
-                Err(error) => {
-                    tracing::warn!(upstream = %url, %error, "the upstream's name does not resolve");
-                    None
-                }
-            };
-            self.note(url, addresses);
-        }
+        self.look_up_within(PATIENCE, named(environments), resolve).await;
         self.place(environments);
+    }
+
+    /// Until a refresh is asked for.
+    pub async fn fell_behind(&self) {
+        self.behind.notified().await;
+    }
+
+    async fn look_up_within<F>(&self, patience: Duration, named: Vec<UpstreamUrl>, resolve: impl Fn(UpstreamUrl) -> F)
+    where
+        F: Future<Output = io::Result<Vec<SocketAddr>>>,
+    {
+        if timeout(patience, self.look_up(named, resolve, || {})).await.is_err() {
+            tracing::warn!("not all upstream names were found within {patience:?}; the others are looked up meanwhile");
+            self.behind.notify_one();
+        }
+    }
+
+    /// Looks all up, many at once. A name that does not resolve keeps its last addresses.
+    async fn look_up<F>(&self, named: Vec<UpstreamUrl>, resolve: impl Fn(UpstreamUrl) -> F, show: impl Fn())
+    where
+        F: Future<Output = io::Result<Vec<SocketAddr>>>,
+    {
+        // Addresses need no name server, and wait for none.
+        let (addresses, names): (Vec<_>, Vec<_>) = named.into_iter().partition(|url| address(url).is_some());
+        for url in addresses {
+            self.note(&url, address(&url).map(|address| vec![address].into()));
+        }
+        let look_up = |url: UpstreamUrl| {
+            let found = resolve(url.clone());
+            async move { (url, found.await) }
+        };
+        let mut found = stream::iter(names).map(look_up).buffer_unordered(NAMES_AT_ONCE);
+        let mut shown = Instant::now();
+        while let Some((url, found)) = found.next().await {
+            self.note(&url, told(&url, found));
+            if shown.elapsed() >= SHOW {
+                show();
+                shown = Instant::now();
+            }
+        }
+        show();
     }
 
     /// Gives every definition its addresses.
@@ -150,6 +190,11 @@ impl Upstreams {
         self.with_pool(upstream, |pool| pool.pick(tried))?
     }
 
+    /// A group of connections that nobody else shares.
+    pub(super) fn lone_group(&self) -> u64 {
+        self.hashing.hash_one(("alone", self.next_turn()))
+    }
+
     /// How the addresses do, those of one URL or all.
     pub fn standing(&self, upstream: &Arc<Upstream>, of: Option<&UpstreamUrl>) -> Standing {
         self.with_pool(upstream, |pool| pool.standing(of)).unwrap_or_default()
@@ -170,15 +215,30 @@ impl Upstreams {
     }
 }
 
-/// How long one name may take.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+/// The upstreams of these environments, each once: thousands may share a few.
+fn named(environments: &[Arc<EnvironmentTable>]) -> Vec<UpstreamUrl> {
+    let urls = environments.iter().flat_map(|environment| &environment.upstream.urls);
+    urls.collect::<HashSet<_>>().into_iter().cloned().collect()
+}
 
-async fn resolve(url: &UpstreamUrl) -> std::io::Result<Vec<SocketAddr>> {
-    if let Ok(address) = url.host().parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, url.port())]);
+/// What a URL without a name says itself.
+fn address(url: &UpstreamUrl) -> Option<SocketAddr> {
+    Some(SocketAddr::new(url.host().parse::<IpAddr>().ok()?, url.port()))
+}
+
+/// What was found, if anything; else says so.
+fn told(url: &UpstreamUrl, found: io::Result<Vec<SocketAddr>>) -> Option<Arc<[SocketAddr]>> {
+    match found {
+        Ok(addresses) if !addresses.is_empty() => return Some(addresses.into()),
+        Ok(_) => tracing::warn!(upstream = %url, "the upstream's name has no address"),
+        Err(error) => tracing::warn!(upstream = %url, %error, "the upstream's name does not resolve"),
     }
+    None
+}
+
+async fn resolve(url: UpstreamUrl) -> io::Result<Vec<SocketAddr>> {
     let lookup = tokio::net::lookup_host((url.host(), url.port()));
-    let mut addresses: Vec<SocketAddr> = tokio::time::timeout(PATIENCE, lookup).await??.collect();
+    let mut addresses: Vec<SocketAddr> = timeout(PATIENCE, lookup).await??.collect();
     // Name servers turn their answers round.
     addresses.sort_unstable();
     addresses.dedup();
@@ -205,5 +265,40 @@ mod tests {
         // What does not resolve and never did is not there.
         upstreams.note(&url, None);
         assert!(!upstreams.resolves(&url));
+    }
+
+    #[tokio::test]
+    async fn names_that_hang_keep_nobody_waiting() {
+        let upstreams = Upstreams::default();
+        let url = |name: String| UpstreamUrl::parse(&format!("http://{name}:80")).unwrap();
+        let hanging = (0..NAMES_AT_ONCE - 1).map(|at| url(format!("dead-{at}.test")));
+        let quick: Vec<UpstreamUrl> = (0..200).map(|at| url(format!("quick-{at}.test"))).collect();
+        let address = url("192.0.2.1".to_owned());
+        let named = hanging.chain(quick.clone()).chain([address.clone()]).collect();
+        let began = Instant::now();
+        let resolve = |url: UpstreamUrl| async move {
+            if url.host().starts_with("dead") {
+                std::future::pending::<()>().await;
+            }
+            Ok(vec![SocketAddr::from(([192, 0, 2, 1], url.port()))])
+        };
+        upstreams.look_up_within(Duration::from_secs(1), named, resolve).await;
+        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        assert!(quick.iter().chain([&address]).all(|url| upstreams.resolves(url)));
+        timeout(PATIENCE, upstreams.fell_behind()).await.expect("somebody looks after the rest");
+    }
+
+    #[tokio::test]
+    async fn names_are_looked_up_beside_each_other() {
+        let upstreams = Upstreams::default();
+        let named = (0..128).map(|at| UpstreamUrl::parse(&format!("http://slow-{at}.test")).unwrap()).collect();
+        let began = Instant::now();
+        let resolve = |_| async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(vec![SocketAddr::from(([192, 0, 2, 1], 80))])
+        };
+        upstreams.look_up_within(PATIENCE, named, resolve).await;
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+        assert!(timeout(Duration::from_millis(50), upstreams.fell_behind()).await.is_err());
     }
 }

@@ -334,13 +334,15 @@ pub(super) fn lenient(path: &[u8]) -> Vec<u8> {
     percent_decode(path).to_ascii_lowercase()
 }
 
-/// Host names are compared in lower case and without the root's dot (RFC 3986 section 3.2.2).
+/// Host names are compared in lower case and without the root's dot (RFC 3986 section 3.2.2). A dot behind a port is part
+/// of no name.
 pub(super) fn fold_authority(authority: &str) -> String {
     let lower = authority.to_ascii_lowercase();
     match lower.rsplit_once(':') {
         Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
             format!("{}:{port}", host.strip_suffix('.').unwrap_or(host))
         }
+        Some((_, port)) if port.bytes().any(|b| b.is_ascii_digit()) && !port.ends_with(']') => lower,
         _ => lower.strip_suffix('.').map(str::to_owned).unwrap_or(lower),
     }
 }
@@ -348,6 +350,21 @@ pub(super) fn fold_authority(authority: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn authorities_are_folded() {
+        for (said, folded) in [
+            ("Api.Test", "api.test"),
+            ("api.test.", "api.test"),
+            ("API.test.:8080", "api.test:8080"),
+            ("[::1]", "[::1]"),
+            ("[::1]:80", "[::1]:80"),
+            // No authority has a dot behind its port.
+            ("api.test:8080.", "api.test:8080."),
+        ] {
+            assert_eq!(fold_authority(said), folded);
+        }
+    }
 
     #[test]
     fn the_longest_base_path_wins_on_a_segment_border() {

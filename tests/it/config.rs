@@ -126,6 +126,7 @@ fn everything_can_be_set() {
     let node = "[node]\ndata_dir = \"d\"\n[listeners.edge]\nbind = [\"0.0.0.0:80\", \"[::]:80\"]\n\
         plaintext = \"behind_proxy\"\ntls = false\nproxy_protocol = \"required\"\n\
         [listeners.control]\nbind = \"127.0.0.1:0\"\npublic_url = \"https://Keys.example.com/\"\n\
+        names = [\"Gate.internal\"]\n\
         [listeners.metrics]\nbind = []\n[store]\nurl = \"sqlite:/var/lib/p.db\"\n[edge]\nworkers = 2\n\
         trusted_proxies = [\"10.0.0.0/8\"]\n[edge.limits]\nheader_bytes = \"1KiB\"\nheader_fields = 250\n\
         target_bytes = \"64KiB\"\nheader_timeout = \"5m\"\n[tokens]\nlifetime = \"24h\"\nalgorithm = \"HS256\"\n\
@@ -135,6 +136,7 @@ fn everything_can_be_set() {
     let node = load(&folder.path().join("portcullis.toml"), now()).unwrap().node;
     assert_eq!((node.edge.bind.len(), node.edge.proxy_protocol), (2, true));
     assert_eq!(node.control.public_url.as_deref(), Some("https://keys.example.com"));
+    assert_eq!(node.control.names, ["gate.internal"]);
     assert!(node.metrics_bind.is_empty() && !node.metrics_per_environment);
     assert_eq!(node.store, StoreUrl::Sqlite("/var/lib/p.db".into()));
     assert_eq!(node.secret_key_file, folder.path().join("d/secret.key"));
@@ -359,6 +361,7 @@ fn every_setting_that_waits_for_a_restart_is_named() {
         ("listeners.edge", "bind", "'127.0.0.1:1'"),
         ("listeners.control", "bind", "'127.0.0.1:1'"),
         ("listeners.control", "public_url", "'https://keys.example.com'"),
+        ("listeners.control", "names", "['gate.internal']"),
         ("listeners.metrics", "bind", "'127.0.0.1:1'"),
         ("store", "url", "'sqlite:x.db'"),
         ("secrets", "key_file", "'x.key'"),

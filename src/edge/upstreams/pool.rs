@@ -8,6 +8,7 @@
 use super::check::AT_ONCE_OF_ONE;
 use crate::model::{Balance, Ejection, Upstream, UpstreamProtocol, UpstreamUrl};
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use pingora::upstreams::peer::HttpPeer;
 use pingora_core::protocols::ALPN;
 use pingora_core::protocols::tls::CaType;
@@ -20,6 +21,11 @@ use tokio::sync::Semaphore;
 
 /// So many streams share one HTTP/2 connection.
 const STREAMS: usize = 128;
+/// What a stream may send before its caller has taken it.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same for a connection: as much as all of its streams together, so that callers who take nothing cannot stop those
+/// who share it with them.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
 
 /// One upstream's addresses.
 #[derive(Debug)]
@@ -32,6 +38,8 @@ pub(super) struct Pool {
     started: Instant,
     /// Turns of health checks.
     pub(super) checking: Semaphore,
+    /// Addresses go out one after the other.
+    ejecting: Mutex<()>,
 }
 
 /// By what TLS knows the upstream, as pingora takes it.
@@ -102,7 +110,8 @@ impl Pool {
         let trust = Trust::new(&upstream, hashing);
         let addresses = ArcSwap::from_pointee(Vec::new());
         let checking = Semaphore::new(AT_ONCE_OF_ONE);
-        Self { upstream, addresses, turn: AtomicUsize::new(0), trust, started: Instant::now(), checking }
+        let (turn, ejecting) = (AtomicUsize::new(0), Mutex::default());
+        Self { upstream, addresses, turn, trust, started: Instant::now(), checking, ejecting }
     }
 
     /// The addresses of each URL, as they were last resolved. Those that stay keep what was seen of them.
@@ -141,6 +150,8 @@ impl Pool {
         if self.upstream.protocol != UpstreamProtocol::Http1 {
             options.alpn = ALPN::H2;
             options.max_h2_streams = STREAMS;
+            options.h2_stream_window_size = Some(STREAM_WINDOW);
+            options.h2_connection_window_size = Some(CONNECTION_WINDOW);
         }
         peer.client_cert_key.clone_from(&self.trust.client);
         peer.group_key = self.trust.group;
@@ -203,6 +214,14 @@ impl Pool {
     /// Whether there is an address that was not tried.
     fn has_another(&self, tried: &[SocketAddr]) -> bool {
         self.addresses.load().iter().any(|address| !tried.contains(&address.socket))
+    }
+
+    /// Whether no more than half are out if this one goes out too.
+    fn can_spare(&self, address: &Arc<Address>) -> bool {
+        let addresses = self.addresses.load();
+        let is_out = |other: &&Arc<Address>| other.out_until.load(Ordering::Relaxed) != 0;
+        let others_out = addresses.iter().filter(|other| !Arc::ptr_eq(other, address)).filter(is_out).count();
+        (others_out + 1) * 2 <= addresses.len()
     }
 
     pub(super) fn standing(&self, of: Option<&UpstreamUrl>) -> Standing {
@@ -331,8 +350,8 @@ impl Attempt {
         }
     }
 
-    /// Nothing came of it. A failure in which a caller may have a part never puts the last address out: one could keep all
-    /// others from the upstream.
+    /// Nothing came of it. A failure in which a caller may have a part never puts more than half of the addresses out, and
+    /// so never the last: one could keep all others from the upstream.
     pub(in crate::edge) fn failed(&self, failure: Failure) {
         let (pool, address) = (&*self.pool, &*self.address);
         let Ejection { after, pause } = pool.upstream.ejection;
@@ -341,9 +360,8 @@ impl Attempt {
         if after == 0 || failures < after {
             return;
         }
-        let is_in = |other: &Arc<Address>| other.out_until.load(Ordering::Relaxed) == 0;
-        let is_other = |other: &Arc<Address>| !Arc::ptr_eq(other, &self.address);
-        if failure == Failure::Answer && !pool.addresses.load().iter().any(|other| is_other(other) && is_in(other)) {
+        let _one_at_a_time = pool.ejecting.lock();
+        if failure == Failure::Answer && !pool.can_spare(&self.address) {
             return;
         }
         let until = pool.now().saturating_add(millis(pause));
@@ -449,6 +467,26 @@ mod tests {
         assert_eq!(picked(&pool, 1).len(), 1);
         fail(&pool, 1, Failure::Connect, 1);
         assert!(pool.pick(&[]).is_none(), "refused at once");
+    }
+
+    #[test]
+    fn broken_answers_leave_half_of_the_addresses() {
+        for (ports, most) in [(&[1, 2][..], 1), (&[1, 2, 3], 1), (&[1, 2, 3, 4], 2), (&[1, 2, 3, 4, 5], 2)] {
+            let pool =
+                pool(ports, |upstream| upstream.ejection = Ejection { after: 1, pause: Duration::from_secs(3600) });
+            let addresses = pool.addresses.load_full();
+            addresses.iter().for_each(|address| pool.attempt(address).failed(Failure::Answer));
+            assert_eq!(pool.standing(None).ejected, most, "{ports:?}");
+            addresses.iter().for_each(|address| pool.attempt(address).failed(Failure::Connect));
+            assert_eq!(pool.standing(None).available, 0);
+            addresses.iter().for_each(|address| pool.attempt(address).answered());
+            std::thread::scope(|scope| {
+                for address in addresses.iter() {
+                    scope.spawn(|| pool.attempt(address).failed(Failure::Answer));
+                }
+            });
+            assert_eq!(pool.standing(None).ejected, most, "{ports:?} at once");
+        }
     }
 
     #[test]

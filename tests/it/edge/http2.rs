@@ -51,12 +51,19 @@ impl Bench {
         ]
     }
 
-    /// Nothing reaches the upstream, and the node goes on for others.
+    /// Nothing reaches the upstream.
     #[track_caller]
-    fn refuses<T>(&self, run: impl FnOnce() -> T) -> T {
+    fn refuses_one<T>(&self, run: impl FnOnce() -> T) -> T {
         let before = self.gateway.upstream.bytes_received();
         let result = run();
         assert_eq!(self.gateway.upstream.bytes_received(), before, "bytes went upstream");
+        result
+    }
+
+    /// Nothing reaches the upstream, and the node goes on for others.
+    #[track_caller]
+    fn refuses<T>(&self, run: impl FnOnce() -> T) -> T {
+        let result = self.refuses_one(run);
         self.lives();
         result
     }
@@ -217,6 +224,8 @@ fn what_must_not_pass_over_http_1_must_not_over_http_2() {
     let too_long = format!("{CARDS}?{long}");
     for (fields, status, code) in [
         (bench.fields("TRACE", CARDS), 405, "method_not_served"),
+        // Without scheme and path, as it has to be (RFC 9113 section 8.5).
+        (vec![(":method", "CONNECT"), (":authority", "gate.test:443")], 405, "method_not_served"),
         (bench.fields("GET", &too_long), 414, "target_too_long"),
         (path("/v1/production/cards/../cards"), 400, "target_ambiguous"),
         (path("/v1/production/cards/%2e%2e"), 400, "target_ambiguous"),
@@ -344,6 +353,50 @@ fn as_many_streams_as_there_may_be_and_one_more() {
     assert_eq!(client.ask(&bench.fields("GET", CARDS)).status, 200);
 }
 
+/// One address may have as many streams as connections: a stream costs no less, whether it is refused or not.
+#[test]
+fn streams_of_one_address_count_over_its_connections() {
+    let bench = Bench::with(Gateway::builder().node("[edge.limits]\nconnections_per_address = 4"));
+    bench.gateway.upstream.on("/api/cards/1", Answer::Hang);
+    let slow = bench.fields("GET", "/v1/production/cards/1");
+    let (mut first, mut second) = (bench.open(), bench.open());
+    let open: Vec<u32> = (0..2).map(|_| first.head(&slow, true)).collect();
+    for _ in 0..2 {
+        second.head(&slow, true);
+    }
+    eventually("four are being served", || {
+        bench.gateway.metrics().contains("portcullis_requests_in_flight 4").then_some(())
+    });
+    let one_more = bench.refuses_one(|| second.ask(&bench.fields("GET", CARDS)));
+    assert!(one_more.reset.is_some() && one_more.status == 0, "{one_more:?}");
+    assert!(bench.gateway.metrics().contains("refused_total{reason=\"http2_streams\"} 1"));
+    first.frame(RST_STREAM, 0, open[0], &8u32.to_be_bytes());
+    eventually("it is over", || bench.gateway.metrics().contains("portcullis_requests_in_flight 3").then_some(()));
+    assert_eq!(second.ask(&bench.fields("GET", CARDS)).status, 200);
+}
+
+/// Uploads that nobody reads on must not stop the others of their connection.
+#[test]
+fn a_connection_s_window_is_that_of_all_its_streams() {
+    for (setting, streams) in [("", 100), ("[edge.limits]\nstreams = 1", 1), ("[edge.limits]\nstreams = 1000", 1000)] {
+        let bench = Bench::with(Gateway::builder().node(setting));
+        let mut client = bench.open();
+        assert_eq!(client.ask(&bench.fields("GET", CARDS)).status, 200);
+        let settings = client.seen.iter().find(|frame| frame.kind == SETTINGS && frame.flags != ACK).unwrap();
+        let setting = |id: u16| {
+            let set = settings.payload.chunks(6).find(|set| set[..2] == id.to_be_bytes()).unwrap();
+            u32::from_be_bytes(set[2..].try_into().unwrap())
+        };
+        // RFC 9113 sections 6.5.2 and 6.9.2: every connection begins with 65,535.
+        let (most, window) = (setting(3), setting(4));
+        let grown = client.seen.iter().filter(|frame| frame.kind == WINDOW_UPDATE).map(|frame| frame.number(0));
+        let connection = 65_535 + grown.sum::<u32>();
+        assert_eq!(most, streams);
+        assert!(connection >= most * window && window >= 16 * 1024, "{most} streams of {window}, {connection} in all");
+        assert!(connection <= 16 * 1024 * 1024, "{connection}");
+    }
+}
+
 #[test]
 fn a_connection_begins_in_time_and_is_closed_when_idle() {
     let limits = "[edge.limits]\nhandshake_timeout = \"500ms\"\nidle_timeout = \"1s\"";
@@ -397,6 +450,38 @@ fn it_is_not_spoken_without_tls() {
     assert_eq!(upgrade.send().status, 200);
     let seen = gateway.upstream.last();
     assert!(seen.all("upgrade").is_empty() && seen.all("http2-settings").is_empty(), "{}", seen.head);
+}
+
+#[test]
+fn what_was_no_request_is_told_of_and_is_not_endless() {
+    let bench = Bench::start();
+    let mut fields = bench.fields("GET", CARDS);
+    fields.push(("host", "other.test"));
+    let mut client = bench.open();
+    assert_eq!(bench.refuses(|| client.ask(&fields)).status, 400);
+    let counted = "portcullis_denials_total{code=\"malformed_request\",environment=\"-\"} ";
+    assert!(bench.gateway.metrics().contains(&format!("{counted}1\n")), "{}", bench.gateway.metrics());
+    let lines = bench.gateway.stdout();
+    let line = lines.lines().find(|line| line.contains("malformed_request")).expect("a line of the log");
+    assert!(line.contains("\"address\":\"127.0.0.1\"") && line.contains("\"outcome\":\"denied\""), "{line}");
+    // Streams beside them are told that the connection ends, and why.
+    for _ in 0..40 {
+        client.head(&fields, true);
+    }
+    while client.read() {}
+    // ENHANCE_YOUR_CALM
+    assert_eq!(client.goaway, Some(11));
+    // So does what the codec cannot go on after.
+    let mut client = bench.open();
+    client.frame(DATA, 0, 0, b"x");
+    while client.read() {}
+    assert_eq!(client.goaway, Some(1));
+    let counted = "refused_total{reason=\"http2_violation\"} 2\n";
+    eventually("both are counted", || bench.gateway.metrics().contains(counted).then_some(()));
+    // Whoever just goes away does nothing wrong.
+    drop(bench.open());
+    bench.lives();
+    assert!(bench.gateway.metrics().contains(counted));
 }
 
 /// Sends until the peer has had enough, or everything is sent; then the connection ends.

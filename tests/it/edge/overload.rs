@@ -1,9 +1,11 @@
 //! More requests at the same time than may be: told so at once, and nothing else is done for them.
 
-use super::inside::{Edge, Settings, request};
+use super::inside::{Edge, RECHECK, Settings, request};
 use super::{assert_refusal, without_upstream};
-use crate::harness::{Answer, End, Gateway, eventually};
+use crate::harness::frames::{Frame, PREFACE, SETTINGS};
+use crate::harness::{Answer, Authority, End, Gateway, Http2, eventually, writer};
 use portcullis::config::EdgeLimits;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -69,5 +71,102 @@ fn room_is_given_back_however_a_request_ends() {
             let response = edge.connect().exchange(&request("GET /cards", "", &token));
             (response.status == 200).then_some(())
         });
+    }
+}
+
+/// Whoever is refused, and takes its time with the rest of its body or with the answer, takes nobody's place.
+#[test]
+fn what_is_refused_takes_no_place() {
+    let gateway = Gateway::builder().node("[edge.limits]\nrequests_in_flight = 2").start();
+    let token = gateway.writer_token();
+    let unread = |target: &str, token: &str| {
+        let fields = format!("Host: gate.test\r\n{token}Content-Length: 10\r\n");
+        format!("POST /v1/production{target} HTTP/1.1\r\n{fields}\r\n")
+    };
+    for request in [unread("/cards", ""), unread("/cards", "Authorization: Bearer x\r\n"), unread("/oauth2/token", "")]
+    {
+        let waiting: Vec<_> = (0..6)
+            .map(|_| {
+                let mut connection = gateway.connect();
+                connection.send(&request);
+                connection
+            })
+            .collect();
+        in_flight(&gateway, 6);
+        gateway.get("/cards").bearer(&token).send().expect(200);
+        assert!(gateway.metrics().contains("portcullis_requests_in_flight 6"), "they were gone before");
+        drop(waiting);
+        in_flight(&gateway, 0);
+    }
+}
+
+fn in_flight(gateway: &Gateway, count: usize) {
+    let gauge = format!("portcullis_requests_in_flight {count}\n");
+    eventually("so many are in flight", || gateway.metrics().contains(&gauge).then_some(()));
+}
+
+#[test]
+fn streams_that_are_refused_take_no_place() {
+    let authority = Authority::new();
+    let certificate = authority.certificate(&["gate.test"]);
+    let gateway = Gateway::builder().node("[edge.limits]\nrequests_in_flight = 2").tls(&[&certificate]).start();
+    let key = writer();
+    let mut connection = gateway.connect().secure(&authority.pem(), "gate.test", &[]).unwrap();
+    let asking = gateway.post("/oauth2/token").basic(&key.id, &key.secret).form("grant_type=client_credentials");
+    let token = asking.send_on(&mut connection).expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let head = |method, path| [(":method", method), (":scheme", "https"), (":authority", "gate.test"), (":path", path)];
+    // No window: the answers cannot be taken.
+    let mut client = Http2::silent(gateway.edge(), &authority.pem(), "gate.test");
+    client.connection.send([PREFACE, &Frame::bytes(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])].concat());
+    for _ in 0..6 {
+        client.head(&[&head("POST", "/v1/production/cards")[..], &[("content-length", "10")]].concat(), false);
+        client.head(&head("GET", "/v1/production/cards"), true);
+    }
+    in_flight(&gateway, 12);
+    gateway.get("/cards").bearer(&token).send_on(&mut connection).expect(200);
+    assert!(gateway.metrics().contains("portcullis_requests_in_flight 12"), "they were gone before");
+    // With one, a body that is not read holds nothing up: the stream ends with its answer.
+    let mut client = Http2::open(gateway.edge(), &authority.pem(), "gate.test");
+    let began = Instant::now();
+    let with_body = [&head("POST", "/v1/production/cards")[..], &[("content-length", "10")]].concat();
+    let streams: Vec<u32> = (0..6).map(|_| client.head(&with_body, false)).collect();
+    for stream in streams {
+        let reply = client.reply(stream);
+        assert_eq!((reply.status, reply.header("portcullis-error")), (401, Some("token_missing")), "{reply:?}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+/// Open sockets and streams are bounded as connections are; else some thousands of them would keep everybody out.
+#[test]
+fn what_lasts_gives_its_place_back() {
+    let limits = EdgeLimits { requests_in_flight: 1, ..EdgeLimits::default() };
+    let edge = Edge::start(&Settings { limits, ..Settings::default() });
+    let token = edge.writer_token();
+    edge.upstream.on("/api/socket", Answer::WebSocketEcho);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    // The places of those before are given back a moment after their answers.
+    let open = |head: Vec<u8>, status| {
+        eventually("it is served", || {
+            let mut connection = edge.connect();
+            connection.send(&head);
+            let answer = connection.read_head();
+            (answer.status == status).then_some((connection, answer))
+        })
+    };
+    let mut sockets: Vec<_> = (0..3).map(|_| open(request("GET /socket", upgrade, &token), 101)).collect();
+    edge.connect().exchange(&request("GET /cards", "", &token)).expect(200);
+    // What streams has its place until it is looked after for the first time.
+    let (chunks, receiver) = mpsc::channel();
+    edge.upstream.on("/api/files/a", Answer::Stream(receiver));
+    let (mut stream, mut head) = open(request("GET /files/a", "", &token), 200);
+    std::thread::sleep(RECHECK * 3);
+    edge.connect().exchange(&request("GET /cards", "", &token)).expect(200);
+    chunks.send(b"still".to_vec()).unwrap();
+    assert_eq!(stream.read_chunk(&mut head), Some(b"still".to_vec()));
+    for (socket, _) in &mut sockets {
+        socket.send([0x81, 0x82, 0, 0, 0, 0, b'h', b'i']);
+        assert_eq!(socket.read_exactly(4).0, [0x81, 2, b'h', b'i']);
     }
 }

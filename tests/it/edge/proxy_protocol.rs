@@ -59,9 +59,11 @@ fn the_header_says_who_the_caller_is() {
         (v2("::ffff:203.0.113.9".parse().unwrap()), "203.0.113.9", "203.0.113.9"),
         // What was forwarded counts only from a proxy that is trusted too.
         (v2("10.1.2.3".parse().unwrap()), "192.0.2.4", "198.51.100.77, 192.0.2.4, 10.1.2.3"),
-        // Nobody is named: the load balancer itself.
-        (b"PROXY UNKNOWN\r\n".to_vec(), "192.0.2.4", "198.51.100.77, 192.0.2.4, 127.0.0.1"),
-        (header(0x20, 0, &[]), "192.0.2.4", "198.51.100.77, 192.0.2.4, 127.0.0.1"),
+        // Nobody is named: the load balancer itself. It passes on what callers say, so that it forwards for nobody.
+        (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1", "127.0.0.1"),
+        (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(), "127.0.0.1", "127.0.0.1"),
+        (header(0x20, 0, &[]), "127.0.0.1", "127.0.0.1"),
+        (header(0x21, 0, &[]), "127.0.0.1", "127.0.0.1"),
     ] {
         let answer = request.send_on(&mut behind(&gateway, &header)).expect(200);
         let seen = gateway.upstream.last();
@@ -83,6 +85,15 @@ fn allowlists_are_asked_about_the_caller() {
     let refused = without_upstream(&gateway, || request.send_on(&mut behind(&gateway, other)));
     let detail = assert_refusal(&refused, 403, "ip_not_allowed");
     assert!(detail.contains("198.51.100.1"), "{detail}");
+    // Where nobody is named, the caller cannot name itself either.
+    let request = request.header("X-Forwarded-For", "203.0.113.9").header("Forwarded", "for=203.0.113.9");
+    for header in [b"PROXY UNKNOWN\r\n".to_vec(), header(0x20, 0, &[]), header(0x21, 0, &[])] {
+        let refused = without_upstream(&gateway, || request.send_on(&mut behind(&gateway, &header)));
+        let detail = assert_refusal(&refused, 403, "ip_not_allowed");
+        assert!(detail.contains("127.0.0.1"), "{detail}");
+        let line = gateway.log_line(refused.header("x-request-id").unwrap());
+        assert_eq!(line["address"], "127.0.0.1");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{assert_refusal, assert_refused};
 use crate::harness::{Answer, Gateway, GatewayBuilder, RecordingUpstream, eventually};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
@@ -108,6 +108,42 @@ fn a_dead_upstream_is_left_alone_and_tried_now_and_then() {
         cards().send().expect(204);
     }
     assert_eq!((standing(&gateway, "available"), standing(&gateway, "ejected")), (1, 0));
+}
+
+/// An upstream that gives up on bodies which do not come, and closes.
+fn impatient() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                let read = stream.read(&mut buffer).unwrap_or(0);
+                std::thread::sleep(Duration::from_millis(100));
+                if buffer[..read].starts_with(b"GET") {
+                    let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn half_bodies_put_no_address_out() {
+    let gateway = in_front_of(&[url(impatient()), url(impatient())], "eject_after = 2\neject_for = \"1h\"").start();
+    let token = gateway.writer_token();
+    let whole = gateway.post("/cards").bearer(&token).body("text/plain", "0123456789").bytes();
+    let mut halves: Vec<_> = (0..8).map(|_| gateway.connect()).collect();
+    halves.iter_mut().for_each(|connection| connection.send(&whole[..whole.len() - 5]));
+    for connection in &mut halves {
+        assert_refusal(&connection.read_response(), 502, "upstream_protocol");
+    }
+    assert_eq!((standing(&gateway, "available"), standing(&gateway, "ejected")), (2, 0));
+    (0..4).for_each(|_| drop(gateway.get("/cards").bearer(&token).send().expect(204)));
+    // Whole ones count, for one of the two.
+    (0..8).for_each(|_| drop(gateway.connect().exchange(&whole).expect(502)));
+    assert_eq!((standing(&gateway, "available"), standing(&gateway, "ejected")), (1, 1));
 }
 
 #[test]

@@ -24,6 +24,9 @@ pub(super) struct Arrived {
     pub(super) trailers: Option<HeaderMap>,
 }
 
+/// More than all buffers between an upstream and a caller who takes nothing.
+const LARGE: usize = 32 << 20;
+
 /// An upstream of HTTP/2. It refuses the first streams, so many as it is told.
 pub(super) struct H2Upstream {
     pub(super) address: SocketAddr,
@@ -94,6 +97,11 @@ async fn serve(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, a
     let Ok(mut answer) = respond.send_response(Response::builder().status(200).body(()).unwrap(), false) else {
         return;
     };
+    if parts.uri.path().ends_with("/large") {
+        let _ = answer.send_data(Bytes::from(vec![b'x'; LARGE]), true);
+        // It goes as far as windows let it.
+        return;
+    }
     let mut body = Vec::new();
     while let Some(Ok(data)) = stream.data().await {
         body.extend_from_slice(&data);
@@ -159,6 +167,30 @@ fn a_stream_that_was_refused_is_sent_again_whatever_its_method() {
     assert_eq!(upstream.arrived.lock().unwrap().len(), 1);
 }
 
+/// One connection to the upstream is everybody's: whoever takes nothing of its answer must not keep the others from theirs.
+#[test]
+fn callers_who_take_nothing_stop_nobody_else() {
+    let upstream = H2Upstream::start(0);
+    let gateway = upstream.gateway();
+    let token = gateway.writer_token();
+    let idle: Vec<_> = (0..6)
+        .map(|_| {
+            let mut connection = gateway.connect();
+            connection.send(gateway.get("/files/large").bearer(&token).bytes());
+            assert_eq!(connection.read_head().status, 200);
+            connection
+        })
+        .collect();
+    // Until every buffer on the way is full.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let body = "x".repeat(100_000);
+    for _ in 0..3 {
+        let response = gateway.post("/cards").bearer(&token).body("text/plain", &body).send().expect(200);
+        assert!(response.text() == body && !response.truncated);
+    }
+    drop(idle);
+}
+
 #[test]
 fn an_upstream_that_refuses_every_stream_gets_502() {
     let upstream = H2Upstream::start(usize::MAX);
@@ -169,10 +201,14 @@ fn an_upstream_that_refuses_every_stream_gets_502() {
 
 /// A gateway with TLS in front of it, what its callers believe, and a token of the writer's.
 fn secure(upstream: &H2Upstream) -> (Gateway, Authority, String) {
+    secure_with(upstream, "")
+}
+
+fn secure_with(upstream: &H2Upstream, node: &str) -> (Gateway, Authority, String) {
     let authority = Authority::new();
     let table = format!("url = \"http://{}/api\"\nprotocol = \"h2c\"", upstream.address);
     let certificate = authority.certificate(&[HOST]);
-    let gateway = Gateway::builder().upstream_whole(&table).tls(&[&certificate]).start();
+    let gateway = Gateway::builder().node(node).upstream_whole(&table).tls(&[&certificate]).start();
     let key = writer();
     let mut connection = gateway.connect().secure(&authority.pem(), HOST, &[]).unwrap();
     let request = gateway.post("/oauth2/token").basic(&key.id, &key.secret).form("grant_type=client_credentials");
@@ -217,6 +253,32 @@ fn a_call_of_grpc_passes_from_end_to_end() {
     assert_eq!(seen.headers.get_all("portcullis-client-id").iter().collect::<Vec<_>>(), ["writer"]);
     assert_eq!(seen.uri.authority().unwrap().as_str(), upstream.address.to_string());
     assert!(!seen.headers.contains_key("authorization") && !seen.headers.contains_key("host"));
+}
+
+/// What else would be a body that stands still.
+#[test]
+fn calls_of_grpc_may_be_silent_and_other_bodies_may_not() {
+    let upstream = H2Upstream::start(0);
+    let (gateway, authority, token) = secure_with(&upstream, "[edge.limits]\nbody_idle_timeout = \"1s\"");
+    for (kind, is_call) in [("application/grpc+proto", true), ("application/grpcooo", false)] {
+        let mut client = Http2::open(gateway.edge(), &authority.pem(), HOST);
+        let head = [
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":authority", HOST),
+            (":path", "/v1/production/cards"),
+            ("authorization", &token),
+            ("content-type", kind),
+            ("te", "trailers"),
+        ];
+        let stream = client.head(&head, false);
+        client.frame(DATA, 0, stream, b"ping");
+        // Somebody looks every five seconds.
+        std::thread::sleep(std::time::Duration::from_secs(7));
+        client.frame(DATA, END_STREAM, stream, b"pong");
+        let reply = client.reply(stream);
+        assert_eq!(reply.text() == "pingpong" && reply.reset.is_none(), is_call, "{kind}: {reply:?}");
+    }
 }
 
 #[test]
