@@ -256,20 +256,18 @@ fn field(line: &[u8]) -> Result<(String, Vec<u8>), String> {
 fn strangers(fields: &[(String, Vec<u8>)]) -> Result<(), String> {
     const OURS: [&str; 4] =
         ["portcullis-client-id", "portcullis-organization", "portcullis-environment", "portcullis-operation"];
-    const NEVER: [&str; 13] = [
+    // Those that end here by their own name; under another one they are headers like any other.
+    const HOP_BY_HOP: [&str; 4] = ["http2-settings", "keep-alive", "proxy-connection", "trailer"];
+    // What Connection names is not among them: a mutated Connection may name nothing any more.
+    const NEVER: [&str; 8] = [
         "authorization",
-        "keep-alive",
-        "proxy-connection",
-        "trailer",
         "x-forwarded-uri",
-        "x-hop",
         "x-http-method",
         "x-http-method-override",
         "x-method-override",
         "x-original-url",
         "x-real-ip",
         "x-rewrite-url",
-        "http2-settings",
     ];
     for (name, value) in fields {
         let folded: String = name.chars().map(|sign| if sign.is_alphanumeric() { sign } else { '-' }).collect();
@@ -278,7 +276,8 @@ fn strangers(fields: &[(String, Vec<u8>)]) -> Result<(), String> {
         let forwarding =
             folded.starts_with("x-forwarded-") && (alias || !value.starts_with(b"127.") && value != b"http");
         let forwarding = forwarding && (alias || name != "x-forwarded-host");
-        if forged || forwarding || NEVER.contains(&folded.as_str()) || (name == "x-request-id" && value == b"evil") {
+        let ends_here = NEVER.contains(&folded.as_str()) || HOP_BY_HOP.contains(&name.as_str());
+        if forged || forwarding || ends_here || (name == "x-request-id" && value == b"evil") {
             return Err(format!("`{name}` came from the caller"));
         }
     }
