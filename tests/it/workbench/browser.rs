@@ -353,6 +353,15 @@ impl Browser {
         self.click("link", name);
     }
 
+    /// Does what leads to another page, and waits until that is there in place of this one.
+    #[track_caller]
+    pub(super) fn leaves(&self, act: impl FnOnce()) {
+        self.run("window.leftByTest = true", &[]);
+        act();
+        let script = "return document.readyState === 'complete' && !window.leftByTest";
+        wait("another page", || self.try_run(script, &[]).is_ok_and(|left| left == true).then_some(()));
+    }
+
     /// Types into a field, in place of what is there.
     #[track_caller]
     pub(super) fn fill(&self, label: &str, text: &str) {
