@@ -13,17 +13,17 @@ use super::methods;
 use super::overload::Room;
 use super::panics::caught;
 use super::reserved;
-use super::upstreams::{Attempt, Failure, Upstreams};
+use super::upstreams::{Failure, Upstreams};
 use crate::access::Denial;
 use crate::config::EdgeLimits;
 use crate::model::{Timestamp, UpstreamHost, UpstreamProtocol};
 use crate::tables::{EnvironmentTable, Tables};
-use crate::telemetry::{NO_ENVIRONMENT, Outcome, Told, UsageRecorder};
+use crate::telemetry::{Outcome, Told, UsageRecorder};
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{EXPECT, HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::request::Parts as RequestParts;
-use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_core::protocols::Digest;
@@ -88,7 +88,6 @@ impl Forward {
     }
 
     fn admit(&self, session: &mut Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
-        context.metrics = Some(self.accounts.metrics.environment(NO_ENVIRONMENT));
         context.lease.occupy(self.room.enter().ok_or(Denial::Overloaded)?);
         let verdict = self.check(session, context)?;
         if verdict.forwards() && !session.is_body_empty() {
@@ -111,8 +110,7 @@ impl Forward {
             Some(false) => self.accounts.metrics.token_cache_misses.inc(),
             None => {}
         }
-        let label = seen.environment.as_ref().map_or(NO_ENVIRONMENT, |environment| environment.label.as_str());
-        context.metrics = Some(self.accounts.metrics.environment(label));
+        context.metrics = seen.environment.as_ref().map(|known| self.accounts.metrics.environment(&known.label));
         context.environment = seen.environment;
         context.address = seen.address;
         context.client_id = seen.client_id;
@@ -319,8 +317,8 @@ impl ProxyHttp for Forward {
         let trusted = self.gate.trusts(&context.arrival);
         let target = session.req_header().raw_path();
         let relative = target.get(environment.base_url.path().len()..).ok_or_else(no_permit)?;
-        let url = context.attempt.as_ref().map(Attempt::url).ok_or_else(no_permit)?;
-        let target = upstream_target(url.path(), relative);
+        let attempt = context.attempt.as_ref().ok_or_else(no_permit)?;
+        let target = upstream_target(attempt.url().path(), relative);
         // As plain parts: pingora's header type keeps a second map for the spelling of names, which costs more than
         // everything else here. Names go upstream in lower case; they are case-insensitive (RFC 9110 section 5.1).
         let mut parts: RequestParts = std::mem::replace(request, empty_request()).into();
@@ -332,8 +330,7 @@ impl ProxyHttp for Forward {
         }
         identity::keep_te(&mut parts.headers, environment.upstream.protocol);
         if environment.upstream.host == UpstreamHost::Upstream {
-            let host = HeaderValue::from_str(&url.authority()).map_err(|_| no_permit())?;
-            parts.headers.insert(HOST, host);
+            parts.headers.insert(HOST, attempt.host().ok_or_else(no_permit)?);
         }
         *request = RequestHeader::from(parts);
         request.set_raw_path(&target)

@@ -1,6 +1,7 @@
 //! Our own front inside pingora's service: it reads each HTTP/1 head under a deadline and judges it before pingora
 //! parses it. Only sound heads go on.
 
+use super::alarm::Alarm;
 use super::answer::Answer;
 use super::arrival::Arrival;
 use super::connections::Open;
@@ -22,7 +23,7 @@ use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
-use pingora_timeout::fast_timeout::fast_timeout;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -41,6 +42,13 @@ pub(super) struct Front {
     pub(super) request_ids: Arc<RequestIds>,
     pub(super) clock: fn() -> Timestamp,
     pub(super) keeper: Keeper,
+}
+
+/// What a connection waits with, from its first request to its last.
+struct Waits<D> {
+    alarm: Alarm,
+    /// Done once a drain ends its wait for a request.
+    drained: D,
 }
 
 /// How reading a head ended.
@@ -64,8 +72,9 @@ impl ServerApp for Front {
             return None;
         }
         let mut carried: Option<HttpPersistentSettings> = None;
+        let mut waits = Waits { alarm: Alarm::new(), drained: Box::pin(idle_end(shutdown.clone())) };
         loop {
-            let head = match self.read_head(&mut stream, &mut open, shutdown).await {
+            let head = match self.read_head(&mut stream, &mut open, &mut waits).await {
                 Read::Head(head) => head,
                 Read::Refused(denial) => {
                     self.refuse(stream, &arrival, &denial).await;
@@ -79,7 +88,7 @@ impl ServerApp for Front {
             let mut settings = carried.take().unwrap_or_else(|| HttpPersistentSettings::for_session(&session));
             settings.set_pipelined_prefix(head);
             settings.apply_to_session(&mut session);
-            let (next, settings) = self.serve(session, &arrival, shutdown).await?.consume();
+            let (next, settings) = self.serve(session, &arrival, shutdown, &mut waits.alarm).await?.consume();
             open.set_busy(false);
             (stream, carried) = (next, settings);
         }
@@ -97,15 +106,21 @@ impl Front {
         session: ServerSession,
         arrival: &Arc<Arrival>,
         shutdown: &ShutdownWatch,
+        alarm: &mut Alarm,
     ) -> Option<ReusedHttpStream> {
         let is_stream = session.is_http2();
         let request = arrival.serving(self.proxy.process_new_http(session, shutdown));
-        self.keeper.keep(is_stream, request).await
+        self.keeper.keep(is_stream, alarm, request).await
     }
 
-    async fn read_head(&self, stream: &mut Stream, open: &mut Open, shutdown: &ShutdownWatch) -> Read {
+    async fn read_head<D: Future<Output = ()> + Unpin>(
+        &self,
+        stream: &mut Stream,
+        open: &mut Open,
+        waits: &mut Waits<D>,
+    ) -> Read {
         let mut buffer = BytesMut::with_capacity(4096);
-        if !self.first_bytes(stream, &mut buffer, open, shutdown).await {
+        if !self.first_bytes(stream, &mut buffer, open, waits).await {
             return Read::Gone;
         }
         open.set_busy(true);
@@ -133,27 +148,26 @@ impl Front {
     }
 
     /// Waits for a request to begin; a drain ends the wait, but for one that was just taken: its first request is on its way.
-    async fn first_bytes(
+    async fn first_bytes<D: Future<Output = ()> + Unpin>(
         &self,
         stream: &mut Stream,
         buffer: &mut BytesMut,
         open: &mut Open,
-        shutdown: &ShutdownWatch,
+        waits: &mut Waits<D>,
     ) -> bool {
         let mut patience = self.limits.connection.idle_timeout;
         if open.is_busy() {
             let soon = self.limits.head.header_timeout.min(patience);
-            if let Ok(read) = fast_timeout(soon, stream.read_buf(buffer)).await {
+            if let Some(read) = waits.alarm.within(soon, stream.read_buf(buffer)).await {
                 return matches!(read, Ok(1..));
             }
             open.set_busy(false);
             patience = patience.saturating_sub(soon);
         }
-        let mut shutdown = shutdown.clone();
         tokio::select! {
             biased;
-            read = fast_timeout(patience, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
-            () = idle_end(&mut shutdown) => false,
+            read = waits.alarm.within(patience, stream.read_buf(buffer)) => matches!(read, Some(Ok(1..))),
+            () = &mut waits.drained => false,
         }
     }
 
@@ -225,7 +239,7 @@ impl Front {
 }
 
 /// When a connection that waits for a request is closed by a drain.
-async fn idle_end(shutdown: &mut ShutdownWatch) {
+async fn idle_end(mut shutdown: ShutdownWatch) {
     let _ = shutdown.wait_for(|down| *down).await;
     tokio::time::sleep(IDLE_GRACE).await;
 }

@@ -14,7 +14,6 @@ use crate::tables::EnvironmentTable;
 use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, SET_COOKIE, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_core::{Error, ErrorType, Result};
-use std::net::IpAddr;
 
 const CLIENT_ID: HeaderName = HeaderName::from_static("portcullis-client-id");
 const ENVIRONMENT: HeaderName = HeaderName::from_static("portcullis-environment");
@@ -105,7 +104,7 @@ pub(super) fn set(
     headers.insert(ENVIRONMENT, text(permit.environment().environment.as_str())?);
     headers.insert(OPERATION, text(permit.operation())?);
     headers.insert(X_REQUEST_ID, text(&context.request_id)?);
-    if !headers.get(TRACEPARENT).is_some_and(is_traceparent) {
+    if context.asked.as_ref().is_none_or(|asked| asked.trace_id.is_none()) {
         headers.insert(TRACEPARENT, text(&traceparent(&context.request_id))?);
     }
     for (name, value) in &environment.upstream.set_headers {
@@ -184,22 +183,19 @@ fn set_forwarding(
     arrival: &Arrival,
     trusted: bool,
 ) -> Result<()> {
-    let peer = arrival.peer;
     // Behind a proxy that has TLS the base URL knows what callers speak.
-    let proto = if arrival.tls.is_some() || environment.base_url.tls() { "https" } else { "http" };
-    let mut chain = peer.to_string();
-    let mut forwarded = match peer {
-        IpAddr::V4(_) => ["for=", &chain, ";proto=", proto].concat(),
-        IpAddr::V6(_) => ["for=\"[", &chain, "]\";proto=", proto].concat(),
-    };
+    let is_https = arrival.tls.is_some() || environment.base_url.tls();
+    let proto = if is_https { "https" } else { "http" };
+    let mut chain = arrival.told.address.clone();
+    let mut forwarded = if is_https { &arrival.told.over_https } else { &arrival.told.over_http }.clone();
     if trusted {
-        chain = prepend(headers, &X_FORWARDED_FOR, chain);
+        chain = prepend(headers, &X_FORWARDED_FOR, &chain)?;
         if headers.contains_key(FORWARDED) {
-            forwarded = prepend(headers, &FORWARDED, forwarded);
+            forwarded = prepend(headers, &FORWARDED, &forwarded)?;
         }
     }
-    headers.insert(X_FORWARDED_FOR, text(&chain)?);
-    headers.insert(FORWARDED, text(&forwarded)?);
+    headers.insert(X_FORWARDED_FOR, chain);
+    headers.insert(FORWARDED, forwarded);
     if !trusted || !headers.contains_key(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     }
@@ -215,11 +211,10 @@ fn set_forwarding(
 }
 
 /// What the header's lines already say, then `last`.
-fn prepend(headers: &HeaderMap, name: &HeaderName, last: String) -> String {
-    let mut said: Vec<String> =
-        headers.get_all(name).iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
-    said.push(last);
-    said.join(", ")
+fn prepend(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> Result<HeaderValue> {
+    let lines = headers.get_all(name).iter().chain([last]);
+    let said: Vec<&str> = lines.filter_map(|value| value.to_str().ok()).collect();
+    text(&said.join(", "))
 }
 
 /// The trace that a caller's request belongs to, where it says so.
@@ -231,16 +226,15 @@ pub(super) fn trace_id(headers: &HeaderMap) -> Option<Box<str>> {
 /// W3C Trace Context section 3.2: version 00, neither id all zero.
 fn is_traceparent(value: &HeaderValue) -> bool {
     let Ok(value) = value.to_str() else { return false };
-    let parts: Vec<&str> = value.split('-').collect();
     let hex =
         |part: &str, len| part.len() == len && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let nonzero = |part: &str| part.bytes().any(|b| b != b'0');
-    match parts.as_slice() {
-        [version, trace, span, flags] => {
-            *version == "00" && hex(trace, 32) && nonzero(trace) && hex(span, 16) && nonzero(span) && hex(flags, 2)
-        }
-        _ => false,
-    }
+    let id = |part: &str, len| hex(part, len) && part.bytes().any(|b| b != b'0');
+    let mut parts = value.split('-');
+    parts.next() == Some("00")
+        && parts.next().is_some_and(|trace| id(trace, 32))
+        && parts.next().is_some_and(|span| id(span, 16))
+        && parts.next().is_some_and(|flags| hex(flags, 2))
+        && parts.next().is_none()
 }
 
 fn text(value: &str) -> Result<HeaderValue> {
@@ -290,6 +284,9 @@ mod tests {
             "00-0-0-0",
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
             "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
         ] {
             assert!(!is(text), "{text}");

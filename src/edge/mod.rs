@@ -30,6 +30,7 @@
 //! What it leaves to others: what may pass (`access`), what is known (`tables`). It never waits for the store.
 
 mod account;
+mod alarm;
 mod answer;
 mod arrival;
 mod bearer;

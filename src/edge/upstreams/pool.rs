@@ -8,6 +8,7 @@
 use super::check::AT_ONCE_OF_ONE;
 use crate::model::{Balance, Ejection, Upstream, UpstreamProtocol, UpstreamUrl};
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use parking_lot::Mutex;
 use pingora::upstreams::peer::HttpPeer;
 use pingora_core::protocols::ALPN;
@@ -69,6 +70,8 @@ pub(super) struct Address {
     url: UpstreamUrl,
     socket: SocketAddr,
     peer: HttpPeer,
+    /// Host for it; `None` where the URL's is no header text, which no URL that was parsed is.
+    host: Option<HeaderValue>,
     in_flight: AtomicUsize,
     /// Failures in a row.
     failures: AtomicU32,
@@ -159,6 +162,7 @@ impl Pool {
             url: url.clone(),
             socket,
             peer,
+            host: HeaderValue::from_str(&url.authority()).ok(),
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             out_until: AtomicU64::new(0),
@@ -317,6 +321,11 @@ impl Attempt {
     /// The address.
     pub(in crate::edge) fn socket(&self) -> SocketAddr {
         self.address.socket
+    }
+
+    /// The value of Host for it.
+    pub(in crate::edge) fn host(&self) -> Option<HeaderValue> {
+        self.address.host.clone()
     }
 
     /// What pingora connects to.
