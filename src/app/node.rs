@@ -449,15 +449,19 @@ fn control_url(node: &NodeConfig, listeners: &Listeners) -> anyhow::Result<BaseU
     Ok(BaseUrl::parse(&node.control.url(address))?)
 }
 
-/// Under which names the control listener answers. Plain and without a public URL nobody says which it has.
+/// Under which names the control listener answers: those of the public URL, of the certificates (wildcards say none) and
+/// of `names`. Plain and without a public URL nobody says which it has.
 fn names(node: &NodeConfig, tls: &ListenerTls, control_url: &BaseUrl) -> ListenerNames {
     let certificates = tls.control.as_ref().map(|tls| Arc::clone(&tls.certificates));
     if node.control.public_url.is_none() && certificates.is_none() {
         return ListenerNames::any();
     }
+    if let Some(words) = node.control.namelessness() {
+        tracing::warn!("{words}");
+    }
     let (public, names) = (control_url.host().to_owned(), node.control.names.clone());
     let said = move |name: &str| name == public || names.iter().any(|other| other == name);
-    ListenerNames::known(move |name| said(name) || certificates.as_ref().is_some_and(|it| it.is_for(name)))
+    ListenerNames::known(move |name| said(name) || certificates.as_ref().is_some_and(|it| it.say(name)))
 }
 
 /// Loads the tables: environments from files and store, keys and revoked tokens from the store.
