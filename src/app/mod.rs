@@ -79,9 +79,12 @@ pub fn serve(path: &Path, take_over: Option<TakeOver>) -> anyhow::Result<()> {
     };
     let (mut succession, sockets) = Succession::begin(&config.node.data_dir, take_over)?;
     let supervisor = Supervisor::new(told.or_else(|| succession.notify_socket.take()));
-    let node = Node::prepare(config, documents, Origin::Succeeding(sockets), read, supervisor).and_then(|node| {
-        node.set_beside(true);
-        succession.await_go().map(|()| node)
+    let node = Node::prepare(config, documents, Origin::Succeeding(sockets), read, supervisor).and_then(|mut node| {
+        node.stand_beside();
+        succession.await_go()?;
+        // Whoever ends it before its turn means it alone.
+        anyhow::ensure!(!node.was_told_to_end(), "the process that was to take over was told to end");
+        Ok(node)
     });
     match node {
         Ok(node) => node.run(Some(succession)),

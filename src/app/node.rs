@@ -3,7 +3,7 @@
 use super::actions::Actions;
 use super::certificates::ListenerTls;
 use super::chores::Chores;
-use super::handover::{self, Concluded, Descriptor, Keeper, Sockets, Stage, Succession};
+use super::handover::{self, Concluded, Descriptor, Keeper, Neighbour, Sockets, Stage, Succession};
 use super::reload::{Cause, Reloader};
 use super::revocations::Revocations;
 use super::serving::{Served, serve};
@@ -98,6 +98,8 @@ pub(super) struct Node {
     chores: Chores,
     edge: EdgeParts,
     entrance: Entrance,
+    /// The node before, which serves as well.
+    before: Option<Neighbour>,
 }
 
 /// What opens when it does.
@@ -168,16 +170,17 @@ impl Node {
         tell_of_token(token_file.as_deref(), &control_url);
         let reloader = start_reloader(&runtime, &shared, &node, read);
         let (drain, let_go) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+        let (told, stage) = ((Arc::clone(&let_go), Arc::clone(&drain)), Arc::clone(&shared.stage));
+        let keeper = Arc::new(Keeper::new(stage, told.0, told.1, supervisor.socket(), VERSION));
         let actions = Actions {
             shared: shared.clone(),
             signing: Arc::clone(&signing),
             reloader: Arc::clone(&reloader),
-            drain: Arc::clone(&drain),
+            keeper: Arc::clone(&keeper),
         };
         let control = shared.control(&node, Arc::new(actions), control_url.clone(), now);
         let chores = Chores { shared: shared.clone(), signing, control: Arc::clone(&control) };
-        let keeper = Keeper::new(Arc::clone(&shared.stage), Arc::clone(&let_go), supervisor.socket(), VERSION);
-        let turns = Turns { drain, let_go, reloader, keeper: Arc::new(keeper) };
+        let turns = Turns { drain, let_go, reloader, keeper };
         // From here on what others change is seen, whoever serves.
         runtime.block_on(async { chores.start_following(follower) });
         let entrance = Entrance {
@@ -191,7 +194,7 @@ impl Node {
             reloader: Arc::clone(&turns.reloader),
         };
         let edge = edge_parts(&runtime, node, shared, listeners.edge, control_url, turns)?;
-        Ok(Self { runtime, control, chores, edge, entrance })
+        Ok(Self { runtime, control, chores, edge, entrance, before: None })
     }
 
     /// Runs something on the node's own runtime before the edge serves.
@@ -204,21 +207,27 @@ impl Node {
         &self.runtime
     }
 
-    /// Whether another process of this node serves beside this one.
-    pub(super) fn set_beside(&self, beside: bool) {
-        self.chores.shared.stage.set_beside(beside);
+    /// From here on the process before serves beside this one.
+    pub(super) fn stand_beside(&mut self) {
+        self.before = Some(self.chores.shared.stage.neighbour());
+    }
+
+    /// Whether it was told to end before it began.
+    pub(super) fn was_told_to_end(&mut self) -> bool {
+        self.edge.signals.were_to_end()
     }
 
     /// Takes connections until told to stop. With a succession, the node before does so as well until it has let go.
     pub(super) fn run(self, succession: Option<Succession>) -> anyhow::Result<()> {
-        let Self { runtime, control: _, chores, mut edge, entrance } = self;
+        let Self { runtime, control: _, chores, mut edge, entrance, before } = self;
         let stage = Arc::clone(&chores.shared.stage);
         let Entrance { control, metrics, announcement, data_dir, keeper, kept, supervisor, reloader } = entrance;
         // There before anybody is told where the node is.
         let private = if succession.is_none() { handover::make_private_socket(&data_dir) } else { None };
         tracing::info!("{announcement}");
-        if succession.is_some() {
+        if let Some(succession) = &succession {
             stage.set_waits(true);
+            keeper.follow(succession.another());
             // The node before may have read its files again since they were read here.
             runtime.block_on(reloader.reload_if_changed(Cause::Change, false));
         }
@@ -237,6 +246,7 @@ impl Node {
             kept,
             supervisor,
             private,
+            before,
         };
         edge.on_serving = Box::new(move || opening.serving(succession));
         let access_log = Arc::clone(&edge.access_log);
@@ -271,6 +281,7 @@ struct Opening {
     kept: Vec<(Descriptor, OwnedFd)>,
     supervisor: Arc<Supervisor>,
     private: Option<handover::Private>,
+    before: Option<Neighbour>,
 }
 
 impl Opening {
@@ -280,9 +291,12 @@ impl Opening {
         // Blocking, and for as long as the node before drains.
         std::thread::spawn(move || {
             self.private = succession.take_private();
-            let line = match succession.conclude() {
+            let concluded = succession.conclude();
+            self.keeper.follow(None);
+            let line = match concluded {
                 Concluded::Yours(line) => Some(line),
                 Concluded::Alone => None,
+                Concluded::Ending => return tracing::info!("the node before ends as well"),
                 Concluded::Refused(reason) => {
                     tracing::error!("the node before goes on: {reason}; this one ends");
                     // No word to the service manager: the node as a whole does not stop.
@@ -292,7 +306,7 @@ impl Opening {
             };
             tracing::info!("taken over");
             self.stage.set_waits(false);
-            let (stage, reloader, handle) = (Arc::clone(&self.stage), Arc::clone(&self.reloader), self.handle.clone());
+            let (before, reloader, handle) = (self.before.take(), Arc::clone(&self.reloader), self.handle.clone());
             self.settle();
             // It was told of changes until it let go, and may still have been on one.
             handle.block_on(reloader.reload_if_changed(Cause::Change, false));
@@ -301,7 +315,7 @@ impl Opening {
                 line.await_end();
                 handle.block_on(reloader.reload_if_changed(Cause::Change, false));
             }
-            stage.set_beside(false);
+            drop(before);
         });
     }
 
@@ -310,6 +324,9 @@ impl Opening {
         tokio::spawn(self.chores.take_over());
         if let Some(private) = self.private {
             self.keeper.open(private, self.kept);
+        }
+        if self.keeper.is_closed() {
+            return self.supervisor.ending();
         }
         self.supervisor.serving();
     }

@@ -34,6 +34,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -356,6 +357,12 @@ impl Signals {
 }
 
 impl NodeSignals {
+    /// Whether TERM or INT came.
+    pub fn were_to_end(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        self.term.poll_recv(&mut context).is_ready() || self.int.poll_recv(&mut context).is_ready()
+    }
+
     /// Waits for TERM or INT.
     pub async fn end(&mut self) {
         second(&mut self.term, &mut self.int).await;

@@ -248,7 +248,7 @@ fn names_are_those_that_somebody_said_and_a_wildcard_says_none() {
     let check = |house: &House, statuses: [(&str, u16); 5]| {
         for version in ["--http2", "--http1.1"] {
             for (host, status) in statuses {
-                let answer = house.curl(&[version, "-H", &format!("Host: {host}"), &house.url("/sign-in")]);
+                let answer = house.curl(&["-k", version, "-H", &format!("Host: {host}"), &house.url("/sign-in")]);
                 let first = answer.lines().next().unwrap();
                 assert!(first.contains(&format!(" {status}")), "{version} {host}: {answer}");
             }
@@ -270,7 +270,7 @@ fn a_listener_that_has_a_wildcard_alone_says_how_it_is_reached() {
     let house = House { gateway: speaking(folder.path(), "").start(), authority, folder };
     assert!(house.gateway.stderr().contains("say `public_url` or `names`"), "{}", house.gateway.stderr());
     for (host, status) in [("keys.test", " 421"), ("127.0.0.1", " 200")] {
-        let answer = house.curl(&["-H", &format!("Host: {host}"), &house.url("/sign-in")]);
+        let answer = house.curl(&["-k", "-H", &format!("Host: {host}"), &house.url("/sign-in")]);
         assert!(answer.lines().next().unwrap().contains(status), "{host}: {answer}");
     }
 }

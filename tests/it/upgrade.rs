@@ -1,9 +1,9 @@
 //! From one process of a node to the next under load: a good one loses no request, and one that fails changes nothing.
 
-use crate::harness::{Answer, RecordingUpstream, eventually};
+use crate::harness::{Answer, RecordingUpstream, ask_control, eventually};
 use crate::process::{Folder, Node, PATIENCE, Process, Wire, portcullis};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
@@ -392,24 +392,60 @@ fn a_successor_that_wakes_too_late_ends() {
     bench.old_one_ends();
 }
 
-/// A node before that lets the line go and lives on: it may serve, and two must not.
-#[test]
-fn a_line_that_closes_is_not_the_end_of_the_node_before() {
-    let folder = Folder::new("http://127.0.0.1:9", PERMISSIONS);
-    std::fs::create_dir(folder.path("data")).unwrap();
-    let node = UnixListener::bind(folder.path("data/node.sock")).unwrap();
-    let notified = folder.path("notify");
-    let manager = UnixDatagram::bind(&notified).unwrap();
-    manager.set_nonblocking(true).unwrap();
-    for goes in [false, true] {
-        let mut successor = Process::spawn(folder.command("serve").arg("--take-over"));
-        let mut fake = Fake { stream: BufReader::new(node.accept().unwrap().0) };
+/// A node before that says only what it is told to, and a service manager of both.
+struct Before {
+    folder: Folder,
+    node: UnixListener,
+    manager: UnixDatagram,
+}
+
+impl Before {
+    fn new() -> Self {
+        let folder = Folder::new("http://127.0.0.1:9", PERMISSIONS);
+        std::fs::create_dir(folder.path("data")).unwrap();
+        let node = UnixListener::bind(folder.path("data/node.sock")).unwrap();
+        let manager = UnixDatagram::bind(folder.path("notify")).unwrap();
+        manager.set_nonblocking(true).unwrap();
+        Self { folder, node, manager }
+    }
+
+    /// A real successor that is ready, and the line to it.
+    fn successor(&self) -> (Process, Fake) {
+        let successor = Process::spawn(self.folder.command("serve").arg("--take-over"));
+        let stream = self.node.accept().unwrap().0;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut fake = Fake { stream: BufReader::new(stream) };
         fake.hears("hello");
-        let (pid, descriptors) = (std::process::id(), json!([]));
-        let sockets = json!({"say": "sockets", "version": "x", "pid": pid, "descriptors": descriptors,
-            "notify_socket": notified});
+        let sockets = json!({"say": "sockets", "version": "x", "pid": std::process::id(), "descriptors": [],
+            "notify_socket": self.folder.path("notify")});
         fake.say(&sockets.to_string());
         fake.hears("ready");
+        (successor, fake)
+    }
+
+    /// One that serves, beside a node before that does.
+    fn side_by_side(&self) -> (Process, Fake) {
+        let (successor, mut fake) = self.successor();
+        fake.say(r#"{"say":"go"}"#);
+        fake.hears("serving");
+        (successor, fake)
+    }
+}
+
+#[track_caller]
+fn ends_well(mut successor: Process) -> String {
+    let status = successor.ended(PATIENCE);
+    let words = successor.all_of_stderr();
+    assert!(status.success(), "{status}\n{words}");
+    words
+}
+
+/// It may serve, and two must not.
+#[test]
+fn a_line_that_closes_is_not_the_end_of_the_node_before() {
+    let before = Before::new();
+    for goes in [false, true] {
+        let (mut successor, mut fake) = before.successor();
         if goes {
             fake.say(r#"{"say":"go"}"#);
             fake.hears("serving");
@@ -421,7 +457,95 @@ fn a_line_that_closes_is_not_the_end_of_the_node_before() {
         assert!(words.contains("goes on: it closed the line"), "{words}");
         assert!(!words.contains("served from here") && !words.contains(" taken over\n"), "{words}");
     }
-    assert!(manager.recv(&mut [0; 64]).is_err(), "the service manager was told of what came to nothing");
+    assert!(before.manager.recv(&mut [0; 64]).is_err(), "the service manager was told of what came to nothing");
+}
+
+#[test]
+fn a_successor_that_is_told_to_end_before_its_turn_ends_alone() {
+    let before = Before::new();
+    let (mut successor, mut fake) = before.successor();
+    successor.signal("TERM");
+    fake.say(r#"{"say":"go"}"#);
+    // A signal takes a moment: where its turn was sooner, the node as a whole is meant.
+    let mut said = fake.hear();
+    if said["say"] == "serving" {
+        said = fake.hear();
+    }
+    let reason = said["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(said["say"] == "ending" || (said["say"] == "failed" && reason.contains("was told to end")), "{said}");
+    successor.ended(PATIENCE);
+    assert!(!successor.all_of_stderr().contains(" taken over\n"));
+}
+
+#[test]
+fn a_successor_that_is_told_to_end_side_by_side_says_so() {
+    let before = Before::new();
+    let (successor, mut fake) = before.side_by_side();
+    successor.signal("TERM");
+    fake.hears("ending");
+    fake.say(r#"{"say":"ending"}"#);
+    let words = ends_well(successor);
+    assert!(words.contains("the node before ends as well") && !words.contains(" taken over\n"), "{words}");
+
+    let (successor, mut fake) = before.side_by_side();
+    let words = successor.stderr();
+    let control =
+        words.split("control=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap().parse().unwrap();
+    let token = std::fs::read_to_string(before.folder.path("data/bootstrap-token")).unwrap();
+    let (status, told) = ask_control(control, token.trim(), "POST", "/v1/drain", &json!({}));
+    assert_eq!((status, &told), (202, &json!({"draining": true})));
+    fake.hears("ending");
+    // It had its turn before that was heard: nobody takes over from it, and its private socket is gone.
+    fake.say(r#"{"say":"yours"}"#);
+    ends_well(successor);
+}
+
+#[test]
+fn a_node_ends_with_a_successor_that_was_told_to_end_side_by_side() {
+    let mut bench = Bench::new();
+    let mut fake = bench.fake();
+    fake.hello(60_000);
+    fake.hears("sockets");
+    fake.say(r#"{"say":"ready"}"#);
+    fake.hears("go");
+    fake.say(r#"{"say":"serving"}"#);
+    fake.say(r#"{"say":"ending"}"#);
+    fake.hears("ending");
+    bench.old_one_ends();
+    let words = bench.node.process.all_of_stderr();
+    assert!(words.contains("this one drains as well") && !words.contains("goes on serving"), "{words}");
+}
+
+/// What is begun at the control API of the node before, and reaches it once another one has its work.
+#[test]
+fn what_a_node_is_told_once_it_has_handed_over_is_refused() {
+    let mut bench = Bench::new();
+    let (node, token) = (&bench.node, bench.node.operator_token());
+    let begin = |target: &&str| {
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{"
+        );
+        let mut stream = TcpStream::connect(node.control).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let begun: Vec<TcpStream> = ["/v1/drain", "/v1/reload", "/v1/signing-keys/rotate"].iter().map(begin).collect();
+    // Connections are taken in their order.
+    bench.node.control().get("/v1/status").unwrap().expect(200);
+    bench.upgrade();
+    for mut stream in begun {
+        stream.write_all(b"}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let head = answer.to_lowercase();
+        assert!(head.starts_with("http/1.1 503 ") && head.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert!(answer.contains("another process has taken over"), "{answer}");
+    }
+    bench.old_one_ends();
+    assert!(!bench.node.process.stderr().contains("a drain was asked for"));
+    bench.served();
 }
 
 #[test]

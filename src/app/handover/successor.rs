@@ -49,6 +49,8 @@ pub(in crate::app) enum Concluded {
     Yours(Line),
     /// The process of the node before is gone, in the midst of it. All is ours as well.
     Alone,
+    /// The node as a whole was told to end: both do.
+    Ending,
     /// The node before goes on.
     Refused(String),
 }
@@ -143,6 +145,11 @@ impl Succession {
         let _ = self.line.say(&Said::Failed { reason: format!("{error:#}") }, &[]);
     }
 
+    /// The line to the node before, for whoever has to tell it that all of the node is to end.
+    pub(in crate::app) fn another(&self) -> Option<UnixStream> {
+        if self.alone { None } else { self.line.another().ok() }
+    }
+
     /// The private socket, ours from now on.
     pub(in crate::app) fn take_private(&mut self) -> Option<socket::Private> {
         let listener = self.private.take()?;
@@ -154,6 +161,7 @@ impl Succession {
         let said = if self.alone { Err(Unheard::Closed) } else { self.hear_yours() };
         let concluded = match said {
             Ok(Said::Yours) => Concluded::Yours(self.line),
+            Ok(Said::Ending) => return Concluded::Ending,
             Ok(Said::Refused { reason }) => return Concluded::Refused(reason),
             Ok(_) => return Concluded::Refused("it says what nobody understands".to_owned()),
             Err(Unheard::Closed) if self.before.is_gone() => Concluded::Alone,
