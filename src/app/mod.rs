@@ -78,6 +78,12 @@ pub fn serve(path: &Path, take_over: Option<TakeOver>) -> anyhow::Result<()> {
         return Node::prepare(config, documents, Origin::Given(sockets), read, Supervisor::new(told))?.run(None);
     };
     let (mut succession, sockets) = Succession::begin(&config.node.data_dir, take_over)?;
+    if told.is_none()
+        && let Err(error) = succession.require_unit()
+    {
+        succession.fail(&error);
+        return Err(error);
+    }
     let supervisor = Supervisor::new(told.or_else(|| succession.notify_socket.take()));
     let node = Node::prepare(config, documents, Origin::Succeeding(sockets), read, supervisor).and_then(|mut node| {
         node.stand_beside();

@@ -25,6 +25,7 @@ mod line;
 mod socket;
 mod stage;
 mod successor;
+mod unit;
 mod upgrade;
 
 pub(super) use activation::passed;
