@@ -2,7 +2,7 @@
 //!
 //! It writes a configuration into its data folder and starts the very node that `serve` would.
 
-use super::node::{self, Listeners, Node, Origin};
+use super::node::{self, Ground, Listeners, Node, Origin};
 use super::serving;
 use super::supervisor::Supervisor;
 use crate::catalogue::AccessClass;
@@ -58,7 +58,7 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
     let loaded = config::load_with_sources(&path, clock::now(), &documents);
     let config = loaded.config.map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let (origin, nobody) = (Origin::Bound(listeners), Supervisor::new(None));
-    let node = Node::prepare(config, documents, origin, Some((path, loaded.sources)), nobody)?;
+    let node = Node::prepare(Ground::lay()?, config, documents, origin, Some((path, loaded.sources)), nobody)?;
     if let Some(sample) = sample {
         let _entered = node.runtime().enter();
         serving::serve_http(sample, sample::router(), &Arc::default())?;

@@ -91,6 +91,23 @@ pub(super) enum Origin {
     Succeeding(Sockets),
 }
 
+/// What is there before anything is read: the runtime of all that is not the edge, and signals that end nobody.
+pub(super) struct Ground {
+    runtime: Runtime,
+    others: edge::OtherSignals,
+}
+
+impl Ground {
+    pub(super) fn lay() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let others = {
+            let _entered = runtime.enter();
+            edge::OtherSignals::watch()?
+        };
+        Ok(Self { runtime, others })
+    }
+}
+
 /// A node with everything loaded. Nothing is taken from its listeners before it is opened.
 pub(super) struct Node {
     runtime: Runtime,
@@ -138,6 +155,7 @@ impl Node {
     /// Opens the store, loads the tables and has the listeners bound. `read` is what a reload reads again, and what was
     /// read there.
     pub(super) fn prepare(
+        ground: Ground,
         config: Config,
         documents: Arc<Documents>,
         origin: Origin,
@@ -149,7 +167,7 @@ impl Node {
         secrets::ensure_private_dir(&node.data_dir)?;
         let metrics = Arc::new(Metrics::new(VERSION, node.metrics_per_environment)?);
         panics::watch(&metrics);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let Ground { runtime, others } = ground;
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let takes_over = matches!(origin, Origin::Succeeding(_));
@@ -180,7 +198,7 @@ impl Node {
         };
         let control = shared.control(&node, Arc::new(actions), control_url.clone(), now);
         let chores = Chores { shared: shared.clone(), signing, control: Arc::clone(&control) };
-        let turns = Turns { drain, let_go, reloader, keeper };
+        let turns = Turns { drain, let_go, reloader, keeper, others };
         // From here on what others change is seen, whoever serves.
         runtime.block_on(async { chores.start_following(follower) });
         let entrance = Entrance {
@@ -214,7 +232,7 @@ impl Node {
 
     /// Whether it was told to end before it began.
     pub(super) fn was_told_to_end(&mut self) -> bool {
-        self.edge.signals.were_to_end()
+        self.edge.signals.end.came()
     }
 
     /// Takes connections until told to stop. With a succession, the node before does so as well until it has let go.
@@ -263,10 +281,10 @@ impl Node {
 
 /// Lets what is served beside the edge end, until a signal says that it is enough.
 async fn end_beside(stage: &Stage, within: Duration) {
-    let Ok(mut signals) = edge::NodeSignals::watch() else { return };
+    let Ok(mut signals) = edge::EndSignals::watch() else { return };
     tokio::select! {
         _ = tokio::time::timeout(within, stage.end()) => {}
-        () = signals.end() => tracing::warn!("a second signal ends the drain"),
+        () = signals.next() => tracing::warn!("a second signal ends the drain"),
     }
 }
 
@@ -338,6 +356,7 @@ struct Turns {
     let_go: Arc<Notify>,
     reloader: Arc<Reloader>,
     keeper: Arc<Keeper>,
+    others: edge::OtherSignals,
 }
 
 fn edge_parts(
@@ -348,10 +367,10 @@ fn edge_parts(
     control_url: BaseUrl,
     turns: Turns,
 ) -> anyhow::Result<EdgeParts> {
-    let Turns { drain, let_go, reloader, keeper } = turns;
+    let Turns { drain, let_go, reloader, keeper, others } = turns;
     let signals = {
         let _entered = runtime.enter();
-        edge::NodeSignals::watch()?
+        edge::NodeSignals { end: edge::EndSignals::watch()?, others }
     };
     let (probes, supervisor) = (Arc::clone(&shared.probes), Arc::clone(&shared.supervisor));
     let hangup = reload::on_hangup(runtime.handle(), reloader);

@@ -2,9 +2,13 @@
 
 use crate::harness::{Answer, RecordingUpstream, ask_control, eventually};
 use crate::process::{Folder, Node, PATIENCE, Process, Wire, portcullis};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
@@ -80,6 +84,24 @@ impl Bench {
         Fake { stream: BufReader::new(stream) }
     }
 
+    /// The same, once it has gone so far. It takes as long as it likes.
+    #[track_caller]
+    fn fake_until(&self, until: Until) -> Fake {
+        let mut fake = self.fake();
+        fake.hello(60_000);
+        fake.hears("sockets");
+        if until >= Until::Ready {
+            fake.say(r#"{"say":"ready"}"#);
+        }
+        if until >= Until::Go {
+            fake.hears("go");
+        }
+        if until >= Until::Serving {
+            fake.say(r#"{"say":"serving"}"#);
+        }
+        fake
+    }
+
     fn served(&self) {
         self.node.edge().get("/v1/cards", &self.token).expect(200);
     }
@@ -104,9 +126,28 @@ struct Fake {
     stream: BufReader<UnixStream>,
 }
 
+/// How far a successor goes that does what it should.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Until {
+    Sockets,
+    Ready,
+    Go,
+    Serving,
+}
+
 impl Fake {
     fn say(&mut self, words: &str) {
         self.stream.get_mut().write_all(format!("{words}\n").as_bytes()).unwrap();
+    }
+
+    /// The same with descriptors beside it.
+    fn say_with(&mut self, words: &str, descriptors: &[BorrowedFd<'_>]) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)));
+        let line = format!("{words}\n");
+        let sent = sendmsg(self.stream.get_ref(), &[IoSlice::new(line.as_bytes())], &mut control, SendFlags::empty());
+        assert_eq!(sent, Ok(line.len()));
     }
 
     fn hello(&mut self, within_ms: u32) {
@@ -315,35 +356,17 @@ fn a_successor_that_breaks_off_changes_nothing_wherever_it_does() {
     fake.hears("refused");
     assert_eq!(fake.hear(), Value::Null);
     // Between ready and the end of its probation.
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
-    fake.say(r#"{"say":"ready"}"#);
-    drop(fake);
+    drop(bench.fake_until(Until::Ready));
     bench.goes_on("it ended");
     // It changes its mind.
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
-    fake.say(r#"{"say":"ready"}"#);
+    let mut fake = bench.fake_until(Until::Ready);
     fake.say(r#"{"say":"failed","reason":"out of paper"}"#);
     bench.goes_on("out of paper");
     // Told to go, it does not.
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
-    fake.say(r#"{"say":"ready"}"#);
-    fake.hears("go");
-    drop(fake);
+    drop(bench.fake_until(Until::Go));
     bench.goes_on("it ended");
     // It serves, and dies of its first requests.
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
-    fake.say(r#"{"say":"ready"}"#);
-    fake.hears("go");
-    fake.say(r#"{"say":"serving"}"#);
-    drop(fake);
+    drop(bench.fake_until(Until::Serving));
     bench.goes_on("it ended");
     load.await_more(50);
     load.end("");
@@ -412,15 +435,26 @@ impl Before {
     /// A real successor that is ready, and the line to it.
     fn successor(&self) -> (Process, Fake) {
         let successor = Process::spawn(self.folder.command("serve").arg("--take-over"));
+        let fake = self.line(None, || ());
+        (successor, fake)
+    }
+
+    /// The line to a real successor that is ready, and writes there once it may go. While it loads, something happens.
+    fn line(&self, outputs: Option<&File>, meanwhile: impl FnOnce()) -> Fake {
         let stream = self.node.accept().unwrap().0;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut fake = Fake { stream: BufReader::new(stream) };
         fake.hears("hello");
-        let sockets = json!({"say": "sockets", "version": "x", "pid": std::process::id(), "descriptors": [],
+        meanwhile();
+        let descriptors = if outputs.is_some() { json!([{"is": "stdout"}, {"is": "stderr"}]) } else { json!([]) };
+        let sockets = json!({"say": "sockets", "version": "x", "pid": std::process::id(), "descriptors": descriptors,
             "notify_socket": self.folder.path("notify")});
-        fake.say(&sockets.to_string());
+        match outputs {
+            Some(file) => fake.say_with(&sockets.to_string(), &[file.as_fd(), file.as_fd()]),
+            None => fake.say(&sockets.to_string()),
+        }
         fake.hears("ready");
-        (successor, fake)
+        fake
     }
 
     /// One that serves, beside a node before that does.
@@ -458,6 +492,45 @@ fn a_line_that_closes_is_not_the_end_of_the_node_before() {
         assert!(!words.contains("served from here") && !words.contains(" taken over\n"), "{words}");
     }
     assert!(before.manager.recv(&mut [0; 64]).is_err(), "the service manager was told of what came to nothing");
+}
+
+/// Whoever tells all processes of a name to read their files again tells one that is on its way too.
+#[test]
+fn signals_that_end_nobody_end_no_successor_that_loads() {
+    let before = Before::new();
+    let successor = Process::spawn(before.folder.command("serve").arg("--take-over"));
+    let mut fake = before.line(None, || ["HUP", "QUIT", "USR1", "USR2"].iter().for_each(|name| successor.signal(name)));
+    fake.say(r#"{"say":"go"}"#);
+    fake.hears("serving");
+    successor.line_with("USR1 is ignored");
+    successor.line_with("reloaded (HUP)");
+}
+
+/// It has taken connections, and is not cut off by whoever started it.
+#[test]
+fn a_successor_that_was_refused_serves_what_it_took() {
+    let before = Before::new();
+    before.folder.edit("portcullis.toml", "[log]", "[edge]\ndrain_timeout = \"5m\"\n[log]");
+    let out = before.folder.path("out");
+    let mut upgrade = Process::spawn(&mut before.folder.command("upgrade"));
+    let mut fake = before.line(Some(&File::create(&out).unwrap()), || ());
+    fake.say(r#"{"say":"go"}"#);
+    fake.hears("serving");
+    let said = || std::fs::read_to_string(&out).unwrap();
+    let edge = said().split("edge=").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    let mut kept = Wire::new(edge, crate::process::HOST);
+    kept.send("GET", "/v1/cards", &[], b"").unwrap().refused(401, "token_missing");
+    // The next one is on its way when nothing comes of the upgrade.
+    let mut taken = kept.into_stream();
+    taken.write_all(b"GET /v1/cards HTTP/1.1\r\n").unwrap();
+    fake.say(r#"{"say":"refused","reason":"no"}"#);
+    let status = upgrade.ended(PATIENCE);
+    let words = upgrade.stderr();
+    assert!(status.code() == Some(1) && words.contains("ends once what it serves is over"), "{status}\n{words}");
+    taken.write_all(format!("Host: {}\r\nConnection: close\r\n\r\n", crate::process::HOST).as_bytes()).unwrap();
+    let mut answer = String::new();
+    taken.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}\n{}", said());
 }
 
 #[test]
@@ -503,12 +576,7 @@ fn a_successor_that_is_told_to_end_side_by_side_says_so() {
 #[test]
 fn a_node_ends_with_a_successor_that_was_told_to_end_side_by_side() {
     let mut bench = Bench::new();
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
-    fake.say(r#"{"say":"ready"}"#);
-    fake.hears("go");
-    fake.say(r#"{"say":"serving"}"#);
+    let mut fake = bench.fake_until(Until::Serving);
     fake.say(r#"{"say":"ending"}"#);
     fake.hears("ending");
     bench.old_one_ends();
@@ -695,9 +763,7 @@ fn there_has_to_be_a_node() {
 #[test]
 fn a_node_that_is_told_to_end_takes_its_successor_along() {
     let mut bench = Bench::new();
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
+    let mut fake = bench.fake_until(Until::Sockets);
     bench.node.process.signal("TERM");
     assert!(fake.hears("refused")["reason"].as_str().unwrap().contains("told to end"));
     bench.old_one_ends();
@@ -706,9 +772,7 @@ fn a_node_that_is_told_to_end_takes_its_successor_along() {
 #[test]
 fn while_two_serve_what_one_changes_reaches_the_other_at_once() {
     let bench = Bench::new();
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
+    let _fake = bench.fake_until(Until::Sockets);
     // Another process on the same store.
     let other = bench.folder.start();
     let mut slowest = Duration::ZERO;
