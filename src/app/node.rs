@@ -486,10 +486,10 @@ fn control_url(node: &NodeConfig, listeners: &Listeners) -> anyhow::Result<BaseU
 }
 
 /// Under which names the control listener answers: those of the public URL, of the certificates (wildcards say none) and
-/// of `names`. Plain and without a public URL nobody says which it has.
+/// of `names`. A plain one where neither is said may have any.
 fn names(node: &NodeConfig, tls: &ListenerTls, control_url: &BaseUrl) -> ListenerNames {
     let certificates = tls.control.as_ref().map(|tls| Arc::clone(&tls.certificates));
-    if node.control.public_url.is_none() && certificates.is_none() {
+    if node.control.public_url.is_none() && node.control.names.is_empty() && certificates.is_none() {
         return ListenerNames::any();
     }
     if let Some(words) = node.control.namelessness() {

@@ -226,6 +226,11 @@ fn say(gateway: &mut Gateway, settings: &str) {
 fn a_public_url_names_a_plain_listener_too() {
     let mut gateway = Gateway::start();
     assert_eq!(called(&gateway, "any.test"), 200, "nobody said which names it has");
+    let mut named = Gateway::start();
+    say(&mut named, "names = [\"inside.test\"]");
+    for (host, status) in [("any.test", 421), ("inside.test", 200), ("127.0.0.1", 200)] {
+        assert_eq!(called(&named, host), status, "{host}");
+    }
     say(&mut gateway, "public_url = \"https://keys.test\"\nplaintext = \"behind_proxy\"");
     for (host, status) in
         [("any.test", 421), ("inside.test", 421), ("keys.test", 200), ("localhost", 200), ("[::1]:1", 200)]
@@ -269,6 +274,10 @@ fn a_listener_that_has_a_wildcard_alone_says_how_it_is_reached() {
     std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
     let house = House { gateway: speaking(folder.path(), "").start(), authority, folder };
     assert!(house.gateway.stderr().contains("say `public_url` or `names`"), "{}", house.gateway.stderr());
+    // Said again where a reload finds it so.
+    let token = format!("authorization: Bearer {}", house.gateway.bootstrap_token());
+    let told = house.curl(&["-k", "-X", "POST", "-H", &token, "-H", "Host: localhost", &house.url("/v1/reload")]);
+    assert!(told.contains("does not say which host"), "{told}");
     for (host, status) in [("keys.test", " 421"), ("127.0.0.1", " 200")] {
         let answer = house.curl(&["-k", "-H", &format!("Host: {host}"), &house.url("/sign-in")]);
         assert!(answer.lines().next().unwrap().contains(status), "{host}: {answer}");
