@@ -27,6 +27,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
@@ -268,10 +269,11 @@ impl Node {
         };
         edge.on_serving = Box::new(move || opening.serving(succession));
         let access_log = Arc::clone(&edge.access_log);
+        let told = edge.signals.end.told();
         let left = edge::serve(edge);
         access_log.finish(END);
         // Requests beside the edge had the same time to end, and get what is left of it.
-        runtime.block_on(end_beside(&stage, left.max(END)));
+        runtime.block_on(end_beside(&stage, left.max(END), told));
         // Bounded: what a hanging disk would not take must not keep the process.
         let _ = runtime.block_on(async { tokio::time::timeout(END, chores.finish()).await });
         runtime.shutdown_timeout(END);
@@ -280,11 +282,11 @@ impl Node {
 }
 
 /// Lets what is served beside the edge end, until a signal says that it is enough.
-async fn end_beside(stage: &Stage, within: Duration) {
-    let Ok(mut signals) = edge::EndSignals::watch() else { return };
+async fn end_beside(stage: &Stage, within: Duration, told: Arc<AtomicBool>) {
+    let Ok(mut signals) = edge::EndSignals::watch_after(told) else { return };
     tokio::select! {
         _ = tokio::time::timeout(within, stage.end()) => {}
-        () = signals.next() => tracing::warn!("a second signal ends the drain"),
+        () = signals.enough() => tracing::warn!("a second signal ends the drain"),
     }
 }
 

@@ -268,7 +268,7 @@ impl ServiceWithDependents for EdgeService {
     }
 }
 
-/// TERM and INT drain (a second one ends at once), HUP is passed on, others are ignored.
+/// TERM and INT drain (the second one ends at once, whatever began the drain), HUP is passed on, others are ignored.
 struct Signals {
     drain: watch::Sender<bool>,
     /// When what is being served must have ended.
@@ -297,7 +297,7 @@ impl ShutdownSignalWatch for Signals {
         };
         tokio::select! {
             () = self.drain(goes) => {}
-            () = end.next() => {
+            () = end.enough() => {
                 *self.until.lock() = None;
                 tracing::warn!("a second signal ends the drain");
             }

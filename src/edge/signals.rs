@@ -1,5 +1,7 @@
 //! The signals that a node listens to: those that end it, and those that would end a process that does not watch them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -8,12 +10,24 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub struct EndSignals {
     term: Signal,
     int: Signal,
+    /// Whether one came already.
+    told: Arc<AtomicBool>,
 }
 
 impl EndSignals {
     /// Starts watching. Must be called inside a runtime that lives as long as the node.
     pub fn watch() -> std::io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+        Self::watch_after(Arc::default())
+    }
+
+    /// The same, where others watched before.
+    pub fn watch_after(told: Arc<AtomicBool>) -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())?, told })
+    }
+
+    /// Whether one came already, for whoever watches afterwards.
+    pub fn told(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.told)
     }
 
     /// Whether one came.
@@ -23,11 +37,22 @@ impl EndSignals {
     }
 
     /// Waits for the next one.
-    pub async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
         }
+        self.told.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for the one that ends a drain: the second one. A drain that was asked for otherwise (the control API, a
+    /// successor) lets the first one pass: whoever sends it means the drain that goes on already.
+    pub async fn enough(&mut self) {
+        if !self.told.load(Ordering::Relaxed) {
+            self.next().await;
+            tracing::info!("draining already; a second signal ends at once");
+        }
+        self.next().await;
     }
 }
 

@@ -584,6 +584,27 @@ fn a_node_ends_with_a_successor_that_was_told_to_end_side_by_side() {
     assert!(words.contains("this one drains as well") && !words.contains("goes on serving"), "{words}");
 }
 
+/// A service manager that stops a unit tells all of its processes, also the one that ends anyway.
+#[test]
+fn a_node_that_has_handed_over_and_is_told_to_end_lets_requests_end() {
+    let mut bench = Bench::new();
+    let (pieces, received) = mpsc::channel();
+    bench.upstream.on("/long", Answer::Stream(received));
+    let (mut wire, authorization) = (bench.node.edge(), format!("Bearer {}", bench.token));
+    let download = std::thread::spawn(move || {
+        wire.send("GET", "/v1/long", &[("Authorization", &authorization)], b"").map(|answer| answer.text())
+    });
+    eventually("it is upstream", || (!bench.upstream.requests().is_empty()).then_some(()));
+    bench.upgrade();
+    bench.node.process.signal("TERM");
+    bench.node.process.line_with("draining already");
+    pieces.send(b"whole".to_vec()).unwrap();
+    drop(pieces);
+    assert_eq!(download.join().unwrap().unwrap(), "whole");
+    bench.old_one_ends();
+    bench.served();
+}
+
 /// What is begun at the control API of the node before, and reaches it once another one has its work.
 #[test]
 fn what_a_node_is_told_once_it_has_handed_over_is_refused() {
