@@ -1,5 +1,6 @@
 //! What the control plane can tell the node to do.
 
+use super::handover::Keeper;
 use super::node::Shared;
 use super::reload::{Cause, Reloader};
 use super::signing::SigningKeys;
@@ -9,19 +10,26 @@ use crate::model::{Act, UpstreamUrl};
 use crate::tables::EnvironmentTable;
 use async_trait::async_trait;
 use std::sync::Arc;
-use tokio::sync::Notify;
 
 /// The node as the control plane commands it.
 pub(super) struct Actions {
     pub(super) shared: Shared,
     pub(super) signing: Arc<SigningKeys>,
     pub(super) reloader: Arc<Reloader>,
-    pub(super) drain: Arc<Notify>,
+    pub(super) keeper: Arc<Keeper>,
+}
+
+impl Actions {
+    /// What is done to a process that hands over is done to nobody.
+    fn require_work(&self) -> Result<(), NodeProblem> {
+        if self.keeper.has_handed_over() { Err(NodeProblem::HandedOver) } else { Ok(()) }
+    }
 }
 
 #[async_trait]
 impl NodeActions for Actions {
     async fn reload(&self) -> Result<Reloaded, NodeProblem> {
+        self.require_work()?;
         // In a task of its own: whoever hangs up must not leave files that count as read and are not served.
         let reloader = Arc::clone(&self.reloader);
         let reloading = tokio::spawn(async move { reloader.reload(Cause::Asked).await });
@@ -33,8 +41,8 @@ impl NodeActions for Actions {
         self.shared.probes.last_reload()
     }
 
-    fn drain(&self) {
-        self.drain.notify_one();
+    fn drain(&self) -> Result<(), NodeProblem> {
+        if self.keeper.drain() { Ok(()) } else { Err(NodeProblem::HandedOver) }
     }
 
     async fn learn_upstreams(&self, environments: &[Arc<EnvironmentTable>]) {
@@ -52,6 +60,7 @@ impl NodeActions for Actions {
     }
 
     async fn rotate_signing_key(&self, immediately: bool, act: &Act) -> Result<(), NodeProblem> {
+        self.require_work()?;
         // In a task of its own: whoever hangs up cannot leave the tables behind the store.
         let (signing, tables, act) = (Arc::clone(&self.signing), Arc::clone(&self.shared.tables), act.clone());
         let rotating = tokio::spawn(async move { signing.rotate(&tables, immediately, &act).await });

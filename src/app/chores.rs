@@ -111,7 +111,10 @@ impl Chores {
         let mut environments = BTreeMap::new();
         let mut beside = self.shared.stage.beside();
         loop {
-            match follower.catch_up(tables, store.as_ref()).await {
+            let followed = follower.catch_up(tables, store.as_ref()).await;
+            // One that is away is not asked, and not told of, any more often.
+            let closely = followed.is_ok() && *beside.borrow_and_update() > 0;
+            match followed {
                 Ok(followed) => {
                     probes.store_seen(clock::now());
                     environments.extend(followed.environments);
@@ -127,7 +130,7 @@ impl Chores {
                     tracing::warn!(%error, "the store cannot be followed; requests are decided on the last tables");
                 }
             }
-            let pause = if *beside.borrow_and_update() { FOLLOW_CLOSELY } else { FOLLOW };
+            let pause = if closely { FOLLOW_CLOSELY } else { FOLLOW };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 Ok(()) = beside.changed() => {}

@@ -2,7 +2,7 @@
 //!
 //! It writes a configuration into its data folder and starts the very node that `serve` would.
 
-use super::node::{self, Listeners, Node, Origin};
+use super::node::{self, Ground, Listeners, Node, Origin};
 use super::serving;
 use super::supervisor::Supervisor;
 use crate::catalogue::AccessClass;
@@ -58,7 +58,7 @@ pub fn demo(options: &DemoOptions) -> anyhow::Result<()> {
     let loaded = config::load_with_sources(&path, clock::now(), &documents);
     let config = loaded.config.map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let (origin, nobody) = (Origin::Bound(listeners), Supervisor::new(None));
-    let node = Node::prepare(config, documents, origin, Some((path, loaded.sources)), nobody)?;
+    let node = Node::prepare(Ground::lay()?, config, documents, origin, Some((path, loaded.sources)), nobody)?;
     if let Some(sample) = sample {
         let _entered = node.runtime().enter();
         serving::serve_http(sample, sample::router(), &Arc::default())?;
@@ -196,12 +196,13 @@ fn write_configuration(
     tenant.push_str(&format!("[environments.sandbox.presets]\n{} = [{}]\n", quoted(preset), names.join(", ")));
     fs::write(tenants.join("demo.toml"), tenant)?;
     let [edge, control, metrics] = facts.bind;
-    let plain = |address: SocketAddr| if address.ip().is_loopback() { "" } else { "plaintext = \"behind_proxy\"\n" };
+    let plain = if edge.ip().is_loopback() { "" } else { "plaintext = \"behind_proxy\"\n" };
+    // The demo alone is plain where others can reach it, on sockets that are bound already: a node that is started with
+    // this file is not.
+    let control = SocketAddr::from(([127, 0, 0, 1], control.port()));
     let node = format!(
-        "[node]\ndata_dir = \"data\"\n[listeners.edge]\nbind = [\"{edge}\"]\n{}[listeners.control]\nbind = [\"{control}\"]\n{}\
+        "[node]\ndata_dir = \"data\"\n[listeners.edge]\nbind = [\"{edge}\"]\n{plain}[listeners.control]\nbind = [\"{control}\"]\n\
          [listeners.metrics]\nbind = [\"{metrics}\"]\n[log]\naccess = \"off\"\n",
-        plain(edge),
-        plain(control),
     );
     let path = folder.join("portcullis.toml");
     fs::write(&path, node)?;

@@ -35,7 +35,7 @@ use crate::config::{self, Config, Documents, Problem, Problems};
 use crate::{clock, tables::Tables, token};
 use anyhow::Context;
 use handover::Succession;
-use node::{Node, Origin};
+use node::{Ground, Node, Origin};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use supervisor::Supervisor;
@@ -67,6 +67,7 @@ pub fn serve(path: &Path, take_over: Option<TakeOver>) -> anyhow::Result<()> {
         // It was started by a shell, most likely, and leads a group already where this fails.
         let _ = rustix::process::setsid();
     }
+    let ground = Ground::lay()?;
     let documents = Arc::new(Documents::default());
     let loaded = config::load_with_sources(path, clock::now(), &documents);
     let config = sound(path, loaded.config)?;
@@ -75,14 +76,25 @@ pub fn serve(path: &Path, take_over: Option<TakeOver>) -> anyhow::Result<()> {
     let told = config::environment_variable("NOTIFY_SOCKET");
     let Some(take_over) = take_over else {
         let sockets = handover::passed(config::environment_variable("LISTEN_FDNAMES").as_deref())?;
-        return Node::prepare(config, documents, Origin::Given(sockets), read, Supervisor::new(told))?.run(None);
+        return Node::prepare(ground, config, documents, Origin::Given(sockets), read, Supervisor::new(told))?
+            .run(None);
     };
     let (mut succession, sockets) = Succession::begin(&config.node.data_dir, take_over)?;
+    if told.is_none()
+        && let Err(error) = succession.require_unit()
+    {
+        succession.fail(&error);
+        return Err(error);
+    }
     let supervisor = Supervisor::new(told.or_else(|| succession.notify_socket.take()));
-    let node = Node::prepare(config, documents, Origin::Succeeding(sockets), read, supervisor).and_then(|node| {
-        node.set_beside(true);
-        succession.await_go().map(|()| node)
-    });
+    let node =
+        Node::prepare(ground, config, documents, Origin::Succeeding(sockets), read, supervisor).and_then(|mut node| {
+            node.stand_beside();
+            succession.await_go()?;
+            // Whoever ends it before its turn means it alone.
+            anyhow::ensure!(!node.was_told_to_end(), "the process that was to take over was told to end");
+            Ok(node)
+        });
     match node {
         Ok(node) => node.run(Some(succession)),
         Err(error) => {

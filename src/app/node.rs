@@ -3,7 +3,7 @@
 use super::actions::Actions;
 use super::certificates::ListenerTls;
 use super::chores::Chores;
-use super::handover::{self, Concluded, Descriptor, Keeper, Sockets, Stage, Succession};
+use super::handover::{self, Concluded, Descriptor, Keeper, Neighbour, Sockets, Stage, Succession};
 use super::reload::{Cause, Reloader};
 use super::revocations::Revocations;
 use super::serving::{Served, serve};
@@ -27,6 +27,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
@@ -91,6 +92,23 @@ pub(super) enum Origin {
     Succeeding(Sockets),
 }
 
+/// What is there before anything is read: the runtime of all that is not the edge, and signals that end nobody.
+pub(super) struct Ground {
+    runtime: Runtime,
+    others: edge::OtherSignals,
+}
+
+impl Ground {
+    pub(super) fn lay() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let others = {
+            let _entered = runtime.enter();
+            edge::OtherSignals::watch()?
+        };
+        Ok(Self { runtime, others })
+    }
+}
+
 /// A node with everything loaded. Nothing is taken from its listeners before it is opened.
 pub(super) struct Node {
     runtime: Runtime,
@@ -98,6 +116,8 @@ pub(super) struct Node {
     chores: Chores,
     edge: EdgeParts,
     entrance: Entrance,
+    /// The node before, which serves as well.
+    before: Option<Neighbour>,
 }
 
 /// What opens when it does.
@@ -136,6 +156,7 @@ impl Node {
     /// Opens the store, loads the tables and has the listeners bound. `read` is what a reload reads again, and what was
     /// read there.
     pub(super) fn prepare(
+        ground: Ground,
         config: Config,
         documents: Arc<Documents>,
         origin: Origin,
@@ -147,7 +168,7 @@ impl Node {
         secrets::ensure_private_dir(&node.data_dir)?;
         let metrics = Arc::new(Metrics::new(VERSION, node.metrics_per_environment)?);
         panics::watch(&metrics);
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let Ground { runtime, others } = ground;
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let takes_over = matches!(origin, Origin::Succeeding(_));
@@ -168,16 +189,17 @@ impl Node {
         tell_of_token(token_file.as_deref(), &control_url);
         let reloader = start_reloader(&runtime, &shared, &node, read);
         let (drain, let_go) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+        let (told, stage) = ((Arc::clone(&let_go), Arc::clone(&drain)), Arc::clone(&shared.stage));
+        let keeper = Arc::new(Keeper::new(stage, told.0, told.1, supervisor.socket(), VERSION));
         let actions = Actions {
             shared: shared.clone(),
             signing: Arc::clone(&signing),
             reloader: Arc::clone(&reloader),
-            drain: Arc::clone(&drain),
+            keeper: Arc::clone(&keeper),
         };
         let control = shared.control(&node, Arc::new(actions), control_url.clone(), now);
         let chores = Chores { shared: shared.clone(), signing, control: Arc::clone(&control) };
-        let keeper = Keeper::new(Arc::clone(&shared.stage), Arc::clone(&let_go), supervisor.socket(), VERSION);
-        let turns = Turns { drain, let_go, reloader, keeper: Arc::new(keeper) };
+        let turns = Turns { drain, let_go, reloader, keeper, others };
         // From here on what others change is seen, whoever serves.
         runtime.block_on(async { chores.start_following(follower) });
         let entrance = Entrance {
@@ -191,7 +213,7 @@ impl Node {
             reloader: Arc::clone(&turns.reloader),
         };
         let edge = edge_parts(&runtime, node, shared, listeners.edge, control_url, turns)?;
-        Ok(Self { runtime, control, chores, edge, entrance })
+        Ok(Self { runtime, control, chores, edge, entrance, before: None })
     }
 
     /// Runs something on the node's own runtime before the edge serves.
@@ -204,21 +226,27 @@ impl Node {
         &self.runtime
     }
 
-    /// Whether another process of this node serves beside this one.
-    pub(super) fn set_beside(&self, beside: bool) {
-        self.chores.shared.stage.set_beside(beside);
+    /// From here on the process before serves beside this one.
+    pub(super) fn stand_beside(&mut self) {
+        self.before = Some(self.chores.shared.stage.neighbour());
+    }
+
+    /// Whether it was told to end before it began.
+    pub(super) fn was_told_to_end(&mut self) -> bool {
+        self.edge.signals.end.came()
     }
 
     /// Takes connections until told to stop. With a succession, the node before does so as well until it has let go.
     pub(super) fn run(self, succession: Option<Succession>) -> anyhow::Result<()> {
-        let Self { runtime, control: _, chores, mut edge, entrance } = self;
+        let Self { runtime, control: _, chores, mut edge, entrance, before } = self;
         let stage = Arc::clone(&chores.shared.stage);
         let Entrance { control, metrics, announcement, data_dir, keeper, kept, supervisor, reloader } = entrance;
         // There before anybody is told where the node is.
         let private = if succession.is_none() { handover::make_private_socket(&data_dir) } else { None };
         tracing::info!("{announcement}");
-        if succession.is_some() {
+        if let Some(succession) = &succession {
             stage.set_waits(true);
+            keeper.follow(succession.another());
             // The node before may have read its files again since they were read here.
             runtime.block_on(reloader.reload_if_changed(Cause::Change, false));
         }
@@ -237,13 +265,15 @@ impl Node {
             kept,
             supervisor,
             private,
+            before,
         };
         edge.on_serving = Box::new(move || opening.serving(succession));
         let access_log = Arc::clone(&edge.access_log);
+        let told = edge.signals.end.told();
         let left = edge::serve(edge);
         access_log.finish(END);
         // Requests beside the edge had the same time to end, and get what is left of it.
-        runtime.block_on(end_beside(&stage, left.max(END)));
+        runtime.block_on(end_beside(&stage, left.max(END), told));
         // Bounded: what a hanging disk would not take must not keep the process.
         let _ = runtime.block_on(async { tokio::time::timeout(END, chores.finish()).await });
         runtime.shutdown_timeout(END);
@@ -252,11 +282,11 @@ impl Node {
 }
 
 /// Lets what is served beside the edge end, until a signal says that it is enough.
-async fn end_beside(stage: &Stage, within: Duration) {
-    let Ok(mut signals) = edge::NodeSignals::watch() else { return };
+async fn end_beside(stage: &Stage, within: Duration, told: Arc<AtomicBool>) {
+    let Ok(mut signals) = edge::EndSignals::watch_after(told) else { return };
     tokio::select! {
         _ = tokio::time::timeout(within, stage.end()) => {}
-        () = signals.end() => tracing::warn!("a second signal ends the drain"),
+        () = signals.enough() => tracing::warn!("a second signal ends the drain"),
     }
 }
 
@@ -271,6 +301,7 @@ struct Opening {
     kept: Vec<(Descriptor, OwnedFd)>,
     supervisor: Arc<Supervisor>,
     private: Option<handover::Private>,
+    before: Option<Neighbour>,
 }
 
 impl Opening {
@@ -280,9 +311,12 @@ impl Opening {
         // Blocking, and for as long as the node before drains.
         std::thread::spawn(move || {
             self.private = succession.take_private();
-            let line = match succession.conclude() {
+            let concluded = succession.conclude();
+            self.keeper.follow(None);
+            let line = match concluded {
                 Concluded::Yours(line) => Some(line),
                 Concluded::Alone => None,
+                Concluded::Ending => return tracing::info!("the node before ends as well"),
                 Concluded::Refused(reason) => {
                     tracing::error!("the node before goes on: {reason}; this one ends");
                     // No word to the service manager: the node as a whole does not stop.
@@ -292,7 +326,7 @@ impl Opening {
             };
             tracing::info!("taken over");
             self.stage.set_waits(false);
-            let (stage, reloader, handle) = (Arc::clone(&self.stage), Arc::clone(&self.reloader), self.handle.clone());
+            let (before, reloader, handle) = (self.before.take(), Arc::clone(&self.reloader), self.handle.clone());
             self.settle();
             // It was told of changes until it let go, and may still have been on one.
             handle.block_on(reloader.reload_if_changed(Cause::Change, false));
@@ -301,7 +335,7 @@ impl Opening {
                 line.await_end();
                 handle.block_on(reloader.reload_if_changed(Cause::Change, false));
             }
-            stage.set_beside(false);
+            drop(before);
         });
     }
 
@@ -310,6 +344,9 @@ impl Opening {
         tokio::spawn(self.chores.take_over());
         if let Some(private) = self.private {
             self.keeper.open(private, self.kept);
+        }
+        if self.keeper.is_closed() {
+            return self.supervisor.ending();
         }
         self.supervisor.serving();
     }
@@ -321,6 +358,7 @@ struct Turns {
     let_go: Arc<Notify>,
     reloader: Arc<Reloader>,
     keeper: Arc<Keeper>,
+    others: edge::OtherSignals,
 }
 
 fn edge_parts(
@@ -331,10 +369,10 @@ fn edge_parts(
     control_url: BaseUrl,
     turns: Turns,
 ) -> anyhow::Result<EdgeParts> {
-    let Turns { drain, let_go, reloader, keeper } = turns;
+    let Turns { drain, let_go, reloader, keeper, others } = turns;
     let signals = {
         let _entered = runtime.enter();
-        edge::NodeSignals::watch()?
+        edge::NodeSignals { end: edge::EndSignals::watch()?, others }
     };
     let (probes, supervisor) = (Arc::clone(&shared.probes), Arc::clone(&shared.supervisor));
     let hangup = reload::on_hangup(runtime.handle(), reloader);
@@ -449,15 +487,19 @@ fn control_url(node: &NodeConfig, listeners: &Listeners) -> anyhow::Result<BaseU
     Ok(BaseUrl::parse(&node.control.url(address))?)
 }
 
-/// Under which names the control listener answers. Plain and without a public URL nobody says which it has.
+/// Under which names the control listener answers: those of the public URL, of the certificates (wildcards say none) and
+/// of `names`. A plain one where neither is said may have any.
 fn names(node: &NodeConfig, tls: &ListenerTls, control_url: &BaseUrl) -> ListenerNames {
     let certificates = tls.control.as_ref().map(|tls| Arc::clone(&tls.certificates));
-    if node.control.public_url.is_none() && certificates.is_none() {
+    if node.control.public_url.is_none() && node.control.names.is_empty() && certificates.is_none() {
         return ListenerNames::any();
+    }
+    if let Some(words) = node.control.namelessness() {
+        tracing::warn!("{words}");
     }
     let (public, names) = (control_url.host().to_owned(), node.control.names.clone());
     let said = move |name: &str| name == public || names.iter().any(|other| other == name);
-    ListenerNames::known(move |name| said(name) || certificates.as_ref().is_some_and(|it| it.is_for(name)))
+    ListenerNames::known(move |name| said(name) || certificates.as_ref().is_some_and(|it| it.say(name)))
 }
 
 /// Loads the tables: environments from files and store, keys and revoked tokens from the store.

@@ -185,7 +185,7 @@ impl Reloader {
         let Config { node, organizations, notes: _ } = loaded.config.map_err(ReloadError::Files)?;
         let turn = shared.tables.change_world().await;
         let stored = stored_environments(shared.store.as_ref(), &shared.documents, &organizations).await;
-        let Stored { environments, warnings } = stored.map_err(|error| match error {
+        let Stored { environments, mut warnings } = stored.map_err(|error| match error {
             StoredError::Problems(lines) => ReloadError::Stored(lines),
             StoredError::Store(error) => other(error.into()),
         })?;
@@ -196,6 +196,7 @@ impl Reloader {
         let changes = adopted.map_err(|error| other(error.into()))?;
         read.again = false;
         let changes = changes::told(&changes, shared.store.as_ref(), clock::now()).await;
+        warnings.extend(node.control.namelessness());
         let needs_restart = self.started.needs_restart(&node).into_iter().map(str::to_owned).collect();
         Ok(Reloaded { needs_restart, warnings, changes })
     }

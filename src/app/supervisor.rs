@@ -26,6 +26,11 @@ impl Supervisor {
         self.tell(&format!("MAINPID={}\nREADY=1\nSTATUS=serving", std::process::id()));
     }
 
+    /// This process became the main one, and drains already.
+    pub(super) fn ending(&self) {
+        self.tell(&format!("MAINPID={}\nSTATUS=draining", std::process::id()));
+    }
+
     /// A reload is over. It does not say who is the main process: that may be another one by now.
     pub(super) fn reloaded(&self) {
         self.tell("READY=1\nSTATUS=serving");

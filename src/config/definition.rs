@@ -258,6 +258,7 @@ mod tests {
                 vec![("/upstream", "invalid_type"), ("/base_url", "invalid_type"), ("/upstream", "field_required")],
             ),
             (with(json!({"upstream": {}})), vec![("/upstream/urls", "field_required")]),
+            (with(json!({"upstream": {"urls": vec!["http://a"; 65]}})), vec![("/upstream/urls", "value_invalid")]),
             (
                 with(json!({"upstream": {"url": "x", "timeouts": {"connect": 5, "raed": "1s"}}})),
                 vec![

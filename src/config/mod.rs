@@ -34,7 +34,7 @@ pub use sources::Sources;
 pub use template::{InitError, document_name, init};
 
 use crate::model::{Network, Organization};
-use crate::tls::TlsSettings;
+use crate::tls::{CertificatePair, TlsSettings};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -131,6 +131,18 @@ impl ControlListener {
     pub fn url(&self, address: SocketAddr) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"))
+    }
+
+    /// What there is to say where certificates for wildcards are all that could name it: such a one is for hosts of
+    /// others too, so it vouches for none.
+    pub fn namelessness(&self) -> Option<String> {
+        let is_named = self.public_url.is_some() || !self.names.is_empty();
+        let names = || self.tls.iter().flat_map(|tls| &tls.certificates).flat_map(CertificatePair::names);
+        let wildcard = names().next().filter(|_| !is_named && names().all(|name| name.starts_with("*.")))?;
+        Some(format!(
+            "listeners.control: a certificate for `{wildcard}` does not say which host this listener is, so callers reach it \
+             at its addresses and as `localhost` alone: say `public_url` or `names`"
+        ))
     }
 }
 

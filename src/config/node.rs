@@ -82,25 +82,48 @@ fn listeners(
     now: Timestamp,
     proxied: &mut Option<usize>,
 ) -> (EdgeListener, ControlListener, Vec<SocketAddr>) {
-    let (edge, edge_tls) = listeners.section("edge", |edge| {
+    let edge = listeners.section("edge", |edge| {
         *proxied = edge.take("proxy_protocol").and_then(|value| {
             value.choice(&[("off", false), ("required", true)]).filter(|on| *on).map(|_| value.line())
         });
         secret_listener(edge, 8080, now, "its token endpoint takes secrets (RFC 6749 section 3.2)")
     });
-    let (control, control_tls, public_url, names) = listeners.section("control", |control| {
-        let public_url = control.take("public_url").and_then(|value| value.parsed(BaseUrl::parse));
-        let (bind, tls) = secret_listener(control, 9080, now, "it takes passwords and hands out client secrets");
-        if let (Some(_), Some(At { value, line })) = (&tls, public_url.as_ref().filter(|url| !url.value.tls())) {
-            control.sheet().problem(*line, format!("`public_url` is `{value}`, and the listener speaks TLS"));
-        }
-        let names = control.take("names").map(|value| host_names(control.sheet(), &value)).unwrap_or_default();
-        (bind, tls, public_url.map(|url| url.value.as_str().to_owned()), names)
-    });
+    let (bound, control) = listeners.section("control", |control| control_listener(control, now));
     let metrics = listeners.section("metrics", |metrics| bind(metrics, 9464)).unwrap_or_default();
-    report_shared_addresses(listeners.sheet(), [&edge, &control, &metrics]);
-    let edge = EdgeListener { bind: values(edge), tls: edge_tls, proxy_protocol: proxied.is_some() };
-    (edge, ControlListener { bind: values(control), public_url, names, tls: control_tls }, values(metrics))
+    report_shared_addresses(listeners.sheet(), [&edge.bind, &bound, &metrics]);
+    let edge = EdgeListener { bind: values(edge.bind), tls: edge.tls, proxy_protocol: proxied.is_some() };
+    (edge, ControlListener { bind: values(bound), ..control }, values(metrics))
+}
+
+/// The control listener without its addresses, and these.
+fn control_listener(control: &mut Reader<'_>, now: Timestamp) -> (Vec<At<SocketAddr>>, ControlListener) {
+    let sheet = control.sheet();
+    let said = control.take("public_url");
+    let public_url = said.as_ref().and_then(|value| value.parsed(BaseUrl::parse));
+    let listener = secret_listener(control, 9080, now, "it takes passwords and hands out client secrets");
+    let over = match (&listener.tls, listener.behind_proxy) {
+        (Some(_), _) => Some("the listener speaks TLS"),
+        (None, Some(_)) => Some("TLS stands in front of the listener (`plaintext`)"),
+        (None, None) => None,
+    };
+    if let (Some(over), Some(At { value, line })) = (over, public_url.as_ref().filter(|url| !url.value.tls())) {
+        sheet.problem(*line, format!("`public_url` is `{value}`, and {over}: it begins with `https://`"));
+    }
+    // Nobody else tells what browsers call it, and that what they are given is for TLS alone.
+    if let (Some(line), None) = (listener.behind_proxy, &said) {
+        sheet.problem(
+            line,
+            "TLS stands in front of the control listener, and nothing says under which name: without `public_url = \
+             \"https://...\"` its session cookies would go over plain HTTP too, and any host would be answered to",
+        );
+    }
+    let names = control.take("names").map(|value| host_names(sheet, &value)).unwrap_or_default();
+    let public_url = public_url.map(|url| url.value.as_str().to_owned());
+    let read = ControlListener { bind: Vec::new(), public_url, names, tls: listener.tls };
+    if let (Some(words), None) = (read.namelessness(), &said) {
+        sheet.note(control.line(), words);
+    }
+    (listener.bind, read)
 }
 
 /// Host names, in lower case; each one that is none is reported on its own line.
@@ -114,20 +137,22 @@ fn host_names(sheet: &Sheet, value: &Value<'_>) -> Vec<String> {
     texts.into_iter().filter_map(|At { value, line }| sheet.accept(line, named(value))).collect()
 }
 
-/// The addresses of a listener that secrets pass through, and its TLS. Without TLS it listens on loopback, or behind a
-/// proxy that has it.
-fn secret_listener(
-    listener: &mut Reader<'_>,
-    port: u16,
-    now: Timestamp,
-    why: &str,
-) -> (Vec<At<SocketAddr>>, Option<TlsSettings>) {
+/// A listener that secrets pass through.
+struct SecretListener {
+    bind: Vec<At<SocketAddr>>,
+    tls: Option<TlsSettings>,
+    /// The line that says that it is plain, and behind a proxy that has TLS.
+    behind_proxy: Option<usize>,
+}
+
+/// Reads a listener that secrets pass through: without TLS it listens on loopback, or behind a proxy that has it.
+fn secret_listener(listener: &mut Reader<'_>, port: u16, now: Timestamp, why: &str) -> SecretListener {
     let sheet = listener.sheet();
     // One that cannot be read is no reason to complain that there is none.
     let means_tls = listener.take("tls").is_some_and(|value| !value.is_off());
     let tls = tls::read(listener, now);
     let plaintext = listener.take("plaintext");
-    let behind_proxy = plaintext.as_ref().and_then(|value| value.choice(&[("behind_proxy", true)]));
+    let behind_proxy = plaintext.as_ref().filter(|value| value.choice(&[("behind_proxy", true)]).is_some());
     if let (true, Some(value)) = (means_tls, &plaintext) {
         value.problem("`plaintext` says that the listener is plain, and `tls` that it is not: leave one of them out");
     }
@@ -145,7 +170,8 @@ fn secret_listener(
     if let Some(value) = listener.take("bind").filter(Value::is_empty_list) {
         value.problem("`bind` needs at least one address");
     }
-    (addresses, tls)
+    let behind_proxy = behind_proxy.filter(|_| !means_tls).map(Value::line);
+    SecretListener { bind: addresses, tls, behind_proxy }
 }
 
 /// The addresses of a listener: this port on loopback unless the file says otherwise.

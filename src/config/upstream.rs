@@ -15,6 +15,9 @@ use std::time::Duration;
 /// What somebody is told who names a file in a definition that comes through the control API.
 const IN_FILE: &str = "no path on the node is ever read; a tenant file can name one";
 
+/// So many URLs of one upstream are taken: each is resolved, may be asked how it is, and is looked at by every choice.
+const MOST_URLS: usize = 64;
+
 /// Reads an upstream. `None` where no URL could be read, which is then a problem in the sheet.
 pub(super) fn read(value: &Value<'_>) -> Option<Upstream> {
     if value.is_table() {
@@ -207,10 +210,14 @@ fn urls(table: &mut Reader<'_>) -> Vec<At<UpstreamUrl>> {
         (Some(one), None) => one.string().map(|value| vec![At { value, line: one.line() }]),
         (None, Some(several)) => several.strings(),
     };
-    if let Some(several) = several.filter(|_| given.as_ref().is_some_and(Vec::is_empty)) {
+    if let Some(several) = several.as_ref().filter(|_| given.as_ref().is_some_and(Vec::is_empty)) {
         several.problem("`urls` needs at least one URL");
     }
     let given = given.unwrap_or_default();
+    if let Some(several) = several.as_ref().filter(|_| given.len() > MOST_URLS) {
+        several.problem(format!("`urls` has {} of them, but it takes at most {MOST_URLS}", given.len()));
+        return Vec::new();
+    }
     let url = |At { value, line }: At<&str>| Some(At { value: sheet.accept(line, UpstreamUrl::parse(value))?, line });
     given.into_iter().filter_map(url).collect()
 }

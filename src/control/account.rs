@@ -5,7 +5,6 @@ use super::field::FieldErrors;
 use super::{Control, ControlProblem, passwords};
 use crate::model::{Email, MemberId, SecretDigest};
 use crate::store::{NewPassword, PasswordHash};
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -48,17 +47,8 @@ impl Control {
         email: &Email,
         password: Zeroizing<String>,
     ) -> Result<PasswordHash, ControlProblem> {
-        let (folded, address) = (email.folded(), asking.act.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
-        let admitted = self.sign_ins.lock().attempt(&folded, address, asking.act.at);
-        admitted.map_err(|seconds| ControlProblem::RateLimited { retry_after: seconds.into() })?;
-        let compared = self.is_password(email, password).await;
-        match &compared {
-            Ok(Some(_)) => self.sign_ins.lock().succeeded(&folded, address),
-            Ok(None) => {}
-            // Nothing was found out about the password.
-            Err(_) => self.sign_ins.lock().withdrawn(&folded, address),
-        }
-        compared?.ok_or_else(|| {
+        let compared = self.attempt(&asking.act, email, self.is_password(email, password)).await?;
+        compared.ok_or_else(|| {
             let mut errors = FieldErrors::default();
             errors.add("/current_password", "password_wrong", "this is not your current password");
             errors.into()

@@ -113,6 +113,9 @@ pub enum NodeProblem {
     /// Files have problems, one a line; what was there before serves.
     #[error("the files have problems; nothing was changed")]
     Files(Vec<String>),
+    /// Another process has the work of the one that was asked.
+    #[error("another process has taken over from this one; nothing was changed: ask again on a new connection")]
+    HandedOver,
     /// The store does not answer, or something of ours does not work.
     #[error(transparent)]
     Control(#[from] ControlProblem),
@@ -127,8 +130,8 @@ pub trait NodeActions: Send + Sync {
     /// How the last reload went.
     fn last_reload(&self) -> LastReload;
 
-    /// Begins to drain: requests under way are finished, then the process ends.
-    fn drain(&self);
+    /// Begins to drain: requests under way are finished, then the process ends. Errors: `HandedOver`.
+    fn drain(&self) -> Result<(), NodeProblem>;
 
     /// Finds the upstreams of environments that are about to be shown to the request path.
     async fn learn_upstreams(&self, environments: &[Arc<EnvironmentTable>]);
@@ -154,10 +157,10 @@ impl Control {
     }
 
     /// Begins to drain. For operators.
-    pub fn drain(&self, asking: &Asking) -> Result<(), ControlProblem> {
+    pub fn drain(&self, asking: &Asking) -> Result<(), NodeProblem> {
         asking.caller.require_operator()?;
+        self.node.drain()?;
         tracing::info!("a drain was asked for through the control API");
-        self.node.drain();
         Ok(())
     }
 

@@ -83,17 +83,33 @@ impl Control {
         email: &Email,
         password: Zeroizing<String>,
     ) -> Result<SignedIn, ControlProblem> {
+        let compared = async {
+            match self.compared(act, email, password).await {
+                Err(ControlProblem::NotAuthenticated(_)) => Ok(None),
+                compared => compared.map(Some),
+            }
+        };
+        self.attempt(act, email, compared).await?.ok_or(WRONG_PASSWORD)
+    }
+
+    /// Compares a password, if the address may have another one tried, and counts what comes of it: `None` is a wrong one.
+    pub(super) async fn attempt<T>(
+        &self,
+        act: &Act,
+        email: &Email,
+        compared: impl Future<Output = Result<Option<T>, ControlProblem>>,
+    ) -> Result<Option<T>, ControlProblem> {
         let (folded, address) = (email.folded(), act.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
         let admitted = self.sign_ins.lock().attempt(&folded, address, act.at);
         admitted.map_err(|seconds| ControlProblem::RateLimited { retry_after: seconds.into() })?;
-        let signed_in = self.compared(act, email, password).await;
-        match &signed_in {
-            Ok(_) => self.sign_ins.lock().succeeded(&folded, address),
-            Err(ControlProblem::NotAuthenticated(_)) => {}
+        let compared = compared.await;
+        match &compared {
+            Ok(Some(_)) => self.sign_ins.lock().succeeded(&folded, address),
+            Ok(None) => {}
             // Nothing was found out about the password.
             Err(_) => self.sign_ins.lock().withdrawn(&folded, address),
         }
-        signed_in
+        compared
     }
 
     /// Errors: `NotAuthenticated` where this is not the password, and all that says nothing about it.

@@ -22,7 +22,8 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 
 /// An unread body up to this size is read away so that the connection can go on.
 const DRAIN_BYTES: usize = 64 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// And within this time.
+pub(super) const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// A caller has this long to take an answer of ours.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// How long a closing connection is still read from, so that the answer is not lost to a reset.

@@ -6,12 +6,12 @@
 //! the /64 that it is in, of which every address is its own to choose.
 
 use crate::config::ConnectionLimits;
-use crate::model::NetworkSet;
+use crate::model::{NetworkSet, counted_as};
 use crate::telemetry::Metrics;
 use parking_lot::Mutex;
 use prometheus::IntGauge;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -175,14 +175,6 @@ impl Drop for Open {
                 open.of.remove(&address);
             }
         }
-    }
-}
-
-/// An IPv4 address itself; of an IPv6 address the /64.
-fn counted_as(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
     }
 }
 

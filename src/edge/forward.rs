@@ -1,7 +1,7 @@
 //! pingora's hooks: the checks, then what a permit lets through, and how.
 
 use super::account::Accounts;
-use super::answer::{Answer, PORTCULLIS_ERROR};
+use super::answer::{Answer, DRAIN_TIME, PORTCULLIS_ERROR};
 use super::arrival::Arrival;
 use super::body::{self, Body};
 use super::context::{RequestContext, RequestIds};
@@ -35,8 +35,6 @@ use std::time::{Duration, Instant};
 
 /// Waiting for the caller to take the next bytes of an answer.
 const DOWNSTREAM_IDLE: Duration = Duration::from_secs(30);
-/// Reading away what is left of a body.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// The edge, as pingora's proxy calls it.
 #[derive(Debug)]
@@ -233,7 +231,7 @@ impl ProxyHttp for Forward {
     async fn request_filter(&self, session: &mut Session, context: &mut RequestContext) -> Result<bool> {
         session.set_read_timeout(Some(self.limits.body.body_idle_timeout));
         session.set_write_timeout(Some(DOWNSTREAM_IDLE));
-        session.set_total_drain_timeout(Some(DRAIN));
+        session.set_total_drain_timeout(Some(DRAIN_TIME));
         // Callers of HTTP/1.0 were never taught what an interim answer is (RFC 9110 section 15.2).
         let is_old = session.req_header().version == http::Version::HTTP_10;
         session.set_ignore_info_resp(is_old);

@@ -54,10 +54,12 @@ mod proxy_header;
 mod reserved;
 mod revocation;
 mod service;
+mod signals;
 mod streams;
 mod upstreams;
 
 pub use lease::RECHECK;
 pub use revocation::{RevocationRefused, RevocationSink, TokenRevocation};
-pub use service::{EdgeParts, NodeSignals, ServeError, bind, serve};
+pub use service::{EdgeParts, ServeError, bind, serve};
+pub use signals::{EndSignals, NodeSignals, OtherSignals};
 pub use upstreams::{Standing, Upstreams};

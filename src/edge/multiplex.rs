@@ -37,8 +37,8 @@ const STREAM_WINDOW: usize = 65_535;
 const MOST_WINDOW: usize = 16 * 1024 * 1024;
 /// What waits to be sent of a stream.
 const SEND_BUFFER: usize = 64 * 1024;
-/// How long the caller may take to read a refusal.
-const REFUSAL: Duration = Duration::from_secs(5);
+/// How long the caller may take to read that its connection ends.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 impl Front {
     /// Serves a connection to its end.
@@ -149,9 +149,8 @@ impl Front {
     async fn refuse_stream(&self, session: &mut ServerSession, arrival: &Arc<Arrival>, denial: &Denial) {
         let started = Instant::now();
         let request_id = self.request_ids.draw();
-        session.set_write_timeout(Some(REFUSAL));
-        let answer = arrival.serving(Answer::refusal(denial, &request_id).write(session, &request_id));
-        let _ = tokio::time::timeout(REFUSAL, answer).await;
+        // It has its own deadline, after which the stream is left.
+        let _ = arrival.serving(Answer::refusal(denial, &request_id).write(session, &request_id)).await;
         self.note_refusal(arrival, denial, &request_id, started);
     }
 }
@@ -159,7 +158,7 @@ impl Front {
 /// Tells the caller that it is enough (RFC 9113 section 7), and closes.
 async fn end(mut connection: Connection<Stream, Bytes>) {
     connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-    let _ = tokio::time::timeout(REFUSAL, poll_fn(|task| connection.poll_closed(task))).await;
+    let _ = tokio::time::timeout(LAST_WORDS, poll_fn(|task| connection.poll_closed(task))).await;
 }
 
 /// Whether the codec ended the connection by itself.

@@ -15,6 +15,7 @@ use super::gate::Gate;
 use super::lease::Keeper;
 use super::overload::Room;
 use super::revocation::RevocationSink;
+use super::signals::NodeSignals;
 use super::upstreams::Upstreams;
 use crate::config::DrainTimes;
 use crate::config::EdgeLimits;
@@ -35,7 +36,6 @@ use std::os::fd::IntoRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 /// How long a connection without a request stays open once a drain began: whatever is on its way on it is still answered
@@ -268,28 +268,7 @@ impl ServiceWithDependents for EdgeService {
     }
 }
 
-/// The signals a node listens to. Watching starts when this is made, so that none is missed while the node starts.
-#[derive(Debug)]
-pub struct NodeSignals {
-    term: Signal,
-    int: Signal,
-    hup: Signal,
-    quit: Signal,
-}
-
-impl NodeSignals {
-    /// Starts watching. Must be called inside a runtime that lives as long as the node.
-    pub fn watch() -> std::io::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-            hup: signal(SignalKind::hangup())?,
-            quit: signal(SignalKind::quit())?,
-        })
-    }
-}
-
-/// TERM and INT drain (a second one ends at once), HUP is passed on, QUIT is ignored.
+/// TERM and INT drain (the second one ends at once, whatever began the drain), HUP is passed on, others are ignored.
 struct Signals {
     drain: watch::Sender<bool>,
     /// When what is being served must have ended.
@@ -307,20 +286,18 @@ struct Signals {
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
         let mut watched = self.watched.lock().await;
-        let NodeSignals { term, int, hup, quit } = &mut *watched;
+        let NodeSignals { end, others } = &mut *watched;
         let goes = loop {
             tokio::select! {
-                _ = term.recv() => break Goes::Down,
-                _ = int.recv() => break Goes::Down,
+                () = end.next() => break Goes::Down,
                 () = self.asked.notified() => break Goes::Down,
                 () = self.let_go.notified() => break Goes::On,
-                _ = hup.recv() => (self.on_hangup)(),
-                _ = quit.recv() => tracing::info!("QUIT is ignored; TERM drains and ends"),
+                () = others.hangup() => (self.on_hangup)(),
             }
         };
         tokio::select! {
             () = self.drain(goes) => {}
-            () = second(term, int) => {
+            () = end.enough() => {
                 *self.until.lock() = None;
                 tracing::warn!("a second signal ends the drain");
             }
@@ -352,20 +329,6 @@ impl Signals {
             let left = self.load.in_flight.get();
             tracing::warn!("{left} requests were still being served after `edge.drain_timeout` and are cut");
         }
-    }
-}
-
-impl NodeSignals {
-    /// Waits for TERM or INT.
-    pub async fn end(&mut self) {
-        second(&mut self.term, &mut self.int).await;
-    }
-}
-
-async fn second(term: &mut Signal, int: &mut Signal) {
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
     }
 }
 

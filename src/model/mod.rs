@@ -42,7 +42,7 @@ pub use live::{
 pub use management::{ManagementPermission, ManagementSet};
 pub use member::{Email, EmailError, MemberId, MemberIdError, MemberRole, MemberTokenId, MemberTokenIdError};
 pub use name::{Identifier, IdentifierError, KeyName, KeyNameError};
-pub use network::{Network, NetworkError, NetworkSet};
+pub use network::{Network, NetworkError, NetworkSet, counted_as};
 pub use operation::{
     Method, Operation, OperationPattern, OperationPatternError, Permission, PermissionName, PermissionNameError,
     RESERVED_PREFIX,

@@ -29,6 +29,17 @@ pub enum NetworkError {
     },
 }
 
+/// What an address counts as where there is only so much for one: itself, once canonical, or the /64 that it is in, of
+/// which every address is a caller's own to choose.
+pub fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) if !address.is_loopback() => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+        address => address,
+    }
+}
+
 impl Network {
     /// Parses one address or CIDR network.
     pub fn parse(text: &str) -> Result<Self, NetworkError> {

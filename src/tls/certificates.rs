@@ -11,7 +11,6 @@ use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// The certificates of a listener. Readers take no lock; a connection keeps the one that it began with.
@@ -88,14 +87,9 @@ impl Certificates {
         self.0.load().pairs.clone()
     }
 
-    /// Whether one of them is for this host, a name in lower case or an address.
-    pub fn is_for(&self, host: &str) -> bool {
-        let table = self.0.load();
-        let address: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
-        address.map_or_else(
-            || table.named(host).is_some(),
-            |address| table.pairs.iter().any(|pair| pair.addresses().contains(&address)),
-        )
+    /// Whether one of them says this host name, in lower case, itself. A wildcard does not: it is for hosts of others too.
+    pub fn say(&self, host: &str) -> bool {
+        !host.starts_with('*') && self.0.load().by_name.contains_key(host)
     }
 
     fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Arc<CertifiedKey> {

@@ -151,7 +151,9 @@ impl NodeActions for Deaf {
     fn last_reload(&self) -> LastReload {
         LastReload { at: NOON, problems: vec!["acme.toml:3: no".to_owned()], needs_restart: vec![] }
     }
-    fn drain(&self) {}
+    fn drain(&self) -> Result<(), NodeProblem> {
+        Ok(())
+    }
     async fn learn_upstreams(&self, _: &[Arc<EnvironmentTable>]) {}
     fn resolves(&self, upstream: &UpstreamUrl) -> bool {
         upstream.port() == 9

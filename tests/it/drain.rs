@@ -211,6 +211,41 @@ fn a_second_signal_ends_what_is_beside_the_edge_as_well() {
     bench.ends_well(SOON);
 }
 
+/// What a container's hook and its runtime do, one after the other: a drain that is asked for, then TERM.
+#[test]
+fn the_first_signal_after_a_drain_that_was_asked_for_cuts_nothing() {
+    let mut bench = Bench::new("drain_timeout = \"5m\"");
+    let (pieces, answer) = bench.slow();
+    pieces.send(b"one ".to_vec()).unwrap();
+    let head = bench.half_of_a_change();
+    let beside = begun(bench.node.control, &head);
+    assert_eq!(bench.control().post("/v1/drain", &json!({})).unwrap().status, 202);
+    bench.await_closed();
+    bench.node.process.signal("TERM");
+    bench.node.process.line_with("draining already");
+    pieces.send(b"two".to_vec()).unwrap();
+    drop(pieces);
+    assert_eq!(answer.join().unwrap().unwrap(), "one two");
+    finished(beside, &BODY[1..]);
+    bench.ends_well(SOON);
+
+    // The second one ends it, and so does the second one that finds nothing left but what is beside the edge.
+    for lasts in [true, false] {
+        let mut bench = Bench::new("drain_timeout = \"5m\"");
+        let slow = lasts.then(|| bench.slow());
+        let head = bench.half_of_a_change();
+        let _beside = begun(bench.node.control, &head);
+        bench.control().get("/v1/status").unwrap().expect(200);
+        assert_eq!(bench.control().post("/v1/drain", &json!({})).unwrap().status, 202);
+        bench.await_closed();
+        bench.node.process.signal("TERM");
+        bench.node.process.line_with("draining already");
+        bench.node.process.signal("TERM");
+        bench.ends_well(SOON);
+        drop(slow);
+    }
+}
+
 #[test]
 fn a_second_signal_ends_the_delay_as_well() {
     let mut bench = Bench::new("readiness_delay = \"5m\"");

@@ -316,6 +316,11 @@ impl Wire {
         Self { address, host: host.to_owned(), stream: None, connections: 0 }
     }
 
+    /// Its connection, which is there.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream.unwrap().into_inner()
+    }
+
     /// One request and its whole answer. Nothing is ever sent twice.
     pub(crate) fn send(
         &mut self,

@@ -207,21 +207,80 @@ fn names_that_are_not_the_listeners_are_refused() {
     }
 }
 
+/// What a plain listener answers to whoever calls it this, over HTTP/1.
+fn called(gateway: &Gateway, host: &str) -> u16 {
+    let request = format!("GET /sign-in HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    Connection::open(gateway.control()).exchange(request.as_bytes()).status
+}
+
+/// The gateway with this besides in `[listeners.control]`, started anew.
+fn say(gateway: &mut Gateway, settings: &str) {
+    let config = gateway.dir().join("portcullis.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replacen("[listeners.control]", &format!("[listeners.control]\n{settings}"), 1))
+        .unwrap();
+    gateway.restart();
+}
+
 #[test]
 fn a_public_url_names_a_plain_listener_too() {
     let mut gateway = Gateway::start();
-    let asked = |gateway: &Gateway, host: &str| {
-        let request = format!("GET /sign-in HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        Connection::open(gateway.control()).exchange(request.as_bytes()).status
+    assert_eq!(called(&gateway, "any.test"), 200, "nobody said which names it has");
+    let mut named = Gateway::start();
+    say(&mut named, "names = [\"inside.test\"]");
+    for (host, status) in [("any.test", 421), ("inside.test", 200), ("127.0.0.1", 200)] {
+        assert_eq!(called(&named, host), status, "{host}");
+    }
+    say(&mut gateway, "public_url = \"https://keys.test\"\nplaintext = \"behind_proxy\"");
+    for (host, status) in
+        [("any.test", 421), ("inside.test", 421), ("keys.test", 200), ("localhost", 200), ("[::1]:1", 200)]
+    {
+        assert_eq!(called(&gateway, host), status, "{host}");
+    }
+    say(&mut gateway, "names = [\"Inside.test\"]");
+    for (host, status) in [("any.test", 421), ("inside.test", 200), ("INSIDE.test.:9080", 200), ("x.inside.test", 421)]
+    {
+        assert_eq!(called(&gateway, host), status, "{host}");
+    }
+}
+
+#[test]
+fn names_are_those_that_somebody_said_and_a_wildcard_says_none() {
+    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    authority.certificate(&["*.test", "exact.example", "127.0.0.1"]).write(folder.path(), "a.pem", "a.key");
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let mut house = House { gateway: speaking(folder.path(), "").start(), authority, folder };
+    let check = |house: &House, statuses: [(&str, u16); 5]| {
+        for version in ["--http2", "--http1.1"] {
+            for (host, status) in statuses {
+                let answer = house.curl(&["-k", version, "-H", &format!("Host: {host}"), &house.url("/sign-in")]);
+                let first = answer.lines().next().unwrap();
+                assert!(first.contains(&format!(" {status}")), "{version} {host}: {answer}");
+            }
+        }
     };
-    assert_eq!(asked(&gateway, "any.test"), 200, "nobody said which names it has");
-    let config = gateway.dir().join("portcullis.toml");
-    let text = std::fs::read_to_string(&config).unwrap();
-    let named = "[listeners.control]\npublic_url = \"https://keys.test\"\nplaintext = \"behind_proxy\"";
-    std::fs::write(&config, text.replacen("[listeners.control]", named, 1)).unwrap();
-    gateway.restart();
-    for (host, status) in [("any.test", 421), ("keys.test", 200), ("localhost", 200), ("[::1]:1", 200)] {
-        assert_eq!(asked(&gateway, host), status, "{host}");
+    check(&house, [("keys.test", 421), ("x.test", 421), ("exact.example", 200), ("y.test", 421), ("localhost", 200)]);
+    assert!(!house.gateway.stderr().contains("does not say which host"), "it has a name");
+    say(&mut house.gateway, "names = [\"x.test\"]");
+    check(&house, [("keys.test", 421), ("x.test", 200), ("exact.example", 200), ("y.test", 421), ("localhost", 200)]);
+    say(&mut house.gateway, "public_url = \"https://keys.test\"");
+    check(&house, [("keys.test", 200), ("x.test", 200), ("exact.example", 200), ("y.test", 421), ("localhost", 200)]);
+}
+
+#[test]
+fn a_listener_that_has_a_wildcard_alone_says_how_it_is_reached() {
+    let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
+    authority.certificate(&["*.test", "127.0.0.1"]).write(folder.path(), "a.pem", "a.key");
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let house = House { gateway: speaking(folder.path(), "").start(), authority, folder };
+    assert!(house.gateway.stderr().contains("say `public_url` or `names`"), "{}", house.gateway.stderr());
+    // Said again where a reload finds it so.
+    let token = format!("authorization: Bearer {}", house.gateway.bootstrap_token());
+    let told = house.curl(&["-k", "-X", "POST", "-H", &token, "-H", "Host: localhost", &house.url("/v1/reload")]);
+    assert!(told.contains("does not say which host"), "{told}");
+    for (host, status) in [("keys.test", " 421"), ("127.0.0.1", " 200")] {
+        let answer = house.curl(&["-k", "-H", &format!("Host: {host}"), &house.url("/sign-in")]);
+        assert!(answer.lines().next().unwrap().contains(status), "{host}: {answer}");
     }
 }
 

@@ -1,10 +1,14 @@
 //! From one process of a node to the next under load: a good one loses no request, and one that fails changes nothing.
 
-use crate::harness::{Answer, RecordingUpstream, eventually};
+use crate::harness::{Answer, RecordingUpstream, ask_control, eventually};
 use crate::process::{Folder, Node, PATIENCE, Process, Wire, portcullis};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
@@ -80,6 +84,24 @@ impl Bench {
         Fake { stream: BufReader::new(stream) }
     }
 
+    /// The same, once it has gone so far. It takes as long as it likes.
+    #[track_caller]
+    fn fake_until(&self, until: Until) -> Fake {
+        let mut fake = self.fake();
+        fake.hello(60_000);
+        fake.hears("sockets");
+        if until >= Until::Ready {
+            fake.say(r#"{"say":"ready"}"#);
+        }
+        if until >= Until::Go {
+            fake.hears("go");
+        }
+        if until >= Until::Serving {
+            fake.say(r#"{"say":"serving"}"#);
+        }
+        fake
+    }
+
     fn served(&self) {
         self.node.edge().get("/v1/cards", &self.token).expect(200);
     }
@@ -104,9 +126,28 @@ struct Fake {
     stream: BufReader<UnixStream>,
 }
 
+/// How far a successor goes that does what it should.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Until {
+    Sockets,
+    Ready,
+    Go,
+    Serving,
+}
+
 impl Fake {
     fn say(&mut self, words: &str) {
         self.stream.get_mut().write_all(format!("{words}\n").as_bytes()).unwrap();
+    }
+
+    /// The same with descriptors beside it.
+    fn say_with(&mut self, words: &str, descriptors: &[BorrowedFd<'_>]) {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)));
+        let line = format!("{words}\n");
+        let sent = sendmsg(self.stream.get_ref(), &[IoSlice::new(line.as_bytes())], &mut control, SendFlags::empty());
+        assert_eq!(sent, Ok(line.len()));
     }
 
     fn hello(&mut self, within_ms: u32) {
@@ -315,35 +356,17 @@ fn a_successor_that_breaks_off_changes_nothing_wherever_it_does() {
     fake.hears("refused");
     assert_eq!(fake.hear(), Value::Null);
     // Between ready and the end of its probation.
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
-    fake.say(r#"{"say":"ready"}"#);
-    drop(fake);
+    drop(bench.fake_until(Until::Ready));
     bench.goes_on("it ended");
     // It changes its mind.
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
-    fake.say(r#"{"say":"ready"}"#);
+    let mut fake = bench.fake_until(Until::Ready);
     fake.say(r#"{"say":"failed","reason":"out of paper"}"#);
     bench.goes_on("out of paper");
     // Told to go, it does not.
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
-    fake.say(r#"{"say":"ready"}"#);
-    fake.hears("go");
-    drop(fake);
+    drop(bench.fake_until(Until::Go));
     bench.goes_on("it ended");
     // It serves, and dies of its first requests.
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
-    fake.say(r#"{"say":"ready"}"#);
-    fake.hears("go");
-    fake.say(r#"{"say":"serving"}"#);
-    drop(fake);
+    drop(bench.fake_until(Until::Serving));
     bench.goes_on("it ended");
     load.await_more(50);
     load.end("");
@@ -392,24 +415,71 @@ fn a_successor_that_wakes_too_late_ends() {
     bench.old_one_ends();
 }
 
-/// A node before that lets the line go and lives on: it may serve, and two must not.
+/// A node before that says only what it is told to, and a service manager of both.
+struct Before {
+    folder: Folder,
+    node: UnixListener,
+    manager: UnixDatagram,
+}
+
+impl Before {
+    fn new() -> Self {
+        let folder = Folder::new("http://127.0.0.1:9", PERMISSIONS);
+        std::fs::create_dir(folder.path("data")).unwrap();
+        let node = UnixListener::bind(folder.path("data/node.sock")).unwrap();
+        let manager = UnixDatagram::bind(folder.path("notify")).unwrap();
+        manager.set_nonblocking(true).unwrap();
+        Self { folder, node, manager }
+    }
+
+    /// A real successor that is ready, and the line to it.
+    fn successor(&self) -> (Process, Fake) {
+        let successor = Process::spawn(self.folder.command("serve").arg("--take-over"));
+        let fake = self.line(None, || ());
+        (successor, fake)
+    }
+
+    /// The line to a real successor that is ready, and writes there once it may go. While it loads, something happens.
+    fn line(&self, outputs: Option<&File>, meanwhile: impl FnOnce()) -> Fake {
+        let stream = self.node.accept().unwrap().0;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut fake = Fake { stream: BufReader::new(stream) };
+        fake.hears("hello");
+        meanwhile();
+        let descriptors = if outputs.is_some() { json!([{"is": "stdout"}, {"is": "stderr"}]) } else { json!([]) };
+        let sockets = json!({"say": "sockets", "version": "x", "pid": std::process::id(), "descriptors": descriptors,
+            "notify_socket": self.folder.path("notify")});
+        match outputs {
+            Some(file) => fake.say_with(&sockets.to_string(), &[file.as_fd(), file.as_fd()]),
+            None => fake.say(&sockets.to_string()),
+        }
+        fake.hears("ready");
+        fake
+    }
+
+    /// One that serves, beside a node before that does.
+    fn side_by_side(&self) -> (Process, Fake) {
+        let (successor, mut fake) = self.successor();
+        fake.say(r#"{"say":"go"}"#);
+        fake.hears("serving");
+        (successor, fake)
+    }
+}
+
+#[track_caller]
+fn ends_well(mut successor: Process) -> String {
+    let status = successor.ended(PATIENCE);
+    let words = successor.all_of_stderr();
+    assert!(status.success(), "{status}\n{words}");
+    words
+}
+
+/// It may serve, and two must not.
 #[test]
 fn a_line_that_closes_is_not_the_end_of_the_node_before() {
-    let folder = Folder::new("http://127.0.0.1:9", PERMISSIONS);
-    std::fs::create_dir(folder.path("data")).unwrap();
-    let node = UnixListener::bind(folder.path("data/node.sock")).unwrap();
-    let notified = folder.path("notify");
-    let manager = UnixDatagram::bind(&notified).unwrap();
-    manager.set_nonblocking(true).unwrap();
+    let before = Before::new();
     for goes in [false, true] {
-        let mut successor = Process::spawn(folder.command("serve").arg("--take-over"));
-        let mut fake = Fake { stream: BufReader::new(node.accept().unwrap().0) };
-        fake.hears("hello");
-        let (pid, descriptors) = (std::process::id(), json!([]));
-        let sockets = json!({"say": "sockets", "version": "x", "pid": pid, "descriptors": descriptors,
-            "notify_socket": notified});
-        fake.say(&sockets.to_string());
-        fake.hears("ready");
+        let (mut successor, mut fake) = before.successor();
         if goes {
             fake.say(r#"{"say":"go"}"#);
             fake.hears("serving");
@@ -421,7 +491,150 @@ fn a_line_that_closes_is_not_the_end_of_the_node_before() {
         assert!(words.contains("goes on: it closed the line"), "{words}");
         assert!(!words.contains("served from here") && !words.contains(" taken over\n"), "{words}");
     }
-    assert!(manager.recv(&mut [0; 64]).is_err(), "the service manager was told of what came to nothing");
+    assert!(before.manager.recv(&mut [0; 64]).is_err(), "the service manager was told of what came to nothing");
+}
+
+/// Whoever tells all processes of a name to read their files again tells one that is on its way too.
+#[test]
+fn signals_that_end_nobody_end_no_successor_that_loads() {
+    let before = Before::new();
+    let successor = Process::spawn(before.folder.command("serve").arg("--take-over"));
+    let mut fake = before.line(None, || ["HUP", "QUIT", "USR1", "USR2"].iter().for_each(|name| successor.signal(name)));
+    fake.say(r#"{"say":"go"}"#);
+    fake.hears("serving");
+    successor.line_with("USR1 is ignored");
+    successor.line_with("reloaded (HUP)");
+}
+
+/// It has taken connections, and is not cut off by whoever started it.
+#[test]
+fn a_successor_that_was_refused_serves_what_it_took() {
+    let before = Before::new();
+    before.folder.edit("portcullis.toml", "[log]", "[edge]\ndrain_timeout = \"5m\"\n[log]");
+    let out = before.folder.path("out");
+    let mut upgrade = Process::spawn(&mut before.folder.command("upgrade"));
+    let mut fake = before.line(Some(&File::create(&out).unwrap()), || ());
+    fake.say(r#"{"say":"go"}"#);
+    fake.hears("serving");
+    let said = || std::fs::read_to_string(&out).unwrap();
+    let edge = said().split("edge=").nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+    let mut kept = Wire::new(edge, crate::process::HOST);
+    kept.send("GET", "/v1/cards", &[], b"").unwrap().refused(401, "token_missing");
+    // The next one is on its way when nothing comes of the upgrade.
+    let mut taken = kept.into_stream();
+    taken.write_all(b"GET /v1/cards HTTP/1.1\r\n").unwrap();
+    fake.say(r#"{"say":"refused","reason":"no"}"#);
+    let status = upgrade.ended(PATIENCE);
+    let words = upgrade.stderr();
+    assert!(status.code() == Some(1) && words.contains("ends once what it serves is over"), "{status}\n{words}");
+    taken.write_all(format!("Host: {}\r\nConnection: close\r\n\r\n", crate::process::HOST).as_bytes()).unwrap();
+    let mut answer = String::new();
+    taken.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}\n{}", said());
+}
+
+#[test]
+fn a_successor_that_is_told_to_end_before_its_turn_ends_alone() {
+    let before = Before::new();
+    let (mut successor, mut fake) = before.successor();
+    successor.signal("TERM");
+    fake.say(r#"{"say":"go"}"#);
+    // A signal takes a moment: where its turn was sooner, the node as a whole is meant.
+    let mut said = fake.hear();
+    if said["say"] == "serving" {
+        said = fake.hear();
+    }
+    let reason = said["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(said["say"] == "ending" || (said["say"] == "failed" && reason.contains("was told to end")), "{said}");
+    successor.ended(PATIENCE);
+    assert!(!successor.all_of_stderr().contains(" taken over\n"));
+}
+
+#[test]
+fn a_successor_that_is_told_to_end_side_by_side_says_so() {
+    let before = Before::new();
+    let (successor, mut fake) = before.side_by_side();
+    successor.signal("TERM");
+    fake.hears("ending");
+    fake.say(r#"{"say":"ending"}"#);
+    let words = ends_well(successor);
+    assert!(words.contains("the node before ends as well") && !words.contains(" taken over\n"), "{words}");
+
+    let (successor, mut fake) = before.side_by_side();
+    let words = successor.stderr();
+    let control =
+        words.split("control=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap().parse().unwrap();
+    let token = std::fs::read_to_string(before.folder.path("data/bootstrap-token")).unwrap();
+    let (status, told) = ask_control(control, token.trim(), "POST", "/v1/drain", &json!({}));
+    assert_eq!((status, &told), (202, &json!({"draining": true})));
+    fake.hears("ending");
+    // It had its turn before that was heard: nobody takes over from it, and its private socket is gone.
+    fake.say(r#"{"say":"yours"}"#);
+    ends_well(successor);
+}
+
+#[test]
+fn a_node_ends_with_a_successor_that_was_told_to_end_side_by_side() {
+    let mut bench = Bench::new();
+    let mut fake = bench.fake_until(Until::Serving);
+    fake.say(r#"{"say":"ending"}"#);
+    fake.hears("ending");
+    bench.old_one_ends();
+    let words = bench.node.process.all_of_stderr();
+    assert!(words.contains("this one drains as well") && !words.contains("goes on serving"), "{words}");
+}
+
+/// A service manager that stops a unit tells all of its processes, also the one that ends anyway.
+#[test]
+fn a_node_that_has_handed_over_and_is_told_to_end_lets_requests_end() {
+    let mut bench = Bench::new();
+    let (pieces, received) = mpsc::channel();
+    bench.upstream.on("/long", Answer::Stream(received));
+    let (mut wire, authorization) = (bench.node.edge(), format!("Bearer {}", bench.token));
+    let download = std::thread::spawn(move || {
+        wire.send("GET", "/v1/long", &[("Authorization", &authorization)], b"").map(|answer| answer.text())
+    });
+    eventually("it is upstream", || (!bench.upstream.requests().is_empty()).then_some(()));
+    bench.upgrade();
+    bench.node.process.signal("TERM");
+    bench.node.process.line_with("draining already");
+    pieces.send(b"whole".to_vec()).unwrap();
+    drop(pieces);
+    assert_eq!(download.join().unwrap().unwrap(), "whole");
+    bench.old_one_ends();
+    bench.served();
+}
+
+/// What is begun at the control API of the node before, and reaches it once another one has its work.
+#[test]
+fn what_a_node_is_told_once_it_has_handed_over_is_refused() {
+    let mut bench = Bench::new();
+    let (node, token) = (&bench.node, bench.node.operator_token());
+    let begin = |target: &&str| {
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{"
+        );
+        let mut stream = TcpStream::connect(node.control).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let begun: Vec<TcpStream> = ["/v1/drain", "/v1/reload", "/v1/signing-keys/rotate"].iter().map(begin).collect();
+    // Connections are taken in their order.
+    bench.node.control().get("/v1/status").unwrap().expect(200);
+    bench.upgrade();
+    for mut stream in begun {
+        stream.write_all(b"}").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let head = answer.to_lowercase();
+        assert!(head.starts_with("http/1.1 503 ") && head.contains("\r\nconnection: close\r\n"), "{answer}");
+        assert!(answer.contains("another process has taken over"), "{answer}");
+    }
+    bench.old_one_ends();
+    assert!(!bench.node.process.stderr().contains("a drain was asked for"));
+    bench.served();
 }
 
 #[test]
@@ -571,9 +784,7 @@ fn there_has_to_be_a_node() {
 #[test]
 fn a_node_that_is_told_to_end_takes_its_successor_along() {
     let mut bench = Bench::new();
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
+    let mut fake = bench.fake_until(Until::Sockets);
     bench.node.process.signal("TERM");
     assert!(fake.hears("refused")["reason"].as_str().unwrap().contains("told to end"));
     bench.old_one_ends();
@@ -582,9 +793,7 @@ fn a_node_that_is_told_to_end_takes_its_successor_along() {
 #[test]
 fn while_two_serve_what_one_changes_reaches_the_other_at_once() {
     let bench = Bench::new();
-    let mut fake = bench.fake();
-    fake.hello(60_000);
-    fake.hears("sockets");
+    let _fake = bench.fake_until(Until::Sockets);
     // Another process on the same store.
     let other = bench.folder.start();
     let mut slowest = Duration::ZERO;

@@ -2,7 +2,7 @@
 //! time, and goes on serving until that one has shown that it can.
 
 use super::line::{Descriptor, Line, PROTOCOL, Said, Unheard};
-use super::stage::Stage;
+use super::stage::{Neighbour, Stage};
 use super::{PROBATION, SERVE_TIME, SIDE_BY_SIDE, socket};
 use anyhow::{Context as _, bail};
 use parking_lot::Mutex;
@@ -27,6 +27,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long a connection is left to the process that takes over.
 const YIELD: Duration = Duration::from_millis(10);
 
+const DRAINS: &str = "this node is draining";
+
 type Accepted = std::io::Result<tokio::net::UnixStream>;
 
 /// What a node hands over, and to whom.
@@ -35,6 +37,10 @@ pub(in crate::app) struct Keeper {
     stage: Arc<Stage>,
     /// Told when the successor has the node's work: the edge drains then.
     let_go: Arc<Notify>,
+    /// Told when the node as a whole is to end: the edge drains then as well.
+    drain: Arc<Notify>,
+    /// The node before, as long as the work is that one's.
+    before: Mutex<Option<UnixStream>>,
     /// Told when nobody is listened to any more.
     closed: Notify,
     notify_socket: Option<String>,
@@ -42,6 +48,8 @@ pub(in crate::app) struct Keeper {
 }
 
 enum State {
+    /// Nobody can take over yet.
+    Unopened,
     /// The node serves; a successor may be under way.
     Serving {
         kept: Vec<(Descriptor, OwnedFd)>,
@@ -49,27 +57,69 @@ enum State {
         successor: Option<UnixStream>,
         /// Whether that one is about to be heard in this one's place.
         yields: bool,
+        /// Whether the node was told to drain: nobody takes over then.
+        drains: bool,
     },
     /// The node drains.
     Closed,
     /// Another process has its work; the line to it stays open until this one is gone.
-    HandedOver { _line: Box<Line> },
+    HandedOver { _line: Box<Line>, _after: Neighbour },
 }
 
 impl Keeper {
     pub(in crate::app) fn new(
         stage: Arc<Stage>,
         let_go: Arc<Notify>,
+        drain: Arc<Notify>,
         notify_socket: Option<String>,
         version: &'static str,
     ) -> Self {
-        let state = Mutex::new(State::Closed);
-        Self { state, stage, let_go, closed: Notify::new(), notify_socket, version }
+        let (state, before, closed) = (Mutex::new(State::Unopened), Mutex::default(), Notify::new());
+        Self { state, stage, let_go, drain, before, closed, notify_socket, version }
+    }
+
+    /// Until it concluded, the node before has the node's work, and is told where all of it is to end.
+    pub(in crate::app) fn follow(&self, before: Option<UnixStream>) {
+        *self.before.lock() = before;
+    }
+
+    /// Has the node drain; `false`, and nothing done, where another process has its work or is about to.
+    pub(in crate::app) fn drain(&self) -> bool {
+        // Under the lock: whoever takes over does so before this, or not at all.
+        let mut state = self.state.lock();
+        if self.is_others(&state) {
+            return false;
+        }
+        if let State::Serving { drains, .. } = &mut *state {
+            *drains = true;
+        }
+        self.drain.notify_one();
+        true
+    }
+
+    /// Whether another process has the node's work, or is about to.
+    pub(in crate::app) fn has_handed_over(&self) -> bool {
+        self.is_others(&self.state.lock())
+    }
+
+    fn is_others(&self, state: &State) -> bool {
+        matches!(state, State::Serving { yields: true, .. } | State::HandedOver { .. }) || self.stage.is_released()
+    }
+
+    /// Whether the node was told to end.
+    pub(in crate::app) fn is_closed(&self) -> bool {
+        matches!(*self.state.lock(), State::Closed)
     }
 
     /// Listens for successors from now on. `kept` are clones of what the node listens on. Inside a runtime.
     pub(in crate::app) fn open(self: &Arc<Self>, private: socket::Private, mut kept: Vec<(Descriptor, OwnedFd)>) {
         let socket::Private { listener, path } = private;
+        let mut state = self.state.lock();
+        if let State::Closed = *state {
+            // It was told to end before its turn came.
+            let _ = std::fs::remove_file(path);
+            return;
+        }
         let listener = match listener.try_clone().and_then(|clone| {
             listener.set_nonblocking(true)?;
             kept.push((Descriptor::Node, OwnedFd::from(clone)));
@@ -78,22 +128,28 @@ impl Keeper {
             Ok(listener) => listener,
             Err(error) => return tracing::warn!(%error, "no upgrades: the private socket cannot be used"),
         };
-        *self.state.lock() = State::Serving { kept, path: Some(path), successor: None, yields: false };
+        *state = State::Serving { kept, path: Some(path), successor: None, yields: false, drains: false };
+        drop(state);
         tokio::spawn(Arc::clone(self).listen(listener));
     }
 
     /// The node drains: nobody takes over any more, and no clone keeps a listening socket alive that nobody accepts on.
     pub(in crate::app) fn close(&self) {
+        // Whoever is told may be gone already.
+        if let Some(before) = self.before.lock().take() {
+            let _ = Line::new(before).say(&Said::Ending, &[]);
+        }
         let mut state = self.state.lock();
         if let State::Serving { path, successor, .. } = &mut *state {
             if let Some(stream) = successor.take() {
                 let refused = Said::Refused { reason: "the node was told to end".to_owned() };
-                // It may be gone already.
                 let _ = Line::new(stream).say(&refused, &[]);
             }
             if let Some(path) = path {
                 let _ = std::fs::remove_file(path);
             }
+        }
+        if !matches!(*state, State::HandedOver { .. }) {
             *state = State::Closed;
         }
         drop(state);
@@ -139,7 +195,9 @@ impl Keeper {
             State::Serving { yields: false, .. } => {
                 listener.poll_accept(context).map_ok(|(stream, _)| stream).map(Some)
             }
-            State::Serving { yields: true, .. } | State::Closed | State::HandedOver { .. } => Poll::Ready(None),
+            State::Serving { yields: true, .. } | State::Unopened | State::Closed | State::HandedOver { .. } => {
+                Poll::Ready(None)
+            }
         }
     }
 
@@ -154,23 +212,37 @@ impl Keeper {
             }
         };
         tracing::info!("process {pid} is about to take over");
-        self.stage.set_beside(true);
+        let after = self.stage.neighbour();
         match self.hand_over(&mut line, within) {
             Ok(()) => {
                 tracing::info!("process {pid} has taken over; what is still being served here ends here");
-                *self.state.lock() = State::HandedOver { _line: Box::new(line) };
+                *self.state.lock() = State::HandedOver { _line: Box::new(line), _after: after };
                 self.stage.release();
                 self.let_go.notify_one();
                 self.closed.notify_one();
             }
+            Err(error) if error.is::<Ended>() => {
+                tracing::info!("process {pid} was told to end, and the node with it: this one drains as well");
+                let _ = line.say(&Said::Ending, &[]);
+                self.regain();
+                self.drain.notify_one();
+            }
             Err(error) => {
                 let _ = line.say(&Said::Refused { reason: format!("{error:#}") }, &[]);
-                if let State::Serving { successor, yields, .. } = &mut *self.state.lock() {
-                    (*successor, *yields) = (None, false);
-                    self.stage.set_beside(false);
-                }
-                tracing::warn!("process {pid} has not taken over: {error:#}; this node goes on serving");
+                let goes_on = if self.regain() { "goes on serving" } else { "drains" };
+                tracing::warn!("process {pid} has not taken over: {error:#}; this node {goes_on}");
             }
+        }
+    }
+
+    /// After a successor that came to nothing. Whether this node goes on.
+    fn regain(&self) -> bool {
+        match &mut *self.state.lock() {
+            State::Serving { successor, yields, drains, .. } => {
+                (*successor, *yields) = (None, false);
+                !*drains
+            }
+            State::Unopened | State::Closed | State::HandedOver { .. } => false,
         }
     }
 
@@ -191,9 +263,9 @@ impl Keeper {
             );
         }
         match &mut *self.state.lock() {
+            State::Serving { drains: true, .. } | State::Unopened | State::Closed => bail!(DRAINS),
             State::Serving { successor: Some(_), .. } => bail!("another upgrade is under way"),
             State::Serving { successor, .. } => *successor = Some(line.another()?),
-            State::Closed => bail!("this node is draining"),
             State::HandedOver { .. } => bail!("another process has taken over from this node"),
         }
         Ok((pid, Duration::from_millis(within_ms).min(LONGEST)))
@@ -216,15 +288,16 @@ impl Keeper {
             other => return Err(not(other, "serving")),
         }
         watch(line, SIDE_BY_SIDE)?;
-        if let State::Serving { yields, .. } = &mut *self.state.lock() {
-            *yields = true;
+        match &mut *self.state.lock() {
+            State::Serving { yields, drains: false, .. } => *yields = true,
+            _ => bail!(DRAINS),
         }
         Ok(line.say(&Said::Yours, &[])?)
     }
 
     fn give_sockets(&self, line: &mut Line) -> anyhow::Result<()> {
         let state = self.state.lock();
-        let State::Serving { kept, .. } = &*state else { bail!("this node is draining") };
+        let State::Serving { kept, .. } = &*state else { bail!(DRAINS) };
         let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
         let names = kept.iter().map(|(name, _)| name.clone());
         let descriptors = kept.iter().map(|(_, descriptor)| descriptor.as_fd());
@@ -239,6 +312,11 @@ impl Keeper {
     }
 }
 
+/// The successor takes connections, and was told to end.
+#[derive(Debug, thiserror::Error)]
+#[error("it was told to end")]
+struct Ended;
+
 /// The successor lives on and says nothing for so long.
 fn watch(line: &mut Line, time: Duration) -> anyhow::Result<()> {
     match line.hear(time) {
@@ -249,6 +327,7 @@ fn watch(line: &mut Line, time: Duration) -> anyhow::Result<()> {
 
 fn not(heard: Result<Said, Unheard>, expected: &str) -> anyhow::Error {
     match heard {
+        Ok(Said::Ending) => Ended.into(),
         Ok(Said::Failed { reason }) => anyhow::anyhow!("{reason}"),
         Ok(_) => anyhow::anyhow!("it was to be {expected} and said something else"),
         Err(error) => anyhow::anyhow!("it was to be {expected}, but {error}"),

@@ -49,6 +49,8 @@ pub(super) enum Said {
     Failed { reason: String },
     /// The one before goes on, and the successor must not.
     Refused { reason: String },
+    /// The node as a whole was told to end. Whoever hears it first says it too, and ends as well.
+    Ending,
 }
 
 /// What one descriptor is.

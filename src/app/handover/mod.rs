@@ -14,7 +14,8 @@
 //! ```
 //!
 //! Whatever happens before `yours` (an end, a silence, a word that nobody understands) changes nothing in the node that
-//! serves. Before `go` it costs no connection either. `line.rs` is what is said, `keeper.rs` the node's side,
+//! serves, but `ending`: a successor that is told to end once it takes connections (TERM, a drain) says so, and both end.
+//! Before `go` it costs no connection either. `line.rs` is what is said, `keeper.rs` the node's side,
 //! `successor.rs` the other one, `socket.rs` where they meet, `stage.rs` what the rest of a node must know of it.
 
 mod activation;
@@ -24,13 +25,14 @@ mod line;
 mod socket;
 mod stage;
 mod successor;
+mod unit;
 mod upgrade;
 
 pub(super) use activation::passed;
 pub(super) use keeper::Keeper;
 pub(super) use line::Descriptor;
 pub(super) use socket::{Private, make as make_private_socket};
-pub(super) use stage::{Doors, Stage};
+pub(super) use stage::{Doors, Neighbour, Stage};
 pub use successor::TakeOver;
 pub(super) use successor::{Concluded, Succession};
 pub use upgrade::{UpgradeOptions, upgrade};

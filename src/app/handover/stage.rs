@@ -19,7 +19,8 @@ pub(in crate::app) enum Doors {
 /// Shared by all that must know.
 #[derive(Debug, Default)]
 pub(in crate::app) struct Stage {
-    beside: watch::Sender<bool>,
+    /// How many other processes of this node serve, or are about to.
+    beside: watch::Sender<usize>,
     doors: watch::Sender<Doors>,
     connections: AtomicUsize,
     /// Whether the node's work is still another process's.
@@ -27,13 +28,15 @@ pub(in crate::app) struct Stage {
 }
 
 impl Stage {
-    /// Whether another process of this node serves, or is about to, beside this one: what it changes must be seen soon.
-    pub(in crate::app) fn beside(&self) -> watch::Receiver<bool> {
+    /// How many other processes of this node serve, or are about to, beside this one: what they change must be seen soon.
+    pub(in crate::app) fn beside(&self) -> watch::Receiver<usize> {
         self.beside.subscribe()
     }
 
-    pub(in crate::app) fn set_beside(&self, beside: bool) {
-        self.beside.send_replace(beside);
+    /// Another process of this node is there until this is dropped: the one before, or the one after, or both.
+    pub(in crate::app) fn neighbour(self: &Arc<Self>) -> Neighbour {
+        self.beside.send_modify(|count| *count += 1);
+        Neighbour(Arc::clone(self))
     }
 
     pub(in crate::app) fn doors(&self) -> watch::Receiver<Doors> {
@@ -74,6 +77,16 @@ impl Stage {
     }
 }
 
+/// Another process of this node.
+#[derive(Debug)]
+pub(in crate::app) struct Neighbour(Arc<Stage>);
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        self.0.beside.send_modify(|count| *count -= 1);
+    }
+}
+
 /// A connection that is open.
 #[derive(Debug)]
 pub(in crate::app) struct Counted(Arc<Stage>);
@@ -81,5 +94,21 @@ pub(in crate::app) struct Counted(Arc<Stage>);
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_neighbour_goes_and_the_other_is_still_there() {
+        let stage = Arc::<Stage>::default();
+        let beside = stage.beside();
+        let (before, after) = (stage.neighbour(), stage.neighbour());
+        drop(before);
+        assert_eq!(*beside.borrow(), 1);
+        drop(after);
+        assert_eq!(*beside.borrow(), 0);
     }
 }

@@ -2,7 +2,7 @@
 //! touches no connection before it is told to go. Whatever fails before that costs nobody anything.
 
 use super::line::{Descriptor, Line, PROTOCOL, Said, Unheard, is_nobody};
-use super::{GO_TIME, Sockets, YOURS_TIME, before::Before, socket};
+use super::{GO_TIME, Sockets, YOURS_TIME, before::Before, socket, unit};
 use anyhow::{Context, bail};
 use rustix::process::geteuid;
 use std::fs::File;
@@ -39,6 +39,7 @@ pub(in crate::app) struct Succession {
     report: Option<File>,
     pub(in crate::app) notify_socket: Option<String>,
     /// The process of the node before.
+    pid: u32,
     before: Before,
     /// Whether the node before is gone.
     alone: bool,
@@ -49,6 +50,8 @@ pub(in crate::app) enum Concluded {
     Yours(Line),
     /// The process of the node before is gone, in the midst of it. All is ours as well.
     Alone,
+    /// The node as a whole was told to end: both do.
+    Ending,
     /// The node before goes on.
     Refused(String),
 }
@@ -87,7 +90,7 @@ impl Succession {
         let before = Before::of(pid);
         let given = line.take_descriptors();
         let mut succession =
-            Self { line, path, private: None, outputs: None, report: None, notify_socket, before, alone: false };
+            Self { line, path, private: None, outputs: None, report: None, notify_socket, pid, before, alone: false };
         let sockets = succession.sort(descriptors, given)?;
         if !take_over.detached {
             succession.outputs = None;
@@ -113,6 +116,14 @@ impl Succession {
         }
         self.outputs = outputs.0.zip(outputs.1);
         Ok(sockets)
+    }
+
+    /// Fails where the service manager of the node before would not follow it to this process, which has none of its own.
+    pub(in crate::app) fn require_unit(&self) -> anyhow::Result<()> {
+        let cgroup = |process: &str| std::fs::read_to_string(format!("/proc/{process}/cgroup")).ok();
+        let (before, own) = (cgroup(&self.pid.to_string()), cgroup("self"));
+        let reason = unit::leaves(self.notify_socket.as_deref(), before.as_deref(), own.as_deref());
+        reason.map_or(Ok(()), |reason| Err(anyhow::Error::msg(reason)))
     }
 
     /// Says that everything is loaded, and waits until it is our turn.
@@ -143,6 +154,11 @@ impl Succession {
         let _ = self.line.say(&Said::Failed { reason: format!("{error:#}") }, &[]);
     }
 
+    /// The line to the node before, for whoever has to tell it that all of the node is to end.
+    pub(in crate::app) fn another(&self) -> Option<UnixStream> {
+        if self.alone { None } else { self.line.another().ok() }
+    }
+
     /// The private socket, ours from now on.
     pub(in crate::app) fn take_private(&mut self) -> Option<socket::Private> {
         let listener = self.private.take()?;
@@ -154,6 +170,7 @@ impl Succession {
         let said = if self.alone { Err(Unheard::Closed) } else { self.hear_yours() };
         let concluded = match said {
             Ok(Said::Yours) => Concluded::Yours(self.line),
+            Ok(Said::Ending) => return Concluded::Ending,
             Ok(Said::Refused { reason }) => return Concluded::Refused(reason),
             Ok(_) => return Concluded::Refused("it says what nobody understands".to_owned()),
             Err(Unheard::Closed) if self.before.is_gone() => Concluded::Alone,

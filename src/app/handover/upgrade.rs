@@ -4,12 +4,16 @@ use super::successor::TAKEN_OVER;
 use anyhow::{Context, bail};
 use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Beside loading: probation, and everything that is said.
 const SLACK: Duration = Duration::from_secs(20);
+/// How long a successor that said nothing more is waited for.
+const SOON: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(20);
+const GOES_ON: &str = "the node before goes on, unless it was told to end";
 
 /// What `portcullis upgrade` was asked for.
 #[derive(Clone, Debug)]
@@ -22,7 +26,8 @@ pub struct UpgradeOptions {
     pub within: Duration,
 }
 
-/// Starts the successor of the node that runs, and waits until it has taken over. An error: the node that runs goes on.
+/// Starts the successor of the node that runs, and waits until it has taken over. An error: the node that runs goes on,
+/// unless it was told to end.
 /// The process id of the successor.
 pub fn upgrade(options: &UpgradeOptions) -> anyhow::Result<u32> {
     let binary = match &options.binary {
@@ -38,15 +43,31 @@ pub fn upgrade(options: &UpgradeOptions) -> anyhow::Result<u32> {
     if said.as_deref() == Some(TAKEN_OVER) {
         return Ok(child.id());
     }
-    // It has ended, or is of no use any more.
-    let _ = child.kill();
-    let status = child.wait()?;
-    match (said, status.code()) {
-        (None, _) => bail!("`{}` neither took over nor ended in time; the node that runs goes on", binary.display()),
-        (Some(_), Some(code)) => {
-            bail!("`{}` ended with {code} and has not taken over; the node that runs goes on", binary.display())
+    let binary = binary.display();
+    let Some(_) = said else {
+        let _ = child.kill();
+        child.wait()?;
+        bail!("`{binary}` neither took over nor ended in time; {GOES_ON}");
+    };
+    // Not killed: it may have taken connections already, and ends by itself once it has served them.
+    match await_end(&mut child)? {
+        None => bail!("`{binary}` has not taken over, and ends once what it serves is over; {GOES_ON}"),
+        Some(status) => match status.code() {
+            Some(code) => bail!("`{binary}` ended with {code} and has not taken over; {GOES_ON}"),
+            None => bail!("`{binary}` was ended ({status}); {GOES_ON}"),
+        },
+    }
+}
+
+/// How it ended, where it does so soon.
+fn await_end(child: &mut Child) -> std::io::Result<Option<ExitStatus>> {
+    let begun = Instant::now();
+    loop {
+        let ended = child.try_wait()?;
+        if ended.is_some() || begun.elapsed() > SOON {
+            return Ok(ended);
         }
-        (Some(_), None) => bail!("`{}` was ended ({status}); the node that runs goes on", binary.display()),
+        std::thread::sleep(LOOK);
     }
 }
 

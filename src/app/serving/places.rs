@@ -1,8 +1,9 @@
 //! How many connections a listener has, in all and of one address: a single machine must not keep everybody else out.
 
+use crate::model::counted_as;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Room for connections.
@@ -56,16 +57,6 @@ impl Drop for Place {
         } else {
             open.by_address.insert(self.address, left);
         }
-    }
-}
-
-/// An IPv6 caller has a whole /64 to choose from.
-fn counted_as(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
-        }
-        address => address,
     }
 }
 

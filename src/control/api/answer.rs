@@ -134,6 +134,11 @@ impl Refusal {
         Self::new(Code::MethodNotAllowed, detail)
     }
 
+    /// Nothing that is wrong with the request.
+    pub(super) fn unavailable(detail: String) -> Self {
+        Self::new(Code::Unavailable, detail)
+    }
+
     pub(super) fn not_authenticated() -> Self {
         let detail = "this needs `Authorization: Bearer` and a token that counts";
         Self::new(Code::NotAuthenticated, detail)

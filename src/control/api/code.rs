@@ -105,7 +105,8 @@ codes! {
     TooManyTokens CONFLICT "too_many_tokens" "Too many tokens"
         "The member has as many tokens as one may have in an organization.";
     Unavailable SERVICE_UNAVAILABLE "unavailable" "Unavailable"
-        "The store does not answer, or too much of the kind goes on already; nothing was changed. Try again.";
+        "The store does not answer, too much of the kind goes on already, or another process has taken over from the one \
+         that was asked; nothing was changed. Try again.";
     UnsupportedMediaType UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "Unknown media type"
         "A request body is JSON and says so: `Content-Type: application/json`. A catalogue may be YAML too.";
     WrongEnvironment UNAUTHORIZED "wrong_environment" "Token of another audience"

@@ -48,7 +48,7 @@ pub(super) async fn reload(State(control): State<Shared>, asked: Asked, body: Bo
     responses((status = 202, description = "It has begun", body = DrainObject), Operators))]
 pub(super) async fn drain(State(control): State<Shared>, asked: Asked, body: Body) -> Result<Response, Refusal> {
     body.nothing()?;
-    control.drain(&asked.asking())?;
+    control.drain(&asked.asking()).map_err(refusal)?;
     Ok(json(StatusCode::ACCEPTED, &DrainObject { draining: true }))
 }
 
@@ -82,6 +82,7 @@ pub(super) async fn rotate_signing_key(
 fn refusal(problem: NodeProblem) -> Refusal {
     match problem {
         NodeProblem::Control(problem) => problem.into(),
+        NodeProblem::HandedOver => Refusal::unavailable(problem.to_string()),
         NodeProblem::Files(problems) => Refusal::files(&problems),
     }
 }

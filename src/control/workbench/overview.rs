@@ -4,7 +4,7 @@ use super::answer::page;
 use super::chart::{HourBars, bars};
 use super::shell::{Section, Shell};
 use super::visit::Visit;
-use super::words::{Moment, number};
+use super::words::{Moment, code_words, number};
 use crate::control::KeyQuery;
 use crate::control::api::Refusal;
 use crate::model::KeyStatus;
@@ -109,37 +109,6 @@ fn stats(base: &str, keys: &crate::store::KeyCounts) -> Vec<Stat> {
 
 impl Reason {
     fn new(code: &str, count: u64) -> Self {
-        Self { code: code.to_owned(), words: words(code), count, text: number(count) }
-    }
-}
-
-/// A code in words.
-pub(super) fn words(code: &str) -> &'static str {
-    match code {
-        "body_too_large" => "The request's body was too large",
-        "environment_unknown" => "No environment serves the host and path",
-        "headers_too_large" => "The request's headers were too large",
-        "invalid_client" => "Client ID or secret was wrong",
-        "invalid_grant" | "invalid_request" | "unsupported_grant_type" => "The token request was malformed",
-        "invalid_scope" => "A scope was asked for that the key does not hold",
-        "ip_not_allowed" => "The address is not in the key's allowlist",
-        "key_expired" => "The key has expired",
-        "key_revoked" => "The key is revoked",
-        "malformed_request" => "The request was malformed",
-        "operation_unknown" => "The API has no such operation",
-        "permission_missing" => "The key lacks the permission",
-        "rate_limited" => "Too many attempts",
-        "secret_rotated" => "The token is from before the key was rotated",
-        "target_ambiguous" => "The path can be read in two ways",
-        "target_too_long" => "The path was too long",
-        "token_expired" => "The token has expired",
-        "token_invalid" => "The token is not genuine",
-        "token_missing" => "There was no token",
-        "token_revoked" => "The token was revoked",
-        "upstream_protocol" => "The API broke off its answer",
-        "upstream_timeout" => "The API took too long",
-        "upstream_unreachable" => "The API could not be reached",
-        "wrong_environment" => "The token is of another environment",
-        _ => "Another reason",
+        Self { code: code.to_owned(), words: code_words(code), count, text: number(count) }
     }
 }

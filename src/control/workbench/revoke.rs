@@ -16,6 +16,8 @@ use axum::response::Response;
 #[template(path = "revoke.html")]
 struct RevokePage {
     shell: Shell,
+    /// What is done to the key.
+    act: &'static str,
     key: KeyHead,
     in_use: bool,
     confirm: String,
@@ -61,6 +63,7 @@ pub(super) async fn revoke(visit: Visit) -> Result<Response, Refusal> {
 async fn question(visit: &Visit, id: &EnvironmentId, key: &ApiKey) -> RevokePage {
     RevokePage {
         shell: visit.shell_in(id, Section::Keys, &format!("Revoke {}", key.name.as_str())).await,
+        act: "Revoke",
         key: KeyHead::new(key, visit),
         in_use: is_in_use(key, visit.asking.act.at),
         confirm: visit.form.text("confirm").unwrap_or_default().to_owned(),

@@ -19,6 +19,8 @@ use axum::response::Response;
 #[template(path = "rotate.html")]
 struct RotatePage {
     shell: Shell,
+    /// What is done to the key.
+    act: &'static str,
     key: KeyHead,
     organization: String,
     once: String,
@@ -80,6 +82,7 @@ async fn form_page(visit: &Visit, id: &EnvironmentId, key: &ApiKey) -> Result<Ro
     };
     Ok(RotatePage {
         shell,
+        act: "Rotate",
         key: KeyHead::new(key, visit),
         organization: facts.name,
         once: once()?,

@@ -1,10 +1,9 @@
 //! "Why was I refused?": by the id of a request that was made, or by a request that somebody thinks of.
 
 use super::answer::{page, page_with};
-use super::overview::words as code_words;
 use super::shell::{Section, Shell};
 use super::visit::Visit;
-use super::words::{Moment, at_second, sentence};
+use super::words::{Moment, at_second, code_words, sentence};
 use crate::control::api::Refusal;
 use crate::control::{Check, ControlProblem, ExplainDraft, ExplainedStep, ExplainedVerdict, Explanation, FieldErrors};
 use crate::model::{ClientId, EnvironmentId};

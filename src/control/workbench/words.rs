@@ -1,4 +1,4 @@
-//! How instants, numbers and sets are told to people.
+//! How instants, numbers, sets and the codes of refusals are told to people.
 
 use crate::model::Timestamp;
 
@@ -109,6 +109,37 @@ pub(super) fn number(count: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A code in words.
+pub(super) fn code_words(code: &str) -> &'static str {
+    match code {
+        "body_too_large" => "The request's body was too large",
+        "environment_unknown" => "No environment serves the host and path",
+        "headers_too_large" => "The request's headers were too large",
+        "invalid_client" => "Client ID or secret was wrong",
+        "invalid_grant" | "invalid_request" | "unsupported_grant_type" => "The token request was malformed",
+        "invalid_scope" => "A scope was asked for that the key does not hold",
+        "ip_not_allowed" => "The address is not in the key's allowlist",
+        "key_expired" => "The key has expired",
+        "key_revoked" => "The key is revoked",
+        "malformed_request" => "The request was malformed",
+        "operation_unknown" => "The API has no such operation",
+        "permission_missing" => "The key lacks the permission",
+        "rate_limited" => "Too many attempts",
+        "secret_rotated" => "The token is from before the key was rotated",
+        "target_ambiguous" => "The path can be read in two ways",
+        "target_too_long" => "The path was too long",
+        "token_expired" => "The token has expired",
+        "token_invalid" => "The token is not genuine",
+        "token_missing" => "There was no token",
+        "token_revoked" => "The token was revoked",
+        "upstream_protocol" => "The API broke off its answer",
+        "upstream_timeout" => "The API took too long",
+        "upstream_unreachable" => "The API could not be reached",
+        "wrong_environment" => "The token is of another environment",
+        _ => "Another reason",
+    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,13 @@ use std::time::Duration;
 
 /// An authority's certificates `a`, `b` and so on for these names, `clients.pem`, and this `tls` on the edge.
 fn read(names: &[&[&str]], tls: &str) -> Result<Config, Vec<String>> {
+    read_node(names, &format!("[listeners.edge]\n{tls}"))
+}
+
+/// The same with this file of the node.
+fn read_node(names: &[&[&str]], node: &str) -> Result<Config, Vec<String>> {
     let authority = Authority::new();
-    let folder = folder(&[("clients.pem", &authority.pem()), ("portcullis.toml", &format!("[listeners.edge]\n{tls}"))]);
+    let folder = folder(&[("clients.pem", &authority.pem()), ("portcullis.toml", node)]);
     for (letter, names) in ('a'..).zip(names) {
         let certificate = authority.certificate(names);
         certificate.write(folder.path(), &format!("{letter}.pem"), &format!("{letter}.key"));
@@ -146,4 +151,24 @@ fn certificates_wait_for_no_restart_and_the_rest_does() {
     let plain = read(&[], "").unwrap().node;
     assert_eq!(names(&started, &plain), ["listeners.edge.tls"]);
     assert_eq!(names(&plain, &started), ["listeners.edge.tls"]);
+}
+
+#[test]
+fn a_wildcard_alone_names_no_control_listener_and_that_is_noted() {
+    let noted = |names: &[&str], rest: &str| {
+        let pair = "tls.certificates = [{ cert = \"a.pem\", key = \"a.key\" }]";
+        let config = read_node(&[names], &format!("[listeners.control]\n{pair}\n{rest}")).unwrap();
+        config.notes.into_iter().map(|note| (note.line, note.message)).collect::<Vec<_>>()
+    };
+    let notes = noted(&["*.keys.test", "127.0.0.1"], "");
+    let [(1, note)] = notes.as_slice() else { panic!("{notes:?}") };
+    assert!(note.contains("a certificate for `*.keys.test`") && note.contains("say `public_url` or `names`"), "{note}");
+    for (names, rest) in [
+        (&["*.keys.test", "keys.test"][..], ""),
+        (&["*.keys.test"], "public_url = \"https://a.keys.test\""),
+        (&["*.keys.test"], "names = [\"a.keys.test\"]"),
+        (&["127.0.0.1"], ""),
+    ] {
+        assert_eq!(noted(names, rest), [], "{names:?} {rest}");
+    }
 }

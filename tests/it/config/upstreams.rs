@@ -47,6 +47,14 @@ fn everything_has_a_default_and_can_be_said() {
 }
 
 #[test]
+fn so_many_urls_and_one_more() {
+    let urls = |count: u16| (0..count).map(|at| format!("\"http://a:{}\"", 9000 + at)).collect::<Vec<_>>().join(", ");
+    let read = |count| load_files(&[("tenants/a.toml", &tenant(&format!("urls = [{}]", urls(count))))]);
+    assert_eq!(upstream(&read(64).unwrap()).urls.len(), 64);
+    assert!(read(65).unwrap_err().to_string().contains("`urls` has 65 of them, but it takes at most 64"));
+}
+
+#[test]
 fn a_token_from_a_file_is_told_to_nobody() {
     let tenant = tenant("url = \"http://a\"\nauthorization = { bearer_file = \"token\" }");
     let config = load_files(&[("tenants/a.toml", &tenant), ("tenants/token", "\n canary-._~+/== \n")]).unwrap();

@@ -4,7 +4,8 @@ use super::assert_refusal;
 use crate::harness::{Connection, PATIENCE, RawResponse, RecordingUpstream, reader, token_form, writer};
 use portcullis::config::{Documents, DrainTimes, EdgeLimits};
 use portcullis::edge::{
-    EdgeParts, NodeSignals, RevocationRefused, RevocationSink, TokenRevocation, Upstreams, bind, serve,
+    EdgeParts, EndSignals, NodeSignals, OtherSignals, RevocationRefused, RevocationSink, TokenRevocation, Upstreams,
+    bind, serve,
 };
 use portcullis::model::{BaseUrl, NetworkSet, Timestamp};
 use portcullis::tables::Tables;
@@ -95,7 +96,7 @@ impl Edge {
         runtime.block_on(upstreams.refresh(tables.load_full().environments()));
         let signals = {
             let _entered = runtime.enter();
-            NodeSignals::watch().unwrap()
+            NodeSignals { end: EndSignals::watch().unwrap(), others: OtherSignals::watch().unwrap() }
         };
         let parts = EdgeParts {
             tables: Arc::clone(&tables),

@@ -216,22 +216,26 @@ fn secure_with(upstream: &H2Upstream, node: &str) -> (Gateway, Authority, String
     (gateway, authority, format!("Bearer {}", answer["access_token"].as_str().unwrap()))
 }
 
+/// The head of a call of this content type.
+fn call<'h>(token: &'h str, kind: &'h str) -> [(&'static str, &'h str); 7] {
+    [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", HOST),
+        (":path", "/v1/production/cards"),
+        ("authorization", token),
+        ("content-type", kind),
+        ("te", "trailers"),
+    ]
+}
+
 /// A call as gRPC makes it: both sides speak at once, and how it went stands in the trailers.
 #[test]
 fn a_call_of_grpc_passes_from_end_to_end() {
     let upstream = H2Upstream::start(0);
     let (gateway, authority, token) = secure(&upstream);
     let mut client = Http2::open(gateway.edge(), &authority.pem(), HOST);
-    let head = [
-        (":method", "POST"),
-        (":scheme", "https"),
-        (":authority", HOST),
-        (":path", "/v1/production/cards"),
-        ("authorization", &token),
-        ("content-type", "application/grpc"),
-        ("te", "trailers"),
-    ];
-    let stream = client.head(&head, false);
+    let stream = client.head(&call(&token, "application/grpc"), false);
     for word in ["ping", "pong"] {
         client.frame(DATA, 0, stream, word.as_bytes());
         while !client.so_far(stream).text().ends_with(word) {
@@ -262,16 +266,7 @@ fn calls_of_grpc_may_be_silent_and_other_bodies_may_not() {
     let (gateway, authority, token) = secure_with(&upstream, "[edge.limits]\nbody_idle_timeout = \"1s\"");
     for (kind, is_call) in [("application/grpc+proto", true), ("application/grpcooo", false)] {
         let mut client = Http2::open(gateway.edge(), &authority.pem(), HOST);
-        let head = [
-            (":method", "POST"),
-            (":scheme", "https"),
-            (":authority", HOST),
-            (":path", "/v1/production/cards"),
-            ("authorization", &token),
-            ("content-type", kind),
-            ("te", "trailers"),
-        ];
-        let stream = client.head(&head, false);
+        let stream = client.head(&call(&token, kind), false);
         client.frame(DATA, 0, stream, b"ping");
         // Somebody looks every five seconds.
         std::thread::sleep(std::time::Duration::from_secs(7));

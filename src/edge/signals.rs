@@ -1,0 +1,101 @@
+//! The signals that a node listens to: those that end it, and those that would end a process that does not watch them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// TERM and INT.
+#[derive(Debug)]
+pub struct EndSignals {
+    term: Signal,
+    int: Signal,
+    /// Whether one came already.
+    told: Arc<AtomicBool>,
+}
+
+impl EndSignals {
+    /// Starts watching. Must be called inside a runtime that lives as long as the node.
+    pub fn watch() -> std::io::Result<Self> {
+        Self::watch_after(Arc::default())
+    }
+
+    /// The same, where others watched before.
+    pub fn watch_after(told: Arc<AtomicBool>) -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())?, told })
+    }
+
+    /// Whether one came already, for whoever watches afterwards.
+    pub fn told(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.told)
+    }
+
+    /// Whether one came.
+    pub fn came(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        self.term.poll_recv(&mut context).is_ready() || self.int.poll_recv(&mut context).is_ready()
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+        self.told.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for the one that ends a drain: the second one. A drain that was asked for otherwise (the control API, a
+    /// successor) lets the first one pass: whoever sends it means the drain that goes on already.
+    pub async fn enough(&mut self) {
+        if !self.told.load(Ordering::Relaxed) {
+            self.next().await;
+            tracing::info!("draining already; a second signal ends at once");
+        }
+        self.next().await;
+    }
+}
+
+/// HUP, QUIT, USR1 and USR2. They end nobody, from the moment on at which this is made: not a node that is on its way
+/// either, which gets them with everybody of its name.
+#[derive(Debug)]
+pub struct OtherSignals {
+    hup: Signal,
+    quit: Signal,
+    usr1: Signal,
+    usr2: Signal,
+}
+
+impl OtherSignals {
+    /// Starts watching. Must be called inside a runtime that lives as long as the node.
+    pub fn watch() -> std::io::Result<Self> {
+        Ok(Self {
+            hup: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+            usr1: signal(SignalKind::user_defined1())?,
+            usr2: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    /// Waits for the next HUP; the others are told.
+    pub(super) async fn hangup(&mut self) {
+        loop {
+            let ignored = tokio::select! {
+                _ = self.hup.recv() => return,
+                _ = self.quit.recv() => "QUIT",
+                _ = self.usr1.recv() => "USR1",
+                _ = self.usr2.recv() => "USR2",
+            };
+            tracing::info!("{ignored} is ignored; TERM drains and ends, HUP reads the files again");
+        }
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct NodeSignals {
+    /// Those that end it.
+    pub end: EndSignals,
+    /// Those that do not.
+    pub others: OtherSignals,
+}
