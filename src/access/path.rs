@@ -110,7 +110,15 @@ fn judge_encodings(path: &[u8], rules: &PathRules) -> Result<(), PathRule> {
             _ => {}
         }
     }
-    if percent { judge_double(&percent_decode(path), rules.double_encoding) } else { Ok(()) }
+    if !percent {
+        return Ok(());
+    }
+    let once = percent_decode(path);
+    judge_double(&once, rules.double_encoding)?;
+    // Nor is a `;` there for an upstream that decodes twice which would be refused plainly.
+    let twice = percent_decode(&once);
+    let is_cut = rules.double_encoding != SwitchGuarded::Opaque && twice.contains(&b';');
+    if is_cut { judge_segments(&twice, rules) } else { Ok(()) }
 }
 
 /// `once` is the path decoded once: the digits behind a `%25` may have been encoded as well (`%25%32%65`).
@@ -234,6 +242,8 @@ mod tests {
             ("/%25%32%65%25%32%65/a", DoubleEncoding),
             ("/%252%66a", DoubleEncoding),
             ("/%25%32f", DoubleEncoding),
+            ("/a/%253bx", Semicolon),
+            ("/a/%25%33bx", Semicolon),
         ];
         for (path, rule) in cases {
             assert_eq!(judged(path), Err(*rule), "{path}");
@@ -250,7 +260,7 @@ mod tests {
             semicolon: SwitchGuarded::Opaque,
             empty_segments: SwitchSegments::Literal,
         };
-        for path in ["/a%2fb", "/a%5cb", "/%252e", "/a/;x", "/a//b"] {
+        for path in ["/a%2fb", "/a%5cb", "/%252e", "/a/;x", "/a/%253bx", "/a//b"] {
             assert_eq!(judge_path(path.as_bytes(), &opaque), Ok(()), "{path}");
         }
         for path in ["/a/..", "/a%2f..%2fb", "/a%5c..", "/..;x", "/a%2f%2e%2e"] {
@@ -263,5 +273,8 @@ mod tests {
         };
         assert_eq!(judge_path(b"/a;b", &refuse), Err(PathRule::Semicolon));
         assert_eq!(judge_path(b"/a%2541", &refuse), Err(PathRule::DoubleEncoding));
+        let refuse = PathRules { semicolon: SwitchGuarded::Refuse, ..PathRules::default() };
+        assert_eq!(judge_path(b"/a%253bb", &refuse), Err(PathRule::Semicolon));
+        assert_eq!(judge_path(b"/a%253bb", &PathRules::default()), Ok(()));
     }
 }

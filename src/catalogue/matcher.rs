@@ -1,11 +1,13 @@
 //! Paths to operations: a tree of segments, literals before patterns before the rest, with backtracking.
 //!
 //! A second, lenient walk finds the operations that an upstream which folds case, takes off extensions, path
-//! parameters (`;x`) or a trailing slash could run instead. It runs only where a parameter had literal siblings.
+//! parameters (`;x`) or a trailing slash could run instead. It runs only where a parameter had literal siblings. What a
+//! second decoding changes is read a second time, as upstreams that decode twice do, by both walks.
 //!
 //! A lookup takes no memory and its cost depends on the path, not on how many operations or siblings there are. Only a
 //! document whose templates overlap on purpose could make backtracking walk much of the tree; [`MOST_STEPS`] ends that.
 
+use super::Leniency;
 use super::literals::Literals;
 use super::pattern::{Pattern, Patterns};
 use super::reading::{decoded, folded};
@@ -36,7 +38,7 @@ pub enum Ambiguity {
 /// The most operations that one path may stand for.
 const MOST: usize = 4;
 
-/// The most steps of a lookup: nodes that are visited and patterns that are tried, both walks together. A document that
+/// The most steps of a lookup: nodes that are visited and patterns that are tried, all walks together. A document that
 /// was not made to overlap needs a few dozen. Beyond it the path counts as ambiguous, which refuses it.
 const MOST_STEPS: u32 = 16_384;
 
@@ -55,6 +57,18 @@ impl<'a> Found<'a> {
     /// At least one.
     pub fn operations(&self) -> &[&'a CoveredOperation] {
         self.operations.get(..self.len).unwrap_or_default()
+    }
+
+    /// These, and those of another reading of the same path.
+    fn beside(mut self, other: Lookup<'a>) -> Lookup<'a> {
+        match other {
+            Lookup::Ambiguous(_) => other,
+            Lookup::Found(others) if others.operations().iter().all(|operation| self.add(operation)) => {
+                Lookup::Found(self)
+            }
+            Lookup::Found(_) => Lookup::Ambiguous(Ambiguity::Siblings),
+            Lookup::Unknown => Lookup::Found(self),
+        }
     }
 
     /// Adds an operation that is not there yet; `false` when there is no room.
@@ -198,30 +212,61 @@ impl Matcher {
         method: &Method,
         path: &[u8],
         operations: &'a [CoveredOperation],
-        semicolon: SwitchGuarded,
+        leniency: Leniency,
     ) -> Lookup<'a> {
-        decoded(path.strip_prefix(b"/").unwrap_or(path), |path| {
-            let mut strict = Strict { matcher: self, method, siblings: false, steps: MOST_STEPS };
-            let methods = strict.walk(0, Some(path));
-            if strict.steps == 0 {
-                return Lookup::Ambiguous(Ambiguity::Siblings);
+        let path = path.strip_prefix(b"/").unwrap_or(path);
+        let mut asked = Asked { matcher: self, method, operations, semicolon: leniency.semicolon, steps: MOST_STEPS };
+        decoded(path, |once| {
+            let lookup = asked.read(once);
+            // Only what was encoded at all may be encoded twice.
+            if once.len() == path.len() || leniency.double_encoding == SwitchGuarded::Opaque {
+                return lookup;
             }
-            let operation = methods.and_then(|methods| methods.select(method)).and_then(|at| operations.get(at));
-            let Some(operation) = operation else { return Lookup::Unknown };
-            let found = Found::new(operation);
-            if !strict.siblings {
-                return Lookup::Found(found);
-            }
-            let mut lenient = Lenient { matcher: self, method, operations, semicolon, found, steps: strict.steps };
-            match folded(path, |folded| lenient.walk(0, Some(Read { path, folded }), false)) {
-                Ok(()) => Lookup::Found(lenient.found),
-                Err(ambiguity) => Lookup::Ambiguous(ambiguity),
-            }
+            decoded(once, |twice| match lookup {
+                Lookup::Found(found) if twice.len() < once.len() => found.beside(asked.read(twice)),
+                Lookup::Ambiguous(_) | Lookup::Found(_) | Lookup::Unknown => lookup,
+            })
         })
     }
 
     fn node(&self, at: u32) -> Option<&Node> {
         self.nodes.get(at as usize)
+    }
+}
+
+/// What is looked up, and what looking may cost yet.
+struct Asked<'m, 'a> {
+    matcher: &'m Matcher,
+    method: &'m Method,
+    operations: &'a [CoveredOperation],
+    semicolon: SwitchGuarded,
+    /// What is left of [`MOST_STEPS`].
+    steps: u32,
+}
+
+impl<'a> Asked<'_, 'a> {
+    /// What a path stands for that is not decoded any further.
+    fn read(&mut self, path: &[u8]) -> Lookup<'a> {
+        let Self { matcher, method, operations, semicolon, steps } = *self;
+        let mut strict = Strict { matcher, method, siblings: false, steps };
+        let methods = strict.walk(0, Some(path));
+        self.steps = strict.steps;
+        if strict.steps == 0 {
+            return Lookup::Ambiguous(Ambiguity::Siblings);
+        }
+        let operation = methods.and_then(|methods| methods.select(method)).and_then(|at| operations.get(at));
+        let Some(operation) = operation else { return Lookup::Unknown };
+        let found = Found::new(operation);
+        if !strict.siblings {
+            return Lookup::Found(found);
+        }
+        let mut lenient = Lenient { matcher, method, operations, semicolon, found, steps: strict.steps };
+        let walked = folded(path, |folded| lenient.walk(0, Some(Read { path, folded }), false));
+        self.steps = lenient.steps;
+        match walked {
+            Ok(()) => Lookup::Found(lenient.found),
+            Err(ambiguity) => Lookup::Ambiguous(ambiguity),
+        }
     }
 }
 

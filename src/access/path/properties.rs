@@ -15,7 +15,7 @@ const ALL_OPAQUE: PathRules = PathRules {
 fn path() -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop::sample::select(vec![
         "/", "//", ".", "..", "%", "%25", "%2", "2", "5", "e", "f", "c", "E", "F", "%2e", "%2f", "%5c", "%00", "%32",
-        "%65", "%35", ";", "\\", "a", "cards", "%c3%a9", "\u{e9}", "?", "#", " ", "\t", "\0",
+        "%65", "%35", "%3b", "3b", ";", "\\", "a", "cards", "%c3%a9", "\u{e9}", "?", "#", " ", "\t", "\0",
     ]);
     let piece = prop_oneof![
         12 => pieces.prop_map(|text| text.as_bytes().to_vec()),
@@ -45,6 +45,9 @@ proptest! {
             let once = percent_decode(&path);
             let twice = percent_decode(&once);
             let thrice = percent_decode(&twice);
+            for read in [&path, &once, &twice] {
+                prop_assert!(!read.windows(2).any(|two| two == b"/;"), "{:?}", String::from_utf8_lossy(read));
+            }
             for read in [&path, &once, &twice, &thrice] {
                 prop_assert_eq!(count(read, b'/'), count(&path, b'/'), "{:?}", String::from_utf8_lossy(read));
                 prop_assert_eq!((count(read, b'\\'), count(read, 0)), (0, 0), "{:?}", String::from_utf8_lossy(read));

@@ -2,7 +2,7 @@
 //! one must agree with it on random catalogues and random requests.
 
 use super::{catalogue_of, permission};
-use crate::catalogue::{Ambiguity, Lookup};
+use crate::catalogue::{Ambiguity, Leniency, Lookup};
 use crate::model::{Method, OperationPattern, SwitchGuarded, percent_decode};
 use proptest::prelude::*;
 use std::cmp::Reverse;
@@ -35,12 +35,12 @@ enum Answer {
 
 struct Reference {
     templates: Vec<Template>,
-    semicolon: SwitchGuarded,
+    leniency: Leniency,
 }
 
 impl Reference {
-    fn new(listed: &[String], public: &[String], semicolon: SwitchGuarded) -> Self {
-        let mut made = Self { templates: Vec::new(), semicolon };
+    fn new(listed: &[String], public: &[String], leniency: Leniency) -> Self {
+        let mut made = Self { templates: Vec::new(), leniency };
         let all = listed.iter().map(|text| (text, true)).chain(public.iter().map(|text| (text, false)));
         for (text, listed) in all {
             let (method, path) = text.split_once(' ').unwrap();
@@ -59,20 +59,36 @@ impl Reference {
         made
     }
 
+    /// What the path stands for, or would once it were decoded again.
     fn answer(&self, method: &Method, path: &str) -> Answer {
         let path = path.strip_prefix('/').unwrap_or(path);
-        let values: Vec<Vec<u8>> = path.split('/').map(|segment| percent_decode(segment.as_bytes())).collect();
+        let once: Vec<Vec<u8>> = path.split('/').map(|segment| percent_decode(segment.as_bytes())).collect();
+        let twice: Vec<Vec<u8>> = once.iter().map(|segment| percent_decode(segment)).collect();
+        let answer = self.read(method, &once);
+        let Answer::Found(operation, mut found) = answer else { return answer };
+        if self.leniency.double_encoding != SwitchGuarded::Opaque {
+            match self.read(method, &twice) {
+                Answer::Found(_, others) => found.extend(others),
+                Answer::Ambiguous(why) => return Answer::Ambiguous(why),
+                Answer::Unknown => {}
+            }
+        }
+        if found.len() > 4 { Answer::Ambiguous(vec![Ambiguity::Siblings]) } else { Answer::Found(operation, found) }
+    }
+
+    /// One reading, each segment decoded.
+    fn read(&self, method: &Method, values: &[Vec<u8>]) -> Answer {
         let known = |template: &&Template| template.listed || template.select(method).is_some();
-        let fitting = self.templates.iter().filter(|template| template.shape.fits(&values)).filter(known);
+        let fitting = self.templates.iter().filter(|template| template.shape.fits(values)).filter(known);
         let Some(exact) = fitting.min_by_key(|template| template.shape.exactness()) else { return Answer::Unknown };
         let Some(operation) = exact.select(method) else { return Answer::Unknown };
         let mut found = BTreeSet::from([operation.to_owned()]);
         let mut ambiguous = Vec::new();
-        if self.has_siblings(&exact.shape) || self.may_end(&exact.shape, &values) {
+        if self.has_siblings(&exact.shape) || self.may_end(&exact.shape, values) {
             for template in &self.templates {
-                match template.shape.lenient(&values, self.semicolon) {
+                match template.shape.lenient(values, self.leniency.semicolon) {
                     Err(ambiguity) => ambiguous.push(ambiguity),
-                    Ok(used) if used || self.ends_before_a_rest(&template.shape, &values) => {
+                    Ok(used) if used || self.ends_before_a_rest(&template.shape, values) => {
                         found.extend(template.select(method).map(str::to_owned));
                     }
                     Ok(_) => {}
@@ -247,12 +263,14 @@ fn request_segment() -> impl Strategy<Value = String> {
         8 => Just(""),
         3 => prop::sample::select(vec![";x", ";", ".json", ".JSON", "%2F", "%3bx", "."]),
     ];
-    (prop_oneof![3 => near, 1 => other], after, 0..6u8).prop_map(|(text, after, way)| {
+    (prop_oneof![3 => near, 1 => other], after, 0..8u8).prop_map(|(text, after, way)| {
         let encoded = |count: usize| text.bytes().take(count).map(|byte| format!("%{byte:02X}")).collect::<String>();
         match way {
             0 => format!("{}{after}", text.to_ascii_uppercase()),
             1 => encoded(text.len()) + after,
             2 => encoded(1) + text.get(1..).unwrap_or("") + after,
+            3 => encoded(1).replace('%', "%25") + text.get(1..).unwrap_or("") + after,
+            4 => encoded(text.len()).replace('%', "%25") + &after.replace('%', "%25"),
             _ => format!("{text}{after}"),
         }
     })
@@ -273,11 +291,13 @@ proptest! {
         requests in prop::collection::vec(request(), 8),
         method in prop::sample::select(vec![Method::GET, Method::GET, Method::POST, Method::HEAD]),
         semicolon in prop::sample::select(vec![SwitchGuarded::Guarded, SwitchGuarded::Opaque]),
+        double_encoding in prop::sample::select(vec![SwitchGuarded::Guarded, SwitchGuarded::Refuse, SwitchGuarded::Opaque]),
     ) {
         let permissions = listed.iter().enumerate().map(|(at, text)| permission(&format!("p{at}"), &[text])).collect();
         let patterns: Vec<_> = public.iter().map(|text| OperationPattern::parse(text).unwrap()).collect();
-        let catalogue = catalogue_of(permissions, &patterns, semicolon);
-        let reference = Reference::new(&listed, &public, semicolon);
+        let leniency = Leniency { semicolon, double_encoding };
+        let catalogue = catalogue_of(permissions, &patterns, leniency);
+        let reference = Reference::new(&listed, &public, leniency);
         for path in requests {
             let expected = reference.answer(&method, &path);
             let agrees = match (catalogue.lookup(&method, path.as_bytes()), &expected) {
