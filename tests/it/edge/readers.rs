@@ -233,3 +233,22 @@ fn nginx_routes_as_was_decided() {
         assert_eq!(lines[4].trim(), sent, "{text}");
     }
 }
+
+/// A server that leaves a body unread takes it for its next request, unless the connection ends with the answer.
+#[test]
+fn a_body_that_is_not_read_is_no_request() {
+    let Some(server) = start("python3", "deaf.py") else { return };
+    let gateway = Gateway::builder().upstream_url(&format!("http://127.0.0.1:{}/api", server.port)).start();
+    let token = gateway.writer_token();
+    let smuggled = "POST /api/evil HTTP/1.1\r\nHost: evil\r\nPortcullis-Client-Id: evil\r\nContent-Length: 0\r\n\r\n";
+    let length = format!("Content-Length: {}\r\n", smuggled.len());
+    let chunked = format!("{:x}\r\n{smuggled}\r\n0\r\n\r\n", smuggled.len());
+    let mut asked = Vec::new();
+    for (method, path) in [("GET", "/cards"), ("HEAD", "/cards/7"), ("DELETE", "/cards/7")] {
+        told(&gateway, &token, &odd(method, path, &length, smuggled, ""));
+        told(&gateway, &token, &odd(method, path, "Transfer-Encoding: chunked\r\n", &chunked, ""));
+        asked.extend([format!("{method} /api{path}"), format!("{method} /api{path}")]);
+    }
+    asked.push("GET /api/cards".to_owned());
+    assert_eq!(told(&gateway, &token, &odd("GET", "/cards", "", "", "")).split('\n').collect::<Vec<_>>(), asked);
+}
