@@ -115,10 +115,9 @@ fn judge_encodings(path: &[u8], rules: &PathRules) -> Result<(), PathRule> {
     }
     let once = percent_decode(path);
     judge_double(&once, rules.double_encoding)?;
-    // Nor is a `;` there for an upstream that decodes twice which would be refused plainly.
-    let twice = percent_decode(&once);
-    let is_cut = rules.double_encoding != SwitchGuarded::Opaque && twice.contains(&b';');
-    if is_cut { judge_segments(&twice, rules) } else { Ok(()) }
+    // Nor does an upstream that decodes twice find what would be refused plainly.
+    let is_read = rules.double_encoding != SwitchGuarded::Opaque;
+    if is_read { judge_segments(&percent_decode(&once), rules) } else { Ok(()) }
 }
 
 /// `once` is the path decoded once: the digits behind a `%25` may have been encoded as well (`%25%32%65`).
@@ -153,11 +152,14 @@ fn judge_segment(segment: &[u8], rules: &PathRules) -> Result<(), PathRule> {
     }
     let decoded = percent_decode(segment);
     for part in decoded.split(|byte| matches!(byte, b'/' | b'\\')) {
+        // An encoded `?` or `#`, and white space, as lax upstreams read them: the end, and nothing.
+        let cut = memchr::memchr2(b'?', b'#', part).unwrap_or(part.len());
+        let part = part.get(..cut).unwrap_or_default().trim_ascii();
         if part == b"." || part == b".." {
             return Err(PathRule::DotSegment);
         }
         let Some(at) = memchr::memchr(b';', part) else { continue };
-        let before = part.get(..at).unwrap_or_default();
+        let before = part.get(..at).unwrap_or_default().trim_ascii_end();
         let harmful = before.is_empty() || before == b"." || before == b"..";
         match rules.semicolon {
             SwitchGuarded::Refuse => return Err(PathRule::Semicolon),
@@ -196,6 +198,8 @@ mod tests {
             "/a;b=1",
             "/a:b@c",
             "/%25zz",
+            "/a%20b%3F",
+            "/%3F",
             "/%c3%a9",
         ] {
             assert_eq!(judged(path), Ok(()), "{path}");
@@ -212,6 +216,12 @@ mod tests {
             ("/a/%2e%2E/b", DotSegment),
             ("/a/.%2e", DotSegment),
             ("/%2e", DotSegment),
+            ("/a/..%20/b", DotSegment),
+            ("/a/%0a.", DotSegment),
+            ("/a/..%3Fx", DotSegment),
+            ("/a/..%23", DotSegment),
+            ("/a/%20;x", Semicolon),
+            ("/a/..%253Fx", DotSegment),
             ("/a/..;x/b", Semicolon),
             ("/a/;x/b", Semicolon),
             ("/a/%2e%2e;x", Semicolon),

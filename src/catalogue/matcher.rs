@@ -2,7 +2,8 @@
 //!
 //! A second, lenient walk finds the operations that an upstream which folds case, takes off extensions, path
 //! parameters (`;x`) or a trailing slash could run instead. It runs only where a parameter had literal siblings. What a
-//! second decoding changes is read a second time, as upstreams that decode twice do, by both walks.
+//! second decoding changes is read a second time by both walks, as upstreams that decode twice do; so is what is left
+//! where an encoded `?` or `#`, or white space at the ends, does not count.
 //!
 //! A lookup takes no memory and its cost depends on the path, not on how many operations or siblings there are. Only a
 //! document whose templates overlap on purpose could make backtracking walk much of the tree; [`MOST_STEPS`] ends that.
@@ -10,7 +11,7 @@
 use super::Leniency;
 use super::literals::Literals;
 use super::pattern::{Pattern, Patterns};
-use super::reading::{decoded, folded};
+use super::reading::{decoded, folded, trimmed};
 use super::template::{Segment, Template};
 use crate::model::{CoveredOperation, Method, SwitchGuarded};
 use std::collections::HashMap;
@@ -201,7 +202,13 @@ impl Methods {
         if method == Method::HEAD {
             return exact(&Method::GET).or_else(|| exact(&Method::HEAD)).or(self.any);
         }
-        exact(method).or(self.any)
+        exact(method).or_else(|| self.any.filter(|_| !self.is_folded(method)))
+    }
+
+    /// Whether a lax upstream that folds case would run one of the exact methods: then any other method does not cover it.
+    fn is_folded(&self, method: &Method) -> bool {
+        let is = |known: &Method| known.as_str().eq_ignore_ascii_case(method.as_str());
+        self.exact.iter().any(|(known, _)| is(known) || (*known == Method::GET && is(&Method::HEAD)))
     }
 }
 
@@ -218,13 +225,16 @@ impl Matcher {
         let mut asked = Asked { matcher: self, method, operations, semicolon: leniency.semicolon, steps: MOST_STEPS };
         decoded(path, |once| {
             let lookup = asked.read(once);
-            // Only what was encoded at all may be encoded twice.
-            if once.len() == path.len() || leniency.double_encoding == SwitchGuarded::Opaque {
+            // Only what was encoded at all has other readings.
+            if once.len() == path.len() {
                 return lookup;
             }
-            decoded(once, |twice| match lookup {
-                Lookup::Found(found) if twice.len() < once.len() => found.beside(asked.read(twice)),
-                Lookup::Ambiguous(_) | Lookup::Found(_) | Lookup::Unknown => lookup,
+            if leniency.double_encoding == SwitchGuarded::Opaque {
+                return trimmed(once, |lax| asked.read_beside(lookup, once, lax));
+            }
+            decoded(once, |twice| {
+                let lookup = asked.read_beside(lookup, once, twice);
+                trimmed(twice, |lax| asked.read_beside(lookup, twice, lax))
             })
         })
     }
@@ -245,6 +255,14 @@ struct Asked<'m, 'a> {
 }
 
 impl<'a> Asked<'_, 'a> {
+    /// Adds what another reading stands for, if it is another one: all of them are shorter.
+    fn read_beside(&mut self, lookup: Lookup<'a>, path: &[u8], other: &[u8]) -> Lookup<'a> {
+        match lookup {
+            Lookup::Found(found) if other.len() < path.len() => found.beside(self.read(other)),
+            Lookup::Ambiguous(_) | Lookup::Found(_) | Lookup::Unknown => lookup,
+        }
+    }
+
     /// What a path stands for that is not decoded any further.
     fn read(&mut self, path: &[u8]) -> Lookup<'a> {
         let Self { matcher, method, operations, semicolon, steps } = *self;

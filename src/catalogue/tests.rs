@@ -1,5 +1,6 @@
 //! Lookups: exactness, backtracking, lenient readings, and what adversaries could make of them.
 
+mod properties;
 mod reference;
 
 use super::*;
@@ -53,6 +54,22 @@ fn path_first_then_method_and_head_as_get() {
         ("GET /Cards", "unknown"),
         ("GET /", "unknown"),
         ("GET ", "unknown"),
+    ] {
+        assert_eq!(looked_up(&c, request), expected, "{request}");
+    }
+}
+
+#[test]
+fn a_method_in_small_letters_is_no_other_one() {
+    let c = catalogue(&["* /things/{id}", "DELETE /things/{id}", "GET /things/{id}", "* /all"], &[]);
+    for (request, expected) in [
+        ("DELETE /things/1", "DELETE /things/{id}"),
+        ("PURGE /things/1", "* /things/{id}"),
+        ("purge /things/1", "* /things/{id}"),
+        ("delete /things/1", "unknown"),
+        ("Get /things/1", "unknown"),
+        ("head /things/1", "unknown"),
+        ("delete /all", "* /all"),
     ] {
         assert_eq!(looked_up(&c, request), expected, "{request}");
     }
@@ -161,6 +178,30 @@ fn a_value_that_is_a_sibling_once_decoded_again_needs_both() {
     let permissions = operations.iter().enumerate().map(|(at, op)| permission(&format!("p{at}"), &[op])).collect();
     let opaque = Leniency { double_encoding: SwitchGuarded::Opaque, ..Leniency::default() };
     assert_eq!(looked_up(&catalogue_of(permissions, &[], opaque), "GET /users/%256de"), "GET /users/{id}");
+}
+
+#[test]
+fn a_value_that_is_a_sibling_once_cut_or_trimmed_needs_both() {
+    let c =
+        catalogue(&["GET /users/{id}", "GET /users/me", "GET /users", "GET /users/{id}/keys", "GET /f/{p...}"], &[]);
+    for (request, expected) in [
+        ("GET /users/me%3Fx", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me%23", "GET /users/{id} + GET /users/me"),
+        ("GET /users/ME%253f", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me%20", "GET /users/{id} + GET /users/me"),
+        ("GET /users/%09me%0A", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me.json%20", "GET /users/{id} + GET /users/me"),
+        ("GET /users/%3Fx", "GET /users/{id} + GET /users"),
+        ("GET /users/%20", "GET /users/{id} + GET /users"),
+        ("GET /users/me%3Fx/keys", "GET /users/{id}/keys"),
+        ("GET /users/m%20e", "GET /users/{id}"),
+        ("GET /users/what%3F", "GET /users/{id}"),
+        ("GET /f/a%20b%3F", "GET /f/{p...}"),
+    ] {
+        assert_eq!(looked_up(&c, request), expected, "{request}");
+    }
+    let c = catalogue(&["GET /{id}", "GET /keys"], &[]);
+    assert_eq!(looked_up(&c, "GET /%E2%84%AAey%C5%BF"), "GET /{id} + GET /keys");
 }
 
 #[test]

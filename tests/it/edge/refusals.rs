@@ -106,6 +106,55 @@ fn siblings_need_both_permissions() {
     gateway.get("/cards/blockeds").bearer(&reader).send().expect(200);
 }
 
+/// The same for an upstream that takes an encoded `?` or `#` for a real one, trims, or folds what Unicode folds.
+#[test]
+fn siblings_of_who_cuts_or_trims_need_both_permissions() {
+    let admin = Key::new("admin", &["cards:admin", "cards:read"]);
+    let gateway = Gateway::builder().key(&admin).start();
+    let reader = gateway.reader_token();
+    let admin = token(&gateway, &admin.id, &admin.secret);
+    for path in [
+        "/cards/blocked%3F",
+        "/cards/Blocked%23x",
+        "/cards/blocked%20",
+        "/cards/%09blocked%0a",
+        "/cards/bloc%E2%84%AAed",
+        "/cards/blocked%253Fx",
+    ] {
+        eprintln!("{path}");
+        assert_refused(&gateway, &gateway.get(path).bearer(&reader), 403, "permission_missing");
+        gateway.get(path).bearer(&admin).send().expect(200);
+        assert_eq!(gateway.upstream.last().target, format!("/api{path}"));
+    }
+    for path in ["/cards/a%3Fblocked", "/cards/blocked%20card", "/cards/%20a"] {
+        gateway.get(path).bearer(&reader).send().expect(200);
+    }
+}
+
+/// Servers that fold the case of methods would run `DELETE`, which is another permission's.
+#[test]
+fn a_method_in_small_letters_is_not_covered_by_any_method() {
+    let things = r#"
+[environments.things]
+base_url = "http://gate.test/v1/things"
+upstream = "{upstream}"
+[environments.things.permissions]
+"things:any" = ["* /{id}"]
+"things:end" = ["DELETE /{id}"]
+"#;
+    let key = Key::new("any", &["things:any"]);
+    let gateway = Gateway::builder().tables(things).key_of("things", &key).start();
+    let answer = gateway.post("").target("/v1/things/oauth2/token").form(&token_form(&key.id, &key.secret)).send();
+    let token = answer.expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let ask = |method: &str| gateway.request(method, "").target("/v1/things/7").bearer(&token);
+    ask("PURGE").send().expect(200);
+    assert_refused(&gateway, &ask("DELETE"), 403, "permission_missing");
+    ask("purge").send().expect(200);
+    for method in ["delete", "Delete", "DELETe"] {
+        assert_refused(&gateway, &ask(method), 403, "operation_unknown");
+    }
+}
+
 /// The same for an upstream that decodes twice; what is let through stays encoded as it came.
 #[test]
 fn siblings_that_are_encoded_twice_need_both_permissions() {
