@@ -62,6 +62,9 @@ const TOLD_BY_PROXIES: [&str; 16] = [
     "x-remote-addr",
 ];
 
+/// They say where a message ends. Under another name they end it for some servers alone.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
+
 /// Whether the name is written with something else than letters, digits and `-`.
 fn has_alias(name: &str) -> bool {
     name.bytes().any(|byte| byte != b'-' && !byte.is_ascii_alphanumeric())
@@ -78,9 +81,10 @@ fn is_dropped(name: &str, trusted: bool) -> bool {
         let same = |known: &str| known.as_bytes().first() == Some(&initial) && known.len() == name.len();
         !trusted && TOLD_BY_PROXIES.iter().any(|known| same(known) && folded(known))
     };
+    let is_framing = || has_alias(name) && FRAMING.iter().any(|known| known.len() == name.len() && folded(known));
     match name.as_bytes().first() {
-        Some(b'c') => is_told(b'c'),
-        Some(b't') => is_told(b't'),
+        Some(b'c') => is_told(b'c') || is_framing(),
+        Some(b't') => is_told(b't') || is_framing(),
         // What CGI makes of `Proxy` is where programs look for a proxy of their own (CVE-2016-5385).
         Some(b'p') => folded("portcullis-") || name == "proxy" || is_told(b'p'),
         Some(b'w') => is_told(b'w'),
@@ -304,6 +308,10 @@ mod tests {
         {
             assert!(!is_dropped(name, true), "{name}");
         }
+        for name in ["content_length", "transfer.encoding"] {
+            assert!(is_dropped(name, true), "{name}");
+        }
+        assert!(!is_dropped("content-length", false) && !is_dropped("transfer-encoding", false));
         assert!(is_dropped("proxy", true) && is_dropped("x_original_uri", true) && !is_dropped("proxy-for", false));
         for name in [
             "x-client-ip",

@@ -198,10 +198,41 @@ fn value_of<'l>(line: &'l str, name: &str) -> Option<&'l str> {
     other.eq_ignore_ascii_case(name).then(|| value.trim())
 }
 
+/// Spellings that a switch allows are part of one value, and arrive as they were sent.
+fn reads_as_opaque(server: &Server) {
+    let opaque = "encoded_slash = \"opaque\"\nencoded_backslash = \"opaque\"\ndouble_encoding = \"opaque\"\n\
+                  semicolon = \"opaque\"\nempty_segments = \"literal\"";
+    let url = format!("http://127.0.0.1:{}/api", server.port);
+    let gateway = Gateway::builder().upstream_url(&url).paths(opaque).start();
+    let token = gateway.writer_token();
+    for (path, operation) in [
+        ("/cards/a%2Fb", "GET /cards/{id}"),
+        ("/cards/%2f", "GET /cards/{id}"),
+        ("/cards/a%5cb", "GET /cards/{id}"),
+        ("/cards/a%252Fb", "GET /cards/{id}"),
+        ("/cards/%252e%252e", "GET /cards/{id}"),
+        ("/cards/%2562locked", "GET /cards/{id}"),
+        ("/cards/blocked;x", "GET /cards/{id}"),
+        ("/cards/;x", "GET /cards/{id}"),
+        ("/cards/;x%3By=%3f", "GET /cards/{id}"),
+        ("/files//", "GET /files/{path...}"),
+        ("/files//a//b/", "GET /files/{path...}"),
+        ("/files/a;b=1//%2f%5C/c", "GET /files/{path...}"),
+    ] {
+        let seen: Value = serde_json::from_str(&told(&gateway, &token, &odd("GET", path, "", "", ""))).unwrap();
+        assert_eq!(seen["target"], format!("/api{path}"), "{seen}");
+        let said = seen["fields"].as_array().unwrap().iter().map(pair);
+        let said: Vec<&str> =
+            said.filter(|(name, _)| *name == "portcullis-operation").map(|(_, value)| value).collect();
+        assert_eq!(said, [operation], "{path}");
+    }
+}
+
 #[test]
 fn node_reads_what_was_decided() {
     if let Some(server) = start("node", "echo.js") {
         reads_alike(&server, false);
+        reads_as_opaque(&server);
     }
 }
 
@@ -209,6 +240,7 @@ fn node_reads_what_was_decided() {
 fn python_reads_what_was_decided() {
     if let Some(server) = start("python3", "echo.py") {
         reads_alike(&server, true);
+        reads_as_opaque(&server);
     }
 }
 
