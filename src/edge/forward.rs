@@ -14,7 +14,7 @@ use super::overload::Room;
 use super::panics::caught;
 use super::reserved;
 use super::upstreams::{Failure, Upstreams};
-use crate::access::Denial;
+use crate::access::{Denial, PREFLIGHT};
 use crate::config::EdgeLimits;
 use crate::model::{Timestamp, UpstreamHost, UpstreamProtocol};
 use crate::tables::{EnvironmentTable, Tables};
@@ -89,6 +89,9 @@ impl Forward {
         context.lease.occupy(self.room.enter().ok_or(Denial::Overloaded)?);
         let verdict = self.check(session, context)?;
         if verdict.forwards() && !session.is_body_empty() {
+            if matches!(&verdict, Verdict::Forward(permit) if permit.operation().as_ref() == PREFLIGHT) {
+                return Err(Denial::MalformedRequest { reason: "a preflight has no body" });
+            }
             let stream_idle = context.environment.as_ref().and_then(|known| stream_idle(session, known));
             let own = context.environment.as_ref().and_then(|known| known.body_limit);
             let headers = &session.req_header().headers;
@@ -327,6 +330,9 @@ impl ProxyHttp for Forward {
             parts.headers.remove(EXPECT);
         }
         identity::keep_te(&mut parts.headers, environment.upstream.protocol);
+        if !session.is_body_empty() && methods::may_go_unread(&parts.method) {
+            identity::end_after_answer(&mut parts.headers, environment.upstream.protocol);
+        }
         if environment.upstream.host == UpstreamHost::Upstream {
             parts.headers.insert(HOST, attempt.host().ok_or_else(no_permit)?);
         }

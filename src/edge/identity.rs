@@ -11,7 +11,7 @@ use crate::model::{
     UpstreamAuthorization, UpstreamProtocol, may_hold_own_cookie, sets_own_cookie, without_own_cookies,
 };
 use crate::tables::EnvironmentTable;
-use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, SET_COOKIE, TE, VIA};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, FORWARDED, HOST, SET_COOKIE, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_core::{Error, ErrorType, Result};
 
@@ -28,10 +28,12 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const MOST_OF_OURS: usize = 12;
 
 /// Headers by which a caller could have a lax upstream run something else than was decided on.
-const OVERRIDES: [&str; 7] = [
+const OVERRIDES: [&str; 9] = [
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
+    "x-original-method",
+    "x-original-uri",
     "x-original-url",
     "x-rewrite-url",
     "x-forwarded-uri",
@@ -40,16 +42,27 @@ const OVERRIDES: [&str; 7] = [
 
 /// Names by which proxies and frameworks tell the caller's address, or the host that was asked for: from whom is not
 /// trusted they are inventions.
-const TOLD_BY_PROXIES: [&str; 8] = [
+const TOLD_BY_PROXIES: [&str; 16] = [
     "cf-connecting-ip",
+    "cf-pseudo-ipv4",
     "client-ip",
     "fastly-client-ip",
+    "forwarded-for",
+    "proxy-client-ip",
     "true-client-ip",
+    "wl-proxy-client-ip",
+    "x-appengine-user-ip",
     "x-client-ip",
     "x-cluster-client-ip",
+    "x-forwarded",
     "x-host",
+    "x-original-forwarded-for",
     "x-original-host",
+    "x-remote-addr",
 ];
+
+/// They say where a message ends. Under another name they end it for some servers alone.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 
 /// Whether the name is written with something else than letters, digits and `-`.
 fn has_alias(name: &str) -> bool {
@@ -67,10 +80,13 @@ fn is_dropped(name: &str, trusted: bool) -> bool {
         let same = |known: &str| known.as_bytes().first() == Some(&initial) && known.len() == name.len();
         !trusted && TOLD_BY_PROXIES.iter().any(|known| same(known) && folded(known))
     };
+    let is_framing = || has_alias(name) && FRAMING.iter().any(|known| known.len() == name.len() && folded(known));
     match name.as_bytes().first() {
-        Some(b'c') => is_told(b'c'),
-        Some(b't') => is_told(b't'),
-        Some(b'p') => folded("portcullis-"),
+        Some(b'c') => is_told(b'c') || is_framing(),
+        Some(b't') => is_told(b't') || is_framing(),
+        // What CGI makes of `Proxy` is where programs look for a proxy of their own (CVE-2016-5385).
+        Some(b'p') => folded("portcullis-") || name == "proxy" || is_told(b'p'),
+        Some(b'w') => is_told(b'w'),
         Some(b'x') => {
             OVERRIDES.iter().any(|known| known.len() == name.len() && folded(known))
                 || (folded("x-forwarded-") && (!trusted || has_alias(name)))
@@ -108,12 +124,27 @@ pub(super) fn set(
         headers.insert(TRACEPARENT, text(&traceparent(&context.request_id))?);
     }
     for (name, value) in &environment.upstream.set_headers {
+        drop_aliases(headers, name);
         headers.insert(name.clone(), value.clone());
     }
     if permit.operation().as_ref() == PREFLIGHT {
         headers.remove(AUTHORIZATION);
     }
     Ok(())
+}
+
+/// What lax upstreams take for the same name: any other sign for `-`.
+fn drop_aliases(headers: &mut HeaderMap, name: &HeaderName) {
+    let is_sign = |byte: u8| !byte.is_ascii_alphanumeric();
+    let same = |(a, b): (u8, u8)| a == b || (is_sign(a) && is_sign(b));
+    let is_alias = |other: &&HeaderName| {
+        let (other, name) = (other.as_str(), name.as_str());
+        other.len() == name.len() && other.bytes().zip(name.bytes()).all(same)
+    };
+    let aliases: Vec<HeaderName> = headers.keys().filter(is_alias).cloned().collect();
+    for alias in aliases {
+        headers.remove(alias);
+    }
 }
 
 /// A trace of our own: the request id is the trace id, its first half the span id, not sampled.
@@ -145,6 +176,13 @@ pub(super) fn keep_te(headers: &mut HeaderMap, protocol: UpstreamProtocol) {
         if trailers && protocol != UpstreamProtocol::Http1 {
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
+    }
+}
+
+/// A server that does not read the body closes the connection instead of taking it for the next request.
+pub(super) fn end_after_answer(headers: &mut HeaderMap, protocol: UpstreamProtocol) {
+    if protocol == UpstreamProtocol::Http1 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }
 
@@ -264,7 +302,23 @@ mod tests {
         {
             assert!(!is_dropped(name, true), "{name}");
         }
-        for name in ["x-client-ip", "true_client_ip", "cf-connecting-ip", "client.ip", "fastly-client-ip", "x-host"] {
+        for name in ["content_length", "transfer.encoding"] {
+            assert!(is_dropped(name, true), "{name}");
+        }
+        assert!(!is_dropped("content-length", false) && !is_dropped("transfer-encoding", false));
+        assert!(is_dropped("proxy", true) && is_dropped("x_original_uri", true) && !is_dropped("proxy-for", false));
+        for name in [
+            "x-client-ip",
+            "true_client_ip",
+            "cf-connecting-ip",
+            "client.ip",
+            "fastly-client-ip",
+            "x-host",
+            "x-forwarded",
+            "forwarded_for",
+            "proxy-client-ip",
+            "wl-proxy-client-ip",
+        ] {
             assert!(is_dropped(name, false), "{name}");
         }
         for name in ["x-hosts", "client-ips", "content-type", "te", "cookie", "from"] {

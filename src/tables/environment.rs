@@ -4,7 +4,7 @@ use crate::catalogue::Catalogue;
 use crate::model::{
     ApiKey, BaseUrl, Cors, Environment, EnvironmentIndex, EnvironmentPolicy, Holding, ImportReport, KeyKind,
     LiveAllowlist, LiveKey, ManagedBy, ManagementSet, PathRules, PermissionName, PermissionSet, PlatformAddresses,
-    Preset, Role, RoleIndex, Upstream, percent_decode,
+    Preset, Role, RoleIndex, SwitchGuarded, Upstream, percent_decode,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -329,9 +329,23 @@ pub fn is_well_known(path: &[u8], base_path: &str) -> bool {
     path.strip_prefix(WELL_KNOWN) == Some(base_path.as_bytes())
 }
 
-/// The path as a lenient reader takes it: decoded once and in lower case.
-pub(super) fn lenient(path: &[u8]) -> Vec<u8> {
-    percent_decode(path).to_ascii_lowercase()
+/// The path as the most lenient reader that the rules know of takes it: decoded twice, without path parameters and in
+/// lower case.
+pub(super) fn lenient(path: &[u8], rules: &PathRules) -> Vec<u8> {
+    let mut read = percent_decode(path);
+    if rules.double_encoding != SwitchGuarded::Opaque {
+        read = percent_decode(&read);
+    }
+    if rules.semicolon != SwitchGuarded::Opaque {
+        let segments: Vec<&[u8]> = read.split(|byte| *byte == b'/').map(bare).collect();
+        read = segments.join(&b'/');
+    }
+    read.make_ascii_lowercase();
+    read
+}
+
+fn bare(segment: &[u8]) -> &[u8] {
+    segment.split(|byte| *byte == b';').next().unwrap_or_default()
 }
 
 /// Host names are compared in lower case and without the root's dot (RFC 3986 section 3.2.2). A dot behind a port is part

@@ -192,6 +192,20 @@ fn hop_by_hop_headers_stay_here() {
     assert_eq!(seen.header("x-stays"), Some("1"));
 }
 
+/// Beside a header that the environment sets, the caller's own under a name that lax upstreams take for the same.
+#[test]
+fn aliases_of_what_the_environment_sets_never_arrive() {
+    let gateway = Gateway::builder().upstream_table("set_headers = { \"X-Internal-Key\" = \"ours\" }").start();
+    let token = gateway.reader_token();
+    let mut request = gateway.get("/cards").bearer(&token).header("X-Internal-Keys", "neighbour");
+    for name in ["X-Internal-Key", "X_Internal_Key", "x.internal-key", "X-INTERNAL_KEY"] {
+        request = request.header(name, "evil");
+    }
+    let seen = seen(&gateway, &request);
+    assert_eq!((seen.all("x-internal-key"), seen.header("x-internal-keys")), (vec!["ours"], Some("neighbour")));
+    assert!(!seen.head.contains("evil"), "{}", seen.head);
+}
+
 #[test]
 fn override_headers_never_arrive() {
     let gateway = Gateway::builder().node("[edge]\ntrusted_proxies = [\"127.0.0.9\"]").start();
@@ -208,6 +222,12 @@ fn override_headers_never_arrive() {
             "X-Real-IP",
             "X_Original_URL",
             "X-HTTP_Method.Override",
+            "X-Original-Method",
+            "X-Original-URI",
+            "Proxy",
+            "Content_Length",
+            "Transfer_Encoding",
+            "Transfer.Encoding",
         ] {
             request = request.header(name, "evil");
         }

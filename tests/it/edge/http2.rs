@@ -604,3 +604,25 @@ fn honest_clients_of_other_makes_get_their_answers() {
     let text = String::from_utf8_lossy(&load.stdout).into_owned();
     assert!(text.contains("200 succeeded, 0 failed") && text.contains("200 2xx"), "{text}");
 }
+
+/// In HTTP/2 a body needs no field that says so.
+#[test]
+fn a_preflight_has_no_body() {
+    let bench = Bench::with(Gateway::builder().settings("cors = \"forward\""));
+    let mut client = bench.open();
+    let fields = [
+        (":method", "OPTIONS"),
+        (":scheme", "https"),
+        (":authority", "gate.test"),
+        (":path", CARDS),
+        ("origin", "https://app.test"),
+        ("access-control-request-method", "GET"),
+    ];
+    assert_eq!(client.ask(&fields).status, 200);
+    let reply = bench.refuses_one(|| {
+        let stream = client.head(&fields, false);
+        client.frame(DATA, END_STREAM, stream, b"x");
+        client.reply(stream)
+    });
+    assert_problem(&reply, 400, "malformed_request");
+}
