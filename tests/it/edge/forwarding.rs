@@ -508,6 +508,60 @@ fn on_a_reused_connection(gateway: &Gateway, request: &Request<'_>) -> (Vec<Seen
     })
 }
 
+/// Warms the pool: so many connections are open to the upstream at the same time, and then idle.
+fn warm(gateway: &Gateway, token: &str, count: usize) {
+    let before = gateway.upstream.requests().len();
+    let busy: Vec<_> = (0..count)
+        .map(|at| {
+            let (chunks, answer) = mpsc::channel();
+            gateway.upstream.on(&format!("/api/cards/w{at}"), Answer::Stream(answer));
+            let mut connection = gateway.connect();
+            connection.send(gateway.get(&format!("/cards/w{at}")).bearer(token).bytes());
+            (connection, chunks)
+        })
+        .collect();
+    eventually("all are asked", || (gateway.upstream.requests().len() == before + count).then_some(()));
+    for (mut connection, chunks) in busy {
+        drop(chunks);
+        assert_eq!(connection.read_response().status, 200);
+    }
+}
+
+/// What ends the connection that it came on is delivered twice at most, however many connections wait in the pool: the
+/// second time on one of its own, so that it says whether the first was just stale (RFC 9110 section 9.2.2).
+#[test]
+fn a_request_is_sent_again_once_whatever_waits_in_the_pool() {
+    let gateway = Gateway::start();
+    let token = gateway.writer_token();
+    for (method, stale, most, status) in [
+        ("GET", true, 2, 200),
+        ("PUT", true, 2, 200),
+        ("DELETE", true, 2, 200),
+        ("GET", false, 2, 502),
+        ("PUT", false, 2, 502),
+        ("DELETE", false, 2, 502),
+        ("POST", false, 1, 502),
+    ] {
+        let path = if method == "POST" { "/cards" } else { "/cards/7" };
+        let request = gateway.request(method, path).bearer(&token);
+        let request = if ["PUT", "POST"].contains(&method) { request.body("text/plain", "x") } else { request };
+        let (tried, known, response) = eventually("a pooled connection is tried", || {
+            warm(&gateway, &token, 6);
+            let (requests, known) = (gateway.upstream.requests().len(), gateway.upstream.connections().len());
+            let answer = if stale { Answer::CloseIfReused } else { Answer::Close };
+            gateway.upstream.on(&format!("/api{path}"), answer);
+            let response = request.send();
+            let tried = gateway.upstream.requests().split_off(requests);
+            (tried[0].connection < known).then_some((tried, known, response))
+        });
+        assert_eq!((tried.len(), response.status), (most, status), "{method}: {tried:?}");
+        assert!(tried[1..].iter().all(|seen| seen.connection >= known), "{method}: {tried:?}");
+        if status == 502 {
+            assert_refusal(&response, 502, "upstream_protocol");
+        }
+    }
+}
+
 /// What has begun to be answered is never asked again.
 #[test]
 fn no_second_try_after_the_first_byte() {
