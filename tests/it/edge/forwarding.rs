@@ -641,6 +641,51 @@ fn a_web_socket_without_leave_never_opens() {
     }
 }
 
+/// What asks to become a WebSocket is waited for as long as any answer; what has become one may be silent for longer.
+#[test]
+fn an_upgrade_has_the_patience_of_any_request_until_it_is_one() {
+    let gateway = Gateway::builder().upstream_table("timeouts = { read = \"500ms\" }").start();
+    let token = gateway.writer_token();
+    gateway.upstream.on("/api/cards/7", Answer::Hang);
+    gateway.upstream.on("/api/socket", Answer::Hang);
+    let plain = gateway.get("/socket").header("Upgrade", "websocket");
+    let method = gateway.request("DELETE", "/cards/7").header("Upgrade", "websocket").header("Connection", "upgrade");
+    for request in [web_socket(&gateway, "upgrade"), plain, method] {
+        let asked = gateway.upstream.requests().len();
+        assert_refusal(&request.bearer(&token).send(), 504, "upstream_timeout");
+        assert_eq!(gateway.upstream.requests().len(), asked + 1, "asked once");
+    }
+    let errors = "portcullis_upstream_errors_total{environment=\"acme/production\",reason=\"upstream_timeout\"} 3\n";
+    assert!(gateway.metrics().contains(errors), "{}", gateway.metrics());
+    // An answer that is none of a WebSocket has to go on as any has.
+    let (chunks, answer) = mpsc::channel();
+    gateway.upstream.on("/api/socket", Answer::Stream(answer));
+    let mut connection = gateway.connect();
+    connection.send(web_socket(&gateway, "upgrade").bearer(&token).bytes());
+    let mut head = connection.read_head().expect(200);
+    chunks.send(b"one".to_vec()).unwrap();
+    assert_eq!(connection.read_chunk(&mut head).as_deref(), Some(&b"one"[..]));
+    assert_eq!((connection.read_chunk(&mut head), head.truncated), (None, true));
+    assert_ne!(head.end, End::Silent);
+    drop(chunks);
+    // One that was declined and ended leaves the connection as it was.
+    gateway.upstream.on("/api/socket", Answer::Echo);
+    let mut connection = gateway.connect();
+    for _ in 0..2 {
+        web_socket(&gateway, "upgrade").bearer(&token).send_on(&mut connection).expect(200);
+        gateway.get("/cards").bearer(&token).send_on(&mut connection).expect(200);
+    }
+    gateway.upstream.on("/api/socket", Answer::WebSocketEcho);
+    let mut connection = gateway.connect();
+    connection.send(web_socket(&gateway, "upgrade").bearer(&token).bytes());
+    connection.read_head().expect(101);
+    for _ in 0..2 {
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        connection.send([0x81, 0x82, 0, 0, 0, 0, b'h', b'i']);
+        assert_eq!(connection.read_exactly(4).0, [0x81, 2, b'h', b'i']);
+    }
+}
+
 /// pingora CVE-2026-2833: bytes behind an upgrade that the upstream declines are no second request.
 #[test]
 fn bytes_behind_a_declined_upgrade_are_no_request() {
