@@ -338,10 +338,11 @@ impl ProxyHttp for Forward {
             parts.headers.remove(EXPECT);
         }
         identity::keep_te(&mut parts.headers, environment.upstream.protocol);
-        if environment.upstream.host == UpstreamHost::Upstream {
-            let host = HeaderValue::from_str(&url.authority()).map_err(|_| no_permit())?;
-            parts.headers.insert(HOST, host);
-        }
+        let host = match environment.upstream.host {
+            UpstreamHost::Upstream => HeaderValue::from_str(&url.authority()).ok(),
+            UpstreamHost::Caller => environment.authority.clone(),
+        };
+        parts.headers.insert(HOST, host.ok_or_else(no_permit)?);
         *request = RequestHeader::from(parts);
         request.set_raw_path(&target)
     }

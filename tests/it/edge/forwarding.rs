@@ -52,6 +52,27 @@ fn the_caller_s_host_and_authorization_where_asked_for() {
     assert_eq!(seen.header("authorization"), Some(format!("Bearer {token}").as_str()));
 }
 
+/// Upstreams get one spelling of it, whichever the caller chose: another one may be another virtual host to them.
+#[test]
+fn upstreams_see_one_spelling_of_the_host() {
+    for (table, own) in [("host = \"caller\"", false), ("", true)] {
+        let gateway = Gateway::builder().upstream_table(table).start();
+        let token = gateway.reader_token();
+        for said in [HOST, "GATE.test", "gate.test.", "Gate.Test:80", "gate.test.:80"] {
+            let seen = seen(&gateway, &gateway.get("/cards").bearer(&token).host(said));
+            let host = if own { gateway.upstream.address().to_string() } else { HOST.to_owned() };
+            assert_eq!(seen.header("host"), Some(host.as_str()), "{said}");
+            assert_eq!(seen.header("x-forwarded-host"), Some(HOST), "{said}");
+        }
+        let absolute = gateway.get("/cards").bearer(&token).host("Gate.test.:80");
+        let absolute = absolute.target(&format!("http://gate.TEST.:80{BASE_PATH}/cards"));
+        assert_eq!(self::seen(&gateway, &absolute).header("x-forwarded-host"), Some(HOST));
+        for said in ["gate.test:80.", "gate.test:", "gate.test..", "gate.test:080", "other.test"] {
+            assert_refused(&gateway, &gateway.get("/cards").bearer(&token).host(said), 404, "environment_unknown");
+        }
+    }
+}
+
 #[test]
 fn the_upstream_learns_who_calls() {
     let gateway = Gateway::start();

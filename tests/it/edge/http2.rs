@@ -140,6 +140,11 @@ fn the_host_that_callers_used_goes_upstream_where_it_is_wanted() {
     let bench = Bench::with(Gateway::builder().upstream_table("host = \"caller\""));
     bench.lives();
     assert_eq!(bench.gateway.upstream.last().header("host"), Some("gate.test"));
+    let mut fields = bench.fields("GET", CARDS);
+    fields[2].1 = "Gate.TEST.";
+    assert_eq!(bench.open().ask(&fields).status, 200);
+    let seen = bench.gateway.upstream.last();
+    assert_eq!((seen.header("host"), seen.header("x-forwarded-host")), (Some("gate.test"), Some("gate.test")));
 }
 
 #[test]
