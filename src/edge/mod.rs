@@ -33,6 +33,7 @@ mod account;
 mod answer;
 mod arrival;
 mod bearer;
+mod behind;
 mod body;
 mod connections;
 mod context;
@@ -55,6 +56,7 @@ mod revocation;
 mod service;
 mod streams;
 mod upstreams;
+mod watched;
 
 pub use lease::RECHECK;
 pub use revocation::{RevocationRefused, RevocationSink, TokenRevocation};
