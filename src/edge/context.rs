@@ -4,7 +4,7 @@ use super::account::Accounts;
 use super::arrival::Arrival;
 use super::body::Body;
 use super::lease::{AskedFor, Lease};
-use super::upstreams::Attempt;
+use super::upstreams::{Attempt, Patience};
 use crate::access::{Denial, Permit};
 use crate::model::{ClientId, Timestamp, hex};
 use crate::tables::EnvironmentTable;
@@ -54,6 +54,8 @@ pub(super) struct RequestContext {
     pub(super) upstream_since: Option<Instant>,
     /// The address it went to last; it counts there until it is dropped.
     pub(super) attempt: Option<Attempt>,
+    /// How long its upstream may be silent, where it asks for a WebSocket.
+    pub(super) patience: Option<Arc<Patience>>,
     /// Addresses that could not be connected to.
     pub(super) tried: Vec<SocketAddr>,
     /// It was sent again, because the connection that it was sent on had ended.
@@ -90,6 +92,7 @@ impl RequestContext {
             is_sample: false,
             upstream_since: None,
             attempt: None,
+            patience: None,
             tried: Vec::new(),
             resent: false,
             answered: false,

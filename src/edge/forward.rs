@@ -202,6 +202,11 @@ fn pace(session: &mut Session, context: &RequestContext) -> Result<()> {
     Ok(())
 }
 
+/// As pingora tells it from another upgrade, and sends it on (RFC 6455 section 4.1).
+fn asks_for_web_socket(session: &Session) -> bool {
+    session.is_upgrade_req() && session.get_header_bytes(UPGRADE).eq_ignore_ascii_case(b"websocket")
+}
+
 fn asked_for(header: &RequestHeader) -> AskedFor {
     AskedFor {
         method: header.method.clone(),
@@ -261,10 +266,12 @@ impl ProxyHttp for Forward {
         let (Some(_), Some(environment)) = (&context.permit, &context.environment) else { return Err(no_permit()) };
         let attempt = self.upstreams.pick(&environment.upstream, &context.tried).ok_or_else(no_address)?;
         let mut peer = attempt.peer();
-        if session.is_upgrade_req() && session.get_header_bytes(UPGRADE).eq_ignore_ascii_case(b"websocket") {
-            peer.options.read_timeout = Some(environment.upstream.timeouts.upgraded_idle);
+        let is_http1 = environment.upstream.protocol == UpstreamProtocol::Http1;
+        if is_http1 && asks_for_web_socket(session) {
+            let (patient, patience) = attempt.web_socket_peer(self.upstreams.lone_group());
+            (peer, context.patience) = (patient, Some(patience));
         }
-        if context.resent && environment.upstream.protocol == UpstreamProtocol::Http1 {
+        if is_http1 && context.resent {
             // On a connection of its own: another one of the pool may have ended as well.
             peer.group_key = self.upstreams.lone_group();
             peer.options.idle_timeout = Some(Duration::ZERO);
@@ -333,9 +340,11 @@ impl ProxyHttp for Forward {
         if !session.is_body_empty() && methods::may_go_unread(&parts.method) {
             identity::end_after_answer(&mut parts.headers, environment.upstream.protocol);
         }
-        if environment.upstream.host == UpstreamHost::Upstream {
-            parts.headers.insert(HOST, attempt.host().ok_or_else(no_permit)?);
-        }
+        let host = match environment.upstream.host {
+            UpstreamHost::Upstream => attempt.host(),
+            UpstreamHost::Caller => environment.authority.clone(),
+        };
+        parts.headers.insert(HOST, host.ok_or_else(no_permit)?);
         *request = RequestHeader::from(parts);
         request.set_raw_path(&target)
     }
@@ -353,6 +362,9 @@ impl ProxyHttp for Forward {
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             let idle = context.environment.as_ref().map(|environment| environment.upstream.timeouts.upgraded_idle);
             session.set_read_timeout(idle);
+            if let Some((patience, idle)) = context.patience.as_ref().zip(idle) {
+                patience.set(idle);
+            }
             // What comes from here on is no body of a request.
             context.body = None;
             context.lease.expect_body(None);
@@ -423,6 +435,8 @@ impl ProxyHttp for Forward {
         context: &mut RequestContext,
         client_reused: bool,
     ) -> Box<Error> {
+        let ran_out = context.patience.as_ref().is_some_and(|patience| patience.ran_out());
+        let error = if ran_out { too_silent() } else { error };
         let mut error = error.more_context(format!("upstream {}", peer._address));
         // What pingora holds to be retryable at all: no byte of an answer was read.
         error.retry.decide_reuse(client_reused);
@@ -503,6 +517,11 @@ fn upstream_target(prefix: &str, relative: &[u8]) -> Vec<u8> {
 /// at, whatever its method (RFC 9113 section 8.7). pingora holds no other failure of this kind to be retryable.
 fn was_not_taken_up(error: &Error) -> bool {
     *error.etype() == ErrorType::H2Error
+}
+
+/// What a read timeout of pingora's own would be.
+fn too_silent() -> Box<Error> {
+    Error::explain(ErrorType::ReadTimedout, "the upstream was silent for too long").into_up()
 }
 
 fn no_address() -> Box<Error> {

@@ -4,6 +4,7 @@
 use super::alarm::Alarm;
 use super::answer::Answer;
 use super::arrival::Arrival;
+use super::behind::{self, Ends, Fence, LineEnd};
 use super::connections::Open;
 use super::context::RequestIds;
 use super::door::{Door, Entered};
@@ -53,8 +54,8 @@ struct Waits<D> {
 
 /// How reading a head ended.
 enum Read {
-    /// It is sound.
-    Head(BytesMut),
+    /// It is sound. With it comes what is known of the request's end.
+    Head(BytesMut, Ends),
     /// It is refused.
     Refused(Denial),
     /// The caller is gone, idle, or the node drains.
@@ -73,24 +74,34 @@ impl ServerApp for Front {
         }
         let mut carried: Option<HttpPersistentSettings> = None;
         let mut waits = Waits { alarm: Alarm::new(), drained: Box::pin(idle_end(shutdown.clone())) };
+        let mut passed = LineEnd::default();
         loop {
-            let head = match self.read_head(&mut stream, &mut open, &mut waits).await {
-                Read::Head(head) => head,
+            let (head, ends) = match self.read_head(&mut stream, passed, &mut open, &mut waits).await {
+                Read::Head(head, ends) => (head, ends),
                 Read::Refused(denial) => {
                     self.refuse(stream, &arrival, &denial).await;
                     return None;
                 }
                 Read::Gone => return None,
             };
+            let is_early = ends == Ends::Early;
+            if let Ends::With(fence) = ends {
+                stream = fence.around(stream);
+            }
             let mut session = ServerSession::new_http1(stream);
             session
                 .set_keepalive((!*shutdown.borrow()).then_some(self.limits.connection.idle_timeout.as_secs().max(1)));
             let mut settings = carried.take().unwrap_or_else(|| HttpPersistentSettings::for_session(&session));
             settings.set_pipelined_prefix(head);
             settings.apply_to_session(&mut session);
+            if is_early {
+                // pingora asks the head about the connection once more, but not about this.
+                session.set_keepalive_reuses_remaining(Some(0));
+            }
             let (next, settings) = self.serve(session, &arrival, shutdown, &mut waits.alarm).await?.consume();
             open.set_busy(false);
-            (stream, carried) = (next, settings);
+            (stream, passed) = Fence::take_off(next)?;
+            carried = settings;
         }
     }
 
@@ -113,13 +124,16 @@ impl Front {
         self.keeper.keep(is_stream, alarm, request).await
     }
 
+    /// Reads the next head. `passed` is what was passed over behind the request before.
     async fn read_head<D: Future<Output = ()> + Unpin>(
         &self,
         stream: &mut Stream,
+        passed: LineEnd,
         open: &mut Open,
         waits: &mut Waits<D>,
     ) -> Read {
         let mut buffer = BytesMut::with_capacity(4096);
+        buffer.extend_from_slice(passed.half());
         if !self.first_bytes(stream, &mut buffer, open, waits).await {
             return Read::Gone;
         }
@@ -128,19 +142,12 @@ impl Front {
         if let Ok(Scan::Complete(end)) = head::scan(&buffer, 0, &self.limits.head)
             && !buffer.starts_with(b"\r\n")
         {
-            return match head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head) {
-                Ok(judged) => {
-                    head::to_origin_form(&mut buffer, &judged);
-                    Read::Head(buffer)
-                }
-                Err(denial) => Read::Refused(denial),
-            };
+            let judged = head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head);
+            return judged.map_or_else(Read::Refused, |judged| sound(buffer, end, &judged));
         }
-        match tokio::time::timeout(self.limits.head.header_timeout, self.whole_head(stream, &mut buffer)).await {
-            Ok(Some(Ok(judged))) => {
-                head::to_origin_form(&mut buffer, &judged);
-                Read::Head(buffer)
-            }
+        let whole = self.whole_head(stream, &mut buffer, passed.is_whole());
+        match tokio::time::timeout(self.limits.head.header_timeout, whole).await {
+            Ok(Some(Ok((end, judged)))) => sound(buffer, end, &judged),
             Ok(Some(Err(denial))) => Read::Refused(denial),
             Ok(None) => Read::Gone,
             Err(_) => Read::Refused(Denial::RequestTimeout),
@@ -171,10 +178,14 @@ impl Front {
         }
     }
 
-    /// Reads to the end of the head and judges it; `None` where the caller went away.
-    async fn whole_head(&self, stream: &mut Stream, buffer: &mut BytesMut) -> Option<Result<head::Judged, Denial>> {
+    /// Reads to the end of the head, and judges it; `None` where the caller went away.
+    async fn whole_head(
+        &self,
+        stream: &mut Stream,
+        buffer: &mut BytesMut,
+        mut blank_line_skipped: bool,
+    ) -> Option<Result<(usize, head::Judged), Denial>> {
         let mut scanned = 0;
-        let mut blank_line_skipped = false;
         loop {
             // One empty line before a request is skipped (RFC 9112 section 2.2).
             if !blank_line_skipped && buffer.starts_with(b"\r\n") {
@@ -184,7 +195,8 @@ impl Front {
             if buffer.as_ref() != b"\r" {
                 match head::scan(buffer, scanned, &self.limits.head) {
                     Ok(Scan::Complete(end)) => {
-                        return Some(head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head));
+                        let judged = head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head);
+                        return Some(judged.map(|judged| (end, judged)));
                     }
                     Ok(Scan::Partial) => scanned = buffer.len().saturating_sub(3),
                     Err(denial) => return Some(Err(denial)),
@@ -236,6 +248,13 @@ impl Front {
             bytes_out: 0,
         });
     }
+}
+
+/// A sound head as pingora is to read it.
+fn sound(mut buffer: BytesMut, end: usize, judged: &head::Judged) -> Read {
+    let ends = behind::ends(&mut buffer, end, judged);
+    head::to_origin_form(&mut buffer, judged);
+    Read::Head(buffer, ends)
 }
 
 /// When a connection that waits for a request is closed by a drain.

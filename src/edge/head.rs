@@ -47,6 +47,12 @@ pub(super) const fn malformed(reason: &'static str) -> Denial {
 pub(super) struct Judged {
     /// The target is in absolute form; its authority equals Host. Where the authority and scheme stand.
     pub(super) absolute: Option<(usize, usize)>,
+    /// 0 where it announces none.
+    pub(super) content_length: u64,
+    /// Its body says by itself where it ends.
+    pub(super) chunked: bool,
+    /// It asks for another protocol.
+    pub(super) upgrades: bool,
 }
 
 /// Judges a complete head (request line, fields, blank line).
@@ -70,8 +76,10 @@ pub(super) fn judge(head: &[u8], limits: &HeadLimits) -> Result<Judged, Denial> 
         let (name, value) = field(line)?;
         framing.read(name, value)?;
     }
+    let Framing { content_length, transfer_encoding, upgrades, .. } = framing;
     let host = framing.finish()?;
-    let mut judged = Judged::default();
+    let content_length = content_length.unwrap_or_default();
+    let mut judged = Judged { absolute: None, content_length, chunked: transfer_encoding, upgrades };
     if let Some(authority) = request.authority {
         if !authority.eq_ignore_ascii_case(host) {
             return Err(malformed("the target's authority and Host differ"));
@@ -229,14 +237,19 @@ const MOST_CONNECTION_OPTIONS: usize = 24;
 pub(super) struct Framing<'a> {
     http10: bool,
     host: Option<&'a [u8]>,
-    content_length: bool,
+    content_length: Option<u64>,
     transfer_encoding: bool,
+    upgrades: bool,
     connection_options: usize,
 }
 
 impl<'a> Framing<'a> {
     pub(super) fn read(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Denial> {
         match name.len() {
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.upgrades = true;
+                Ok(())
+            }
             4 if name.eq_ignore_ascii_case(b"host") => self.read_host(value),
             10 if name.eq_ignore_ascii_case(b"connection") => self.read_connection(value),
             14 if name.eq_ignore_ascii_case(b"content-length") => self.read_content_length(value),
@@ -270,11 +283,12 @@ impl<'a> Framing<'a> {
 
     /// One value of digits (RFC 9110 section 8.6); what could overflow a reader is refused.
     fn read_content_length(&mut self, value: &[u8]) -> Result<(), Denial> {
-        if std::mem::replace(&mut self.content_length, true) {
+        if self.content_length.is_some() {
             return Err(malformed("Content-Length is repeated"));
         }
         let sound = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-        if sound { Ok(()) } else { Err(malformed("Content-Length is not a number")) }
+        self.content_length = std::str::from_utf8(value).ok().filter(|_| sound).and_then(|digits| digits.parse().ok());
+        if self.content_length.is_some() { Ok(()) } else { Err(malformed("Content-Length is not a number")) }
     }
 
     fn read_transfer_encoding(&mut self, value: &[u8]) -> Result<(), Denial> {
@@ -289,7 +303,7 @@ impl<'a> Framing<'a> {
     }
 
     pub(super) fn finish(self) -> Result<&'a [u8], Denial> {
-        if self.content_length && self.transfer_encoding {
+        if self.content_length.is_some() && self.transfer_encoding {
             return Err(malformed("Content-Length and Transfer-Encoding stand together"));
         }
         self.host.ok_or(malformed("Host is missing"))

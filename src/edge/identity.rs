@@ -11,7 +11,7 @@ use crate::model::{
     UpstreamAuthorization, UpstreamProtocol, may_hold_own_cookie, sets_own_cookie, without_own_cookies,
 };
 use crate::tables::EnvironmentTable;
-use http::header::{AUTHORIZATION, CONNECTION, COOKIE, FORWARDED, HOST, SET_COOKIE, TE, VIA};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, FORWARDED, SET_COOKIE, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_core::{Error, ErrorType, Result};
 
@@ -238,9 +238,9 @@ fn set_forwarding(
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     }
     if !trusted || !headers.contains_key(X_FORWARDED_HOST) {
-        let host = headers.get(HOST).cloned();
-        if let Some(host) = host {
-            headers.insert(X_FORWARDED_HOST, host);
+        // One spelling for upstreams, whichever the caller chose (case, the root's dot, the scheme's own port).
+        if let Some(host) = &environment.authority {
+            headers.insert(X_FORWARDED_HOST, host.clone());
         }
     }
     let via = if arrival.http2() { "2 portcullis" } else { "1.1 portcullis" };

@@ -34,6 +34,7 @@ mod alarm;
 mod answer;
 mod arrival;
 mod bearer;
+mod behind;
 mod body;
 mod connections;
 mod context;
@@ -57,6 +58,7 @@ mod service;
 mod signals;
 mod streams;
 mod upstreams;
+mod watched;
 
 pub use lease::RECHECK;
 pub use revocation::{RevocationRefused, RevocationSink, TokenRevocation};

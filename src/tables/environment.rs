@@ -19,6 +19,8 @@ pub struct EnvironmentTable {
     pub label: String,
     /// Issuer and audience of its tokens.
     pub base_url: BaseUrl,
+    /// Its authority in its one spelling, which upstreams get whatever callers wrote; `None` where it cannot be a field.
+    pub authority: Option<http::HeaderValue>,
     /// What decisions depend on.
     pub policy: EnvironmentPolicy,
     /// Its operations and permissions; shared by environments that say the same.
@@ -110,6 +112,7 @@ impl EnvironmentTable {
         };
         Self {
             label: policy.id.to_string(),
+            authority: http::HeaderValue::from_str(&base_url.authority()).ok(),
             base_url,
             policy,
             catalogue,

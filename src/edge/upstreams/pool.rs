@@ -6,6 +6,7 @@
 //! the least bad one is asked all the same.
 
 use super::check::AT_ONCE_OF_ONE;
+use super::patient::{Connector, Patience};
 use crate::model::{Balance, Ejection, Upstream, UpstreamProtocol, UpstreamUrl};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -333,6 +334,20 @@ impl Attempt {
         self.address.peer.clone()
     }
 
+    /// The same for a request that asks for a WebSocket: a connection of its own, as patient as with any answer; more so
+    /// once it has become one (see `patient.rs`).
+    pub(in crate::edge) fn web_socket_peer(&self, lone_group: u64) -> (HttpPeer, Arc<Patience>) {
+        let mut peer = self.peer();
+        let timeouts = &self.pool.upstream.timeouts;
+        let patience = Patience::new(timeouts.read);
+        let options = &mut peer.options;
+        options.custom_l4 = Some(Arc::new(Connector { patience: Arc::clone(&patience), within: timeouts.connect }));
+        options.read_timeout = Some(timeouts.upgraded_idle.max(timeouts.read));
+        options.idle_timeout = Some(Duration::ZERO);
+        peer.group_key = lone_group;
+        (peer, patience)
+    }
+
     /// Whether there is an address beyond those that were tried.
     pub(in crate::edge) fn has_another(&self, tried: &[SocketAddr]) -> bool {
         self.pool.has_another(tried)
@@ -389,7 +404,7 @@ impl Drop for Attempt {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
