@@ -190,6 +190,7 @@ fn a_value_that_is_a_sibling_once_cut_or_trimmed_needs_both() {
         ("GET /users/ME%253f", "GET /users/{id} + GET /users/me"),
         ("GET /users/me%20", "GET /users/{id} + GET /users/me"),
         ("GET /users/%09me%0A", "GET /users/{id} + GET /users/me"),
+        ("GET /users/m%09e", "GET /users/{id} + GET /users/me"),
         ("GET /users/me.json%20", "GET /users/{id} + GET /users/me"),
         ("GET /users/%3Fx", "GET /users/{id} + GET /users"),
         ("GET /users/%20", "GET /users/{id} + GET /users"),

@@ -216,6 +216,7 @@ fn lax(value: &[u8]) -> Vec<u8> {
     let value = value.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap();
     let text: String = value.iter().map(|byte| char::from(*byte)).collect();
     let text = text.trim_matches(['\t', '\n', '\u{b}', '\u{c}', '\r', ' ']);
+    let text = text.replace(['\t', '\n', '\r'], "");
     let text = text.replace("\u{e2}\u{84}\u{aa}", "k").replace("\u{c5}\u{bf}", "s");
     text.chars().map(|letter| letter as u8).collect()
 }
