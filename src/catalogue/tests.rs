@@ -119,6 +119,11 @@ fn a_value_that_a_lenient_upstream_reads_as_a_sibling_needs_both() {
     for (request, expected) in [
         ("GET /users/ME", "GET /users/{id} + GET /users/me"),
         ("GET /users/me.json", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me.", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me..", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me...%20", "GET /users/{id} + GET /users/me"),
+        ("GET /users/.me", "GET /users/{id}"),
+        ("GET /users/...", "GET /users/{id}"),
         ("GET /users/m%45", "GET /users/{id} + GET /users/me"),
         ("GET /users/Me/keys", "GET /users/{id}/keys + GET /users/me/keys"),
         ("GET /users/me;x=1", "Semicolon"),

@@ -259,7 +259,9 @@ fn read_as(pieces: &Pieces, value: &[u8], semicolon: SwitchGuarded) -> Result<bo
     let value = value.to_ascii_lowercase();
     let cut = value.iter().position(|byte| *byte == b';').filter(|_| semicolon != SwitchGuarded::Opaque);
     let bare = &value[..cut.unwrap_or(value.len())];
-    let stem = bare.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0 && !pieces.contains(&None));
-    let read = fits(&lower, bare) || stem.is_some_and(|at| fits(&lower, &bare[..at]));
+    let stem = bare.iter().rposition(|byte| *byte == b'.').filter(|_| !pieces.contains(&None));
+    let without_dots = |at: usize| bare[..at].iter().rposition(|byte| *byte != b'.').map(|last| last + 1);
+    let stem = stem.and_then(without_dots);
+    let read = fits(&lower, bare) || stem.is_some_and(|end| fits(&lower, &bare[..end]));
     if read && cut.is_some() { Err(Ambiguity::Semicolon) } else { Ok(read) }
 }
