@@ -146,11 +146,11 @@ fn judge_segments(path: &[u8], rules: &PathRules) -> Result<(), PathRule> {
 
 /// Dot segments in any spelling, also behind `;`, an encoded slash or an encoded backslash.
 fn judge_segment(segment: &[u8], rules: &PathRules) -> Result<(), PathRule> {
-    let suspicious = segment.iter().any(|byte| matches!(byte, b'.' | b'%' | b';'));
+    let suspicious = segment.iter().any(|byte| !is_plain(*byte) || *byte == b'.');
     if !suspicious {
         return Ok(());
     }
-    let decoded = percent_decode(segment);
+    let decoded = plain(percent_decode(segment));
     for part in decoded.split(|byte| matches!(byte, b'/' | b'\\')) {
         // An encoded `?` or `#`, and white space, as lax upstreams read them: the end, and nothing.
         let cut = memchr::memchr2(b'?', b'#', part).unwrap_or(part.len());
@@ -170,6 +170,49 @@ fn judge_segment(segment: &[u8], rules: &PathRules) -> Result<(), PathRule> {
         }
     }
     Ok(())
+}
+
+/// What lax decoders take for dots, slashes and backslashes: forms of UTF-8 that are too long, and letters that Unicode's
+/// compatibility (NFKC) or a code page makes them of.
+const LOOKALIKES: [(&[u8], &[u8]); 13] = [
+    (b"\xc0\xae", b"."),
+    (b"\xe0\x80\xae", b"."),
+    (b"\xe2\x80\xa4", b"."),
+    (b"\xef\xbc\x8e", b"."),
+    (b"\xef\xb9\x92", b"."),
+    (b"\xe2\x80\xa5", b".."),
+    (b"\xc0\xaf", b"/"),
+    (b"\xe0\x80\xaf", b"/"),
+    (b"\xef\xbc\x8f", b"/"),
+    (b"\xc1\x9c", b"\\"),
+    (b"\xe0\x81\x9c", b"\\"),
+    (b"\xef\xbc\xbc", b"\\"),
+    (b"\xef\xb9\xa8", b"\\"),
+];
+
+/// A decoded segment as the laxest readers have it: look-alikes for what they look like, and without tabs and line ends,
+/// which parsers of URLs take out wherever they stand.
+fn plain(decoded: Vec<u8>) -> Vec<u8> {
+    if !decoded.iter().any(|byte| !byte.is_ascii() || matches!(byte, b'\t' | b'\n' | b'\r')) {
+        return decoded;
+    }
+    let mut plain = Vec::with_capacity(decoded.len());
+    let mut rest = decoded.as_slice();
+    while let [first, tail @ ..] = rest {
+        let alike = LOOKALIKES.iter().find(|(text, _)| rest.starts_with(text));
+        match (alike, first) {
+            (Some((text, meant)), _) => {
+                plain.extend_from_slice(meant);
+                rest = rest.get(text.len()..).unwrap_or_default();
+            }
+            (None, b'\t' | b'\n' | b'\r') => rest = tail,
+            (None, other) => {
+                plain.push(*other);
+                rest = tail;
+            }
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -200,6 +243,10 @@ mod tests {
             "/%25zz",
             "/a%20b%3F",
             "/%3F",
+            "/a%09b",
+            "/%c0",
+            "/%c0%af",
+            "/%ef%bc%8fx%ef%bc%8e%ef%bc%8f%c3%a9%e2%80%a6",
             "/%c3%a9",
         ] {
             assert_eq!(judged(path), Ok(()), "{path}");
@@ -217,6 +264,16 @@ mod tests {
             ("/a/.%2e", DotSegment),
             ("/%2e", DotSegment),
             ("/a/..%20/b", DotSegment),
+            ("/a/.%0a./b", DotSegment),
+            ("/a/%09..%0d/b", DotSegment),
+            ("/a/%c0%ae%c0%ae/b", DotSegment),
+            ("/a/.%C0%AE", DotSegment),
+            ("/a/x%c0%af..%c0%afb", DotSegment),
+            ("/a/%e0%80%ae.", DotSegment),
+            ("/a/%ef%bc%8e%ef%bc%8e%ef%bc%8fb", DotSegment),
+            ("/a/%e2%80%a5/b", DotSegment),
+            ("/a/..%c1%9cb", DotSegment),
+            ("/a/%25c0%25ae%25c0%25ae", DotSegment),
             ("/a/%0a.", DotSegment),
             ("/a/..%3Fx", DotSegment),
             ("/a/..%23", DotSegment),

@@ -464,7 +464,9 @@ fn bare(value: &[u8], semicolon: SwitchGuarded) -> &[u8] {
     }
 }
 
-/// The value without an extension.
+/// The value without an extension, and without dots at the end, which file systems of Windows take off.
 fn stem(value: &[u8]) -> &[u8] {
-    memchr::memrchr(b'.', value).filter(|at| *at > 0).and_then(|at| value.get(..at)).unwrap_or(value)
+    let cut = memchr::memrchr(b'.', value).and_then(|at| value.get(..at)).unwrap_or(value);
+    let end = cut.iter().rposition(|byte| *byte != b'.').map_or(0, |last| last + 1);
+    if end == 0 { value } else { cut.get(..end).unwrap_or_default() }
 }

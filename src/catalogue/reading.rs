@@ -31,7 +31,7 @@ pub(super) fn folded<R>(path: &[u8], read: impl FnOnce(&[u8]) -> R) -> R {
 }
 
 /// Hands over the path as somebody reads it who takes an encoded `?` or `#` for a real one, white space off the ends of
-/// values, and for letters what Unicode folds to them.
+/// values (tabs and line ends off anywhere, as parsers of URLs do), and for letters what Unicode folds to them.
 pub(super) fn trimmed<R>(path: &[u8], read: impl FnOnce(&[u8]) -> R) -> R {
     scratch(path, |copy| {
         let len = trim(copy);
@@ -53,6 +53,10 @@ fn trim(path: &mut [u8]) -> usize {
             let (byte, width) = match path.get(at..end).unwrap_or_default() {
                 [0xe2, 0x84, 0xaa, ..] => (b'k', 3),
                 [0xc5, 0xbf, ..] => (b's', 2),
+                [b'\t' | b'\n' | b'\r', ..] => {
+                    at += 1;
+                    continue;
+                }
                 [byte, ..] => (*byte, 1),
                 [] => break,
             };
@@ -135,6 +139,7 @@ mod tests {
         for (path, read) in [
             ("a/b", "a/b"),
             (" a /\tb\r\n", "a/b"),
+            ("a\tb\n c/\t", "ab c"),
             ("a?b/c#d", "a/c"),
             ("a/ ", "a"),
             ("a/?x", "a"),

@@ -22,7 +22,7 @@ use crate::telemetry::{Outcome, Told, UsageRecorder};
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{EXPECT, HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY, UPGRADE};
+use http::header::{EXPECT, HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts as RequestParts;
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
@@ -243,6 +243,12 @@ impl ProxyHttp for Forward {
         // Callers of HTTP/1.0 were never taught what an interim answer is (RFC 9110 section 15.2).
         let is_old = session.req_header().version == http::Version::HTTP_10;
         session.set_ignore_info_resp(is_old);
+        // A proxy that reads chunks otherwise than we do (bytes of extensions, say) would send on, after the answer, what
+        // is a body to it and another caller's request to us.
+        let is_chunked = session.req_header().headers.contains_key(TRANSFER_ENCODING);
+        if is_chunked && self.gate.trusts(&context.arrival) {
+            session.set_keepalive(None);
+        }
         context.asked = Some(Arc::new(asked_for(session.req_header())));
         caught(self.begin(session, context)).await
     }

@@ -40,15 +40,18 @@ const OVERRIDES: [&str; 9] = [
     "x-real-ip",
 ];
 
-/// Names by which proxies and frameworks tell the caller's address, or the host that was asked for: from whom is not
-/// trusted they are inventions.
-const TOLD_BY_PROXIES: [&str; 16] = [
+/// Names by which proxies and frameworks tell the caller's address, user or certificate (RFC 9440 section 4), or the host
+/// that was asked for: from whom is not trusted they are inventions.
+const TOLD_BY_PROXIES: [&str; 20] = [
     "cf-connecting-ip",
     "cf-pseudo-ipv4",
+    "client-cert",
+    "client-cert-chain",
     "client-ip",
     "fastly-client-ip",
     "forwarded-for",
     "proxy-client-ip",
+    "remote-user",
     "true-client-ip",
     "wl-proxy-client-ip",
     "x-appengine-user-ip",
@@ -59,6 +62,7 @@ const TOLD_BY_PROXIES: [&str; 16] = [
     "x-original-forwarded-for",
     "x-original-host",
     "x-remote-addr",
+    "x-remote-user",
 ];
 
 /// They say where a message ends. Under another name they end it for some servers alone.
@@ -86,7 +90,7 @@ fn is_dropped(name: &str, trusted: bool) -> bool {
         Some(b't') => is_told(b't') || is_framing(),
         // What CGI makes of `Proxy` is where programs look for a proxy of their own (CVE-2016-5385).
         Some(b'p') => folded("portcullis-") || name == "proxy" || is_told(b'p'),
-        Some(b'w') => is_told(b'w'),
+        Some(initial @ (b'r' | b'w')) => is_told(*initial),
         Some(b'x') => {
             OVERRIDES.iter().any(|known| known.len() == name.len() && folded(known))
                 || (folded("x-forwarded-") && (!trusted || has_alias(name)))
@@ -318,10 +322,14 @@ mod tests {
             "forwarded_for",
             "proxy-client-ip",
             "wl-proxy-client-ip",
+            "client-cert",
+            "client_cert-chain",
+            "remote-user",
+            "x_remote_user",
         ] {
             assert!(is_dropped(name, false), "{name}");
         }
-        for name in ["x-hosts", "client-ips", "content-type", "te", "cookie", "from"] {
+        for name in ["x-hosts", "client-ips", "content-type", "te", "cookie", "from", "range", "referer"] {
             assert!(!is_dropped(name, false), "{name}");
         }
         for name in ["x-forwarded-for", "x_forwarded_for", "x-forwarded-anything", "forwarded"] {

@@ -44,12 +44,7 @@ impl Network {
     /// Parses one address or CIDR network.
     pub fn parse(text: &str) -> Result<Self, NetworkError> {
         let malformed = || NetworkError::Malformed { given: quoted(text) };
-        let net: IpNet = match text.parse::<IpAddr>() {
-            Ok(address) => IpNet::from(address),
-            // `/08` is 8 to some readers and nothing to others.
-            Err(_) if text.contains("/0") && !text.ends_with("/0") => return Err(malformed()),
-            Err(_) => text.parse().map_err(|_| malformed())?,
-        };
+        let net = net(text).ok_or_else(malformed)?;
         let canonical = unmap(net).ok_or_else(malformed)?;
         if canonical.addr() != canonical.network() {
             return Err(NetworkError::HostBits { given: quoted(text), proposed: Self(canonical.trunc()) });
@@ -76,6 +71,15 @@ impl Network {
     pub fn prefix(&self) -> (u8, u8) {
         (self.0.prefix_len(), self.0.max_prefix_len())
     }
+}
+
+/// Addresses as the standard library reads them, and a plain number of bits: `ipnet` itself takes `010.0.0.0/08`, whose
+/// leading zeros mean octal numbers to other readers.
+fn net(text: &str) -> Option<IpNet> {
+    let Some((address, bits)) = text.split_once('/') else { return text.parse::<IpAddr>().ok().map(IpNet::from) };
+    let is_plain = bits.bytes().all(|byte| byte.is_ascii_digit()) && (bits == "0" || !bits.starts_with('0'));
+    let bits = bits.parse().ok().filter(|_| is_plain)?;
+    IpNet::new(address.parse().ok()?, bits).ok()
 }
 
 /// IPv4-mapped IPv6 networks become the IPv4 network; one that is wider than the mapped range is refused.
@@ -212,6 +216,9 @@ mod tests {
             "10.0.0.0/08",
             "0.0.0.0/00",
             "::/000",
+            "010.0.0.0/8",
+            "10.0.0.00/8",
+            "2001:db8::010.0.0.0/120",
             "::ffff:0:0/90",
         ] {
             assert!(Network::parse(text).is_err(), "{text}");

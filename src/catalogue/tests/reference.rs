@@ -216,6 +216,7 @@ fn lax(value: &[u8]) -> Vec<u8> {
     let value = value.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap();
     let text: String = value.iter().map(|byte| char::from(*byte)).collect();
     let text = text.trim_matches(['\t', '\n', '\u{b}', '\u{c}', '\r', ' ']);
+    let text = text.replace(['\t', '\n', '\r'], "");
     let text = text.replace("\u{e2}\u{84}\u{aa}", "k").replace("\u{c5}\u{bf}", "s");
     text.chars().map(|letter| letter as u8).collect()
 }
@@ -258,7 +259,9 @@ fn read_as(pieces: &Pieces, value: &[u8], semicolon: SwitchGuarded) -> Result<bo
     let value = value.to_ascii_lowercase();
     let cut = value.iter().position(|byte| *byte == b';').filter(|_| semicolon != SwitchGuarded::Opaque);
     let bare = &value[..cut.unwrap_or(value.len())];
-    let stem = bare.iter().rposition(|byte| *byte == b'.').filter(|at| *at > 0 && !pieces.contains(&None));
-    let read = fits(&lower, bare) || stem.is_some_and(|at| fits(&lower, &bare[..at]));
+    let stem = bare.iter().rposition(|byte| *byte == b'.').filter(|_| !pieces.contains(&None));
+    let without_dots = |at: usize| bare[..at].iter().rposition(|byte| *byte != b'.').map(|last| last + 1);
+    let stem = stem.and_then(without_dots);
+    let read = fits(&lower, bare) || stem.is_some_and(|end| fits(&lower, &bare[..end]));
     if read && cut.is_some() { Err(Ambiguity::Semicolon) } else { Ok(read) }
 }

@@ -1,7 +1,7 @@
 //! Heads and bodies whose framing two parsers could read differently: all refused before anything is decided.
 
 use super::{assert_refusal, head, without_upstream};
-use crate::harness::{Answer, BASE_PATH, End, Gateway, eventually};
+use crate::harness::{Answer, BASE_PATH, End, Gateway, HOST, eventually};
 use std::sync::mpsc;
 
 const LINE: &str = "GET /v1/production/cards HTTP/1.1";
@@ -431,4 +431,24 @@ fn connections_that_say_nothing_are_left_alone() {
     // A TLS hello on the plain port is not HTTP.
     let response = gateway.raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n");
     assert_refusal(&response, 400, "malformed_request");
+}
+
+/// A proxy in front may find another end of the chunks: what it sends after the answer is no request of somebody else's.
+#[test]
+fn chunks_of_a_trusted_proxy_end_its_connection() {
+    let gateway = Gateway::builder().node("[edge]\ntrusted_proxies = [\"127.0.0.9\"]").start();
+    let token = gateway.writer_token();
+    let ask = |fields: &str, body: &str| {
+        format!(
+            "POST {BASE_PATH}/cards HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\n{fields}\r\n{body}"
+        )
+    };
+    let chunked = ask("Transfer-Encoding: chunked\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n");
+    let plain = ask("Content-Length: 5\r\n", "hello");
+    for (source, chunks_end) in [("127.0.0.1", false), ("127.0.0.9", true)] {
+        let mut connection = gateway.connect_from(source);
+        assert!(!connection.exchange(plain.as_bytes()).expect(200).closed(), "{source}");
+        let response = connection.exchange(chunked.as_bytes()).expect(200);
+        assert_eq!(response.closed(), chunks_end, "{source}: {}", response.head);
+    }
 }

@@ -93,7 +93,14 @@ fn siblings_need_both_permissions() {
     let gateway = Gateway::builder().key(&admin).start();
     let reader = gateway.reader_token();
     let admin = token(&gateway, &admin.id, &admin.secret);
-    for path in ["/cards/blocked", "/cards/BLOCKED", "/cards/blocked.json", "/cards/%62locked", "/cards/Blocked.JSON"] {
+    for path in [
+        "/cards/blocked",
+        "/cards/BLOCKED",
+        "/cards/blocked.json",
+        "/cards/%62locked",
+        "/cards/Blocked.JSON",
+        "/cards/blocked..",
+    ] {
         eprintln!("{path}");
         let detail = assert_refused(&gateway, &gateway.get(path).bearer(&reader), 403, "permission_missing");
         assert!(detail.contains("cards:admin"), "{detail}");

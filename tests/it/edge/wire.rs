@@ -57,11 +57,15 @@ const SWITCHES: [(&str, &str, &[&str], &[&str]); 12] = [
 ];
 
 /// What no switch lifts.
-const NEVER: [&str; 10] = [
+const NEVER: [&str; 14] = [
     "/files/../a",
     "/files/./a",
     "/files/%2e%2E/a",
     "/files/.%2e",
+    "/files/..%20/a",
+    "/files/..%3Fa",
+    "/files/.%0a./a",
+    "/files/%c0%ae%ef%bc%8e/a",
     "/files/a\\b",
     "/files/%00",
     "/files/\u{e9}",
