@@ -40,8 +40,8 @@ use tokio_rustls::TlsAcceptor;
 const CONNECTIONS: usize = 512;
 /// And no more than this part of the files that the process may open: callers here must leave the edge its own.
 const PART_OF_FILES: u64 = 8;
-/// So many of one address that is not this machine.
-const CONNECTIONS_OF_ONE: usize = 128;
+/// So many of them, a fourth, are of one address that is not this machine.
+const PART_OF_ONE: usize = 4;
 /// So many requests of one HTTP/2 connection are answered at the same time.
 const STREAMS: u32 = 100;
 /// The fields of a head in bytes, with HTTP/2.
@@ -98,7 +98,8 @@ fn serve_within(times: Times, listener: TcpListener, served: Served) -> anyhow::
     let hsts = hsts.transpose().context("hsts")?;
     let tls = tls.map(|tls| TlsAcceptor::from(tls.config));
     let most = most_connections(getrlimit(Resource::Nofile).maximum);
-    let places = Places::new(most, CONNECTIONS_OF_ONE);
+    let of_one = most / PART_OF_ONE;
+    let places = Places::new(most, of_one);
     tokio::spawn(async move {
         let (mut said, mut doors): (Option<Instant>, _) = (None, stage.doors());
         loop {
@@ -119,7 +120,7 @@ fn serve_within(times: Times, listener: TcpListener, served: Served) -> anyhow::
                 if said.is_none_or(|said| said.elapsed() >= SAY) {
                     said = Some(Instant::now());
                     tracing::warn!(
-                        "a connection was closed: {most} are open on a listener, or {CONNECTIONS_OF_ONE} of {}",
+                        "a connection was closed: {most} are open on a listener, or {of_one} of {}",
                         address.ip()
                     );
                 }
