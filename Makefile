@@ -9,6 +9,7 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=
 TEST_ARGS ?=
+FUZZ_ARGS ?=
 
 .PHONY: help
 help: ## list the targets
@@ -60,6 +61,11 @@ soak: ## keys, environments, reloads, mutations, slow clients, upgrades, certifi
 	@python3 benches/soak/slow.py
 	@python3 benches/soak/upgrades.py
 	@python3 benches/soak/certificates.py
+
+.PHONY: fuzz
+fuzz: ## fuzz what reads strangers' bytes (FUZZ_ARGS="SECONDS TARGET ...")
+	@scripts/install-missing build soak
+	@scripts/fuzz $(FUZZ_ARGS)
 
 .PHONY: lint
 lint: ## formatting, lints, licences and advisories

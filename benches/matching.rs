@@ -5,8 +5,8 @@
 //! until there are enough; Stripe alone is 452.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a measurement, not a library")]
 
-use portcullis::catalogue::{Catalogue, Lookup, openapi};
-use portcullis::model::{Method, Operation, OperationPattern, Permission, PermissionName, SwitchGuarded};
+use portcullis::catalogue::{Catalogue, Leniency, Lookup, openapi};
+use portcullis::model::{Method, Operation, OperationPattern, Permission, PermissionName};
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ fn catalogue(real: &[OperationPattern], count: usize) -> Catalogue {
         operations: vec![Operation { id: pattern.to_string().into(), pattern }],
     };
     let permissions = patterns.take(count).enumerate().map(permission).collect();
-    Catalogue::new(permissions, &[], SwitchGuarded::Guarded, None).unwrap()
+    Catalogue::new(permissions, &[], Leniency::default(), None).unwrap()
 }
 
 /// As many literals beside each other, and a parameter.

@@ -110,7 +110,14 @@ fn judge_encodings(path: &[u8], rules: &PathRules) -> Result<(), PathRule> {
             _ => {}
         }
     }
-    if percent { judge_double(&percent_decode(path), rules.double_encoding) } else { Ok(()) }
+    if !percent {
+        return Ok(());
+    }
+    let once = percent_decode(path);
+    judge_double(&once, rules.double_encoding)?;
+    // Nor does an upstream that decodes twice find what would be refused plainly.
+    let is_read = rules.double_encoding != SwitchGuarded::Opaque;
+    if is_read { judge_segments(&percent_decode(&once), rules) } else { Ok(()) }
 }
 
 /// `once` is the path decoded once: the digits behind a `%25` may have been encoded as well (`%25%32%65`).
@@ -145,11 +152,14 @@ fn judge_segment(segment: &[u8], rules: &PathRules) -> Result<(), PathRule> {
     }
     let decoded = percent_decode(segment);
     for part in decoded.split(|byte| matches!(byte, b'/' | b'\\')) {
+        // An encoded `?` or `#`, and white space, as lax upstreams read them: the end, and nothing.
+        let cut = memchr::memchr2(b'?', b'#', part).unwrap_or(part.len());
+        let part = part.get(..cut).unwrap_or_default().trim_ascii();
         if part == b"." || part == b".." {
             return Err(PathRule::DotSegment);
         }
         let Some(at) = memchr::memchr(b';', part) else { continue };
-        let before = part.get(..at).unwrap_or_default();
+        let before = part.get(..at).unwrap_or_default().trim_ascii_end();
         let harmful = before.is_empty() || before == b"." || before == b"..";
         match rules.semicolon {
             SwitchGuarded::Refuse => return Err(PathRule::Semicolon),
@@ -188,6 +198,8 @@ mod tests {
             "/a;b=1",
             "/a:b@c",
             "/%25zz",
+            "/a%20b%3F",
+            "/%3F",
             "/%c3%a9",
         ] {
             assert_eq!(judged(path), Ok(()), "{path}");
@@ -204,6 +216,12 @@ mod tests {
             ("/a/%2e%2E/b", DotSegment),
             ("/a/.%2e", DotSegment),
             ("/%2e", DotSegment),
+            ("/a/..%20/b", DotSegment),
+            ("/a/%0a.", DotSegment),
+            ("/a/..%3Fx", DotSegment),
+            ("/a/..%23", DotSegment),
+            ("/a/%20;x", Semicolon),
+            ("/a/..%253Fx", DotSegment),
             ("/a/..;x/b", Semicolon),
             ("/a/;x/b", Semicolon),
             ("/a/%2e%2e;x", Semicolon),
@@ -234,6 +252,8 @@ mod tests {
             ("/%25%32%65%25%32%65/a", DoubleEncoding),
             ("/%252%66a", DoubleEncoding),
             ("/%25%32f", DoubleEncoding),
+            ("/a/%253bx", Semicolon),
+            ("/a/%25%33bx", Semicolon),
         ];
         for (path, rule) in cases {
             assert_eq!(judged(path), Err(*rule), "{path}");
@@ -250,7 +270,7 @@ mod tests {
             semicolon: SwitchGuarded::Opaque,
             empty_segments: SwitchSegments::Literal,
         };
-        for path in ["/a%2fb", "/a%5cb", "/%252e", "/a/;x", "/a//b"] {
+        for path in ["/a%2fb", "/a%5cb", "/%252e", "/a/;x", "/a/%253bx", "/a//b"] {
             assert_eq!(judge_path(path.as_bytes(), &opaque), Ok(()), "{path}");
         }
         for path in ["/a/..", "/a%2f..%2fb", "/a%5c..", "/..;x", "/a%2f%2e%2e"] {
@@ -263,5 +283,8 @@ mod tests {
         };
         assert_eq!(judge_path(b"/a;b", &refuse), Err(PathRule::Semicolon));
         assert_eq!(judge_path(b"/a%2541", &refuse), Err(PathRule::DoubleEncoding));
+        let refuse = PathRules { semicolon: SwitchGuarded::Refuse, ..PathRules::default() };
+        assert_eq!(judge_path(b"/a%253bb", &refuse), Err(PathRule::Semicolon));
+        assert_eq!(judge_path(b"/a%253bb", &PathRules::default()), Ok(()));
     }
 }

@@ -1,8 +1,8 @@
 //! Which of some listed operations a request runs, by the same matcher as the edge's.
 
 use crate::access::judge_path;
-use crate::catalogue::{Ambiguity, Catalogue, Lookup};
-use crate::model::{Operation, OperationPattern, PathRules, Permission, PermissionName, SwitchGuarded};
+use crate::catalogue::{Ambiguity, Catalogue, Leniency, Lookup};
+use crate::model::{Operation, OperationPattern, PathRules, Permission, PermissionName};
 use anyhow::Context;
 use http::Method;
 
@@ -29,7 +29,7 @@ pub fn match_operation(operations: &[(String, String)], method: &str, path: &str
     if operations.is_empty() {
         return Ok(Matched::Unknown);
     }
-    let catalogue = Catalogue::new(permissions(operations)?.into(), &[], SwitchGuarded::default(), None)?;
+    let catalogue = Catalogue::new(permissions(operations)?.into(), &[], Leniency::default(), None)?;
     Ok(match catalogue.lookup(&method, path.as_bytes()) {
         Lookup::Ambiguous(Ambiguity::Semicolon) => Matched::Ambiguous("a `;` follows the name of another operation"),
         Lookup::Ambiguous(Ambiguity::Siblings) => Matched::Ambiguous("it could be read as several operations"),

@@ -456,6 +456,7 @@ impl Shared {
             decisions: Arc::clone(&self.decisions),
             names: names(node, &self.tls, &control_url),
             control_url,
+            secure: node.control.is_secure(),
             bootstrap_file: node.data_dir.join(crate::control::bootstrap::FILE),
             trusted_proxies: NetworkSet::new(&node.trusted_proxies),
             version: VERSION,

@@ -1,14 +1,17 @@
 //! Paths to operations: a tree of segments, literals before patterns before the rest, with backtracking.
 //!
 //! A second, lenient walk finds the operations that an upstream which folds case, takes off extensions, path
-//! parameters (`;x`) or a trailing slash could run instead. It runs only where a parameter had literal siblings.
+//! parameters (`;x`) or a trailing slash could run instead. It runs only where a parameter had literal siblings. What a
+//! second decoding changes is read a second time by both walks, as upstreams that decode twice do; so is what is left
+//! where an encoded `?` or `#`, or white space at the ends, does not count.
 //!
 //! A lookup takes no memory and its cost depends on the path, not on how many operations or siblings there are. Only a
 //! document whose templates overlap on purpose could make backtracking walk much of the tree; [`MOST_STEPS`] ends that.
 
+use super::Leniency;
 use super::literals::Literals;
 use super::pattern::{Pattern, Patterns};
-use super::reading::{decoded, folded};
+use super::reading::{decoded, folded, trimmed};
 use super::template::{Segment, Template};
 use crate::model::{CoveredOperation, Method, SwitchGuarded};
 use std::collections::HashMap;
@@ -36,7 +39,7 @@ pub enum Ambiguity {
 /// The most operations that one path may stand for.
 const MOST: usize = 4;
 
-/// The most steps of a lookup: nodes that are visited and patterns that are tried, both walks together. A document that
+/// The most steps of a lookup: nodes that are visited and patterns that are tried, all walks together. A document that
 /// was not made to overlap needs a few dozen. Beyond it the path counts as ambiguous, which refuses it.
 const MOST_STEPS: u32 = 16_384;
 
@@ -55,6 +58,18 @@ impl<'a> Found<'a> {
     /// At least one.
     pub fn operations(&self) -> &[&'a CoveredOperation] {
         self.operations.get(..self.len).unwrap_or_default()
+    }
+
+    /// These, and those of another reading of the same path.
+    fn beside(mut self, other: Lookup<'a>) -> Lookup<'a> {
+        match other {
+            Lookup::Ambiguous(_) => other,
+            Lookup::Found(others) if others.operations().iter().all(|operation| self.add(operation)) => {
+                Lookup::Found(self)
+            }
+            Lookup::Found(_) => Lookup::Ambiguous(Ambiguity::Siblings),
+            Lookup::Unknown => Lookup::Found(self),
+        }
     }
 
     /// Adds an operation that is not there yet; `false` when there is no room.
@@ -187,7 +202,13 @@ impl Methods {
         if method == Method::HEAD {
             return exact(&Method::GET).or_else(|| exact(&Method::HEAD)).or(self.any);
         }
-        exact(method).or(self.any)
+        exact(method).or_else(|| self.any.filter(|_| !self.is_folded(method)))
+    }
+
+    /// Whether a lax upstream that folds case would run one of the exact methods: then any other method does not cover it.
+    fn is_folded(&self, method: &Method) -> bool {
+        let is = |known: &Method| known.as_str().eq_ignore_ascii_case(method.as_str());
+        self.exact.iter().any(|(known, _)| is(known) || (*known == Method::GET && is(&Method::HEAD)))
     }
 }
 
@@ -198,30 +219,72 @@ impl Matcher {
         method: &Method,
         path: &[u8],
         operations: &'a [CoveredOperation],
-        semicolon: SwitchGuarded,
+        leniency: Leniency,
     ) -> Lookup<'a> {
-        decoded(path.strip_prefix(b"/").unwrap_or(path), |path| {
-            let mut strict = Strict { matcher: self, method, siblings: false, steps: MOST_STEPS };
-            let methods = strict.walk(0, Some(path));
-            if strict.steps == 0 {
-                return Lookup::Ambiguous(Ambiguity::Siblings);
+        let path = path.strip_prefix(b"/").unwrap_or(path);
+        let mut asked = Asked { matcher: self, method, operations, semicolon: leniency.semicolon, steps: MOST_STEPS };
+        decoded(path, |once| {
+            let lookup = asked.read(once);
+            // Only what was encoded at all has other readings.
+            if once.len() == path.len() {
+                return lookup;
             }
-            let operation = methods.and_then(|methods| methods.select(method)).and_then(|at| operations.get(at));
-            let Some(operation) = operation else { return Lookup::Unknown };
-            let found = Found::new(operation);
-            if !strict.siblings {
-                return Lookup::Found(found);
+            if leniency.double_encoding == SwitchGuarded::Opaque {
+                return trimmed(once, |lax| asked.read_beside(lookup, once, lax));
             }
-            let mut lenient = Lenient { matcher: self, method, operations, semicolon, found, steps: strict.steps };
-            match folded(path, |folded| lenient.walk(0, Some(Read { path, folded }), false)) {
-                Ok(()) => Lookup::Found(lenient.found),
-                Err(ambiguity) => Lookup::Ambiguous(ambiguity),
-            }
+            decoded(once, |twice| {
+                let lookup = asked.read_beside(lookup, once, twice);
+                trimmed(twice, |lax| asked.read_beside(lookup, twice, lax))
+            })
         })
     }
 
     fn node(&self, at: u32) -> Option<&Node> {
         self.nodes.get(at as usize)
+    }
+}
+
+/// What is looked up, and what looking may cost yet.
+struct Asked<'m, 'a> {
+    matcher: &'m Matcher,
+    method: &'m Method,
+    operations: &'a [CoveredOperation],
+    semicolon: SwitchGuarded,
+    /// What is left of [`MOST_STEPS`].
+    steps: u32,
+}
+
+impl<'a> Asked<'_, 'a> {
+    /// Adds what another reading stands for, if it is another one: all of them are shorter.
+    fn read_beside(&mut self, lookup: Lookup<'a>, path: &[u8], other: &[u8]) -> Lookup<'a> {
+        match lookup {
+            Lookup::Found(found) if other.len() < path.len() => found.beside(self.read(other)),
+            Lookup::Ambiguous(_) | Lookup::Found(_) | Lookup::Unknown => lookup,
+        }
+    }
+
+    /// What a path stands for that is not decoded any further.
+    fn read(&mut self, path: &[u8]) -> Lookup<'a> {
+        let Self { matcher, method, operations, semicolon, steps } = *self;
+        let mut strict = Strict { matcher, method, siblings: false, steps };
+        let methods = strict.walk(0, Some(path));
+        self.steps = strict.steps;
+        if strict.steps == 0 {
+            return Lookup::Ambiguous(Ambiguity::Siblings);
+        }
+        let operation = methods.and_then(|methods| methods.select(method)).and_then(|at| operations.get(at));
+        let Some(operation) = operation else { return Lookup::Unknown };
+        let found = Found::new(operation);
+        if !strict.siblings {
+            return Lookup::Found(found);
+        }
+        let mut lenient = Lenient { matcher, method, operations, semicolon, found, steps: strict.steps };
+        let walked = folded(path, |folded| lenient.walk(0, Some(Read { path, folded }), false));
+        self.steps = lenient.steps;
+        match walked {
+            Ok(()) => Lookup::Found(lenient.found),
+            Err(ambiguity) => Lookup::Ambiguous(ambiguity),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub use presets::AccessClass;
 pub use template::{Template, TemplateError};
 
 use crate::model::{
-    CoveredOperation, Method, Operation, OperationPattern, Permission, PermissionIndex, PermissionName,
+    CoveredOperation, Method, Operation, OperationPattern, PathRules, Permission, PermissionIndex, PermissionName,
     PermissionNameError, Preset, SwitchGuarded,
 };
 use matcher::{Growing, Matcher};
@@ -37,7 +37,22 @@ pub struct Catalogue {
     places: HashMap<PermissionName, PermissionIndex>,
     operations: Vec<CoveredOperation>,
     matcher: Matcher,
-    semicolon: SwitchGuarded,
+    leniency: Leniency,
+}
+
+/// How far an upstream may read a path more leniently than it is matched here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leniency {
+    /// Whether it decodes what is decoded again; `Opaque`: never.
+    pub double_encoding: SwitchGuarded,
+    /// Whether it takes off what stands behind a `;`; `Opaque`: never.
+    pub semicolon: SwitchGuarded,
+}
+
+impl From<&PathRules> for Leniency {
+    fn from(rules: &PathRules) -> Self {
+        Self { double_encoding: rules.double_encoding, semicolon: rules.semicolon }
+    }
 }
 
 /// So many places of gone names are kept before a catalogue is worth making anew.
@@ -67,7 +82,7 @@ impl Catalogue {
     pub fn new(
         permissions: Arc<[Permission]>,
         public: &[OperationPattern],
-        semicolon: SwitchGuarded,
+        leniency: Leniency,
         before: Option<&Self>,
     ) -> Result<Self, CatalogueError> {
         let declared = permissions;
@@ -88,7 +103,7 @@ impl Catalogue {
         }
         let Builder { matcher, operations, .. } = built;
         let public = public.to_vec();
-        Ok(Self { permissions, declared, public, names, places, operations, matcher: matcher.finish(), semicolon })
+        Ok(Self { permissions, declared, public, names, places, operations, matcher: matcher.finish(), leniency })
     }
 
     /// Whether so many names are gone that the places are worth giving anew.
@@ -111,9 +126,9 @@ impl Catalogue {
         &self.public
     }
 
-    /// How `;` is read.
-    pub const fn semicolon(&self) -> SwitchGuarded {
-        self.semicolon
+    /// How far upstreams may read paths more leniently.
+    pub const fn leniency(&self) -> Leniency {
+        self.leniency
     }
 
     /// The permissions' names by place; `None` where one is gone.
@@ -146,7 +161,7 @@ impl Catalogue {
     /// The operation a request runs, and those a lenient upstream could run instead. `path` is raw, judged, relative
     /// to the base URL and without query.
     pub fn lookup<'a>(&'a self, method: &Method, path: &[u8]) -> Lookup<'a> {
-        self.matcher.lookup(method, path, &self.operations, self.semicolon)
+        self.matcher.lookup(method, path, &self.operations, self.leniency)
     }
 }
 

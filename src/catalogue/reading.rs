@@ -1,5 +1,5 @@
-//! A path as the matcher reads it: decoded once, and once more without case, without touching the heap unless it is
-//! unusually long.
+//! A path as the matcher reads it: decoded once, once more without case, and once more as lax readers trim it; without
+//! touching the heap unless it is unusually long.
 
 use crate::model::hex_pair;
 
@@ -28,6 +28,57 @@ pub(super) fn folded<R>(path: &[u8], read: impl FnOnce(&[u8]) -> R) -> R {
         copy.make_ascii_lowercase();
         read(copy)
     })
+}
+
+/// Hands over the path as somebody reads it who takes an encoded `?` or `#` for a real one, white space off the ends of
+/// values, and for letters what Unicode folds to them.
+pub(super) fn trimmed<R>(path: &[u8], read: impl FnOnce(&[u8]) -> R) -> R {
+    scratch(path, |copy| {
+        let len = trim(copy);
+        read(copy.get(..len).unwrap_or_default())
+    })
+}
+
+/// Trims each segment in place; how long the path is then. An end that is empty only now goes with its slash.
+fn trim(path: &mut [u8]) -> usize {
+    let (mut from, mut to) = (0, 0);
+    loop {
+        let tail = path.get(from..).unwrap_or_default();
+        let len = memchr::memchr(b'/', tail).unwrap_or(tail.len());
+        let segment = lax(tail.get(..len).unwrap_or_default());
+        let (start, end) = (from + segment.start, from + segment.end);
+        let begun = to;
+        let mut at = start;
+        while at < end {
+            let (byte, width) = match path.get(at..end).unwrap_or_default() {
+                [0xe2, 0x84, 0xaa, ..] => (b'k', 3),
+                [0xc5, 0xbf, ..] => (b's', 2),
+                [byte, ..] => (*byte, 1),
+                [] => break,
+            };
+            if let Some(place) = path.get_mut(to) {
+                *place = byte;
+            }
+            (at, to) = (at + width, to + 1);
+        }
+        if from + len >= path.len() {
+            let vanished = to == begun && len > 0;
+            return if vanished { to.saturating_sub(1) } else { to };
+        }
+        if let Some(place) = path.get_mut(to) {
+            *place = b'/';
+        }
+        (from, to) = (from + len + 1, to + 1);
+    }
+}
+
+/// Where a value stands that ends before an encoded `?` or `#`, and around which white space does not count.
+fn lax(segment: &[u8]) -> std::ops::Range<usize> {
+    let cut = memchr::memchr2(b'?', b'#', segment).unwrap_or(segment.len());
+    let is_text = |byte: &u8| !matches!(byte, b'\t'..=b'\r' | b' ');
+    let value = segment.get(..cut).unwrap_or_default();
+    let start = value.iter().position(is_text).unwrap_or(cut);
+    start..value.iter().rposition(is_text).map_or(start, |last| last + 1)
 }
 
 /// Hands over a copy.
@@ -81,6 +132,19 @@ mod tests {
             }
         }
         assert_eq!(decoded(b"a/b%2F", |read| read.to_vec()), b"a/b\0");
+        for (path, read) in [
+            ("a/b", "a/b"),
+            (" a /\tb\r\n", "a/b"),
+            ("a?b/c#d", "a/c"),
+            ("a/ ", "a"),
+            ("a/?x", "a"),
+            ("a/", "a/"),
+            (" ", ""),
+            ("", ""),
+            ("\u{212a}ey\u{17f}/\u{e9}\0", "keys/\u{e9}\0"),
+        ] {
+            assert_eq!(trimmed(path.as_bytes(), |read| read.to_vec()), read.as_bytes(), "{path:?}");
+        }
         assert_eq!(folded("/Äb%2F".as_bytes(), |read| read.to_vec()), "/Äb%2f".as_bytes());
     }
 }

@@ -1,5 +1,6 @@
 //! Lookups: exactness, backtracking, lenient readings, and what adversaries could make of them.
 
+mod properties;
 mod reference;
 
 use super::*;
@@ -16,14 +17,14 @@ fn permission(name: &str, operations: &[&str]) -> Permission {
     }
 }
 
-fn catalogue_of(permissions: Vec<Permission>, public: &[OperationPattern], semicolon: SwitchGuarded) -> Catalogue {
-    Catalogue::new(permissions.into(), public, semicolon, None).unwrap()
+fn catalogue_of(permissions: Vec<Permission>, public: &[OperationPattern], leniency: Leniency) -> Catalogue {
+    Catalogue::new(permissions.into(), public, leniency, None).unwrap()
 }
 
 fn catalogue(operations: &[&str], public: &[&str]) -> Catalogue {
     let permissions = operations.iter().enumerate().map(|(at, op)| permission(&format!("p{at}"), &[op])).collect();
     let public: Vec<_> = public.iter().map(|text| OperationPattern::parse(text).unwrap()).collect();
-    Catalogue::new(permissions, &public, SwitchGuarded::Guarded, None).unwrap()
+    Catalogue::new(permissions, &public, Leniency::default(), None).unwrap()
 }
 
 fn looked_up(catalogue: &Catalogue, request: &str) -> String {
@@ -53,6 +54,22 @@ fn path_first_then_method_and_head_as_get() {
         ("GET /Cards", "unknown"),
         ("GET /", "unknown"),
         ("GET ", "unknown"),
+    ] {
+        assert_eq!(looked_up(&c, request), expected, "{request}");
+    }
+}
+
+#[test]
+fn a_method_in_small_letters_is_no_other_one() {
+    let c = catalogue(&["* /things/{id}", "DELETE /things/{id}", "GET /things/{id}", "* /all"], &[]);
+    for (request, expected) in [
+        ("DELETE /things/1", "DELETE /things/{id}"),
+        ("PURGE /things/1", "* /things/{id}"),
+        ("purge /things/1", "* /things/{id}"),
+        ("delete /things/1", "unknown"),
+        ("Get /things/1", "unknown"),
+        ("head /things/1", "unknown"),
+        ("delete /all", "* /all"),
     ] {
         assert_eq!(looked_up(&c, request), expected, "{request}");
     }
@@ -117,6 +134,77 @@ fn a_value_that_a_lenient_upstream_reads_as_a_sibling_needs_both() {
 }
 
 #[test]
+fn a_value_that_is_a_sibling_once_decoded_again_needs_both() {
+    let operations = [
+        "GET /users/{id}",
+        "GET /users/me",
+        "GET /users/{id}/keys",
+        "GET /users/me/keys",
+        "GET /f/{p...}",
+        "GET /f/private",
+        "GET /t/{id}",
+        "GET /t/{id}:undelete",
+        "GET /100%25/{id}",
+        "GET /100%25/me",
+    ];
+    let c = catalogue(&operations, &[]);
+    for (request, expected) in [
+        ("GET /users/%256de", "GET /users/{id} + GET /users/me"),
+        ("GET /users/%25%36%64e", "GET /users/{id} + GET /users/me"),
+        ("GET /users/%2%356de", "GET /users/{id}"),
+        ("GET /users/%254D%2545", "GET /users/{id} + GET /users/me"),
+        ("GET /users/%256de.json", "GET /users/{id} + GET /users/me"),
+        ("GET /users/%256de/keys", "GET /users/{id}/keys + GET /users/me/keys"),
+        ("GET /u%2573ers/me", "unknown"),
+        ("GET /users/%256d", "GET /users/{id}"),
+        ("GET /users/me%253Bx", "Semicolon"),
+        ("GET /users/other%253Bx", "GET /users/{id}"),
+        ("GET /f/%2570rivate", "GET /f/{p...} + GET /f/private"),
+        ("GET /f/x/%2570rivate", "GET /f/{p...}"),
+        ("GET /t/1%253Aundelete", "GET /t/{id} + GET /t/{id}:undelete"),
+        ("GET /100%25/m%2565", "GET /100%25/{id} + GET /100%25/me"),
+        // A third decoding is nobody's.
+        ("GET /users/%25256de", "GET /users/{id}"),
+        // An encoded slash stays part of its value, however often.
+        ("GET /users/me%252Fkeys", "GET /users/{id}"),
+    ] {
+        assert_eq!(looked_up(&c, request), expected, "{request}");
+    }
+    // Several of them are several readings.
+    let many: Vec<String> = ["x", "X", "x.json", "X.json", "x.JSON"].map(|text| format!("GET /{text}")).into();
+    let c = catalogue(&many.iter().map(String::as_str).chain(["GET /{id}"]).collect::<Vec<_>>(), &[]);
+    assert_eq!(looked_up(&c, "GET /%2578.Json"), "Siblings");
+    // Where the switch says that nobody decodes twice, nobody does.
+    let permissions = operations.iter().enumerate().map(|(at, op)| permission(&format!("p{at}"), &[op])).collect();
+    let opaque = Leniency { double_encoding: SwitchGuarded::Opaque, ..Leniency::default() };
+    assert_eq!(looked_up(&catalogue_of(permissions, &[], opaque), "GET /users/%256de"), "GET /users/{id}");
+}
+
+#[test]
+fn a_value_that_is_a_sibling_once_cut_or_trimmed_needs_both() {
+    let c =
+        catalogue(&["GET /users/{id}", "GET /users/me", "GET /users", "GET /users/{id}/keys", "GET /f/{p...}"], &[]);
+    for (request, expected) in [
+        ("GET /users/me%3Fx", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me%23", "GET /users/{id} + GET /users/me"),
+        ("GET /users/ME%253f", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me%20", "GET /users/{id} + GET /users/me"),
+        ("GET /users/%09me%0A", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me.json%20", "GET /users/{id} + GET /users/me"),
+        ("GET /users/%3Fx", "GET /users/{id} + GET /users"),
+        ("GET /users/%20", "GET /users/{id} + GET /users"),
+        ("GET /users/me%3Fx/keys", "GET /users/{id}/keys"),
+        ("GET /users/m%20e", "GET /users/{id}"),
+        ("GET /users/what%3F", "GET /users/{id}"),
+        ("GET /f/a%20b%3F", "GET /f/{p...}"),
+    ] {
+        assert_eq!(looked_up(&c, request), expected, "{request}");
+    }
+    let c = catalogue(&["GET /{id}", "GET /keys"], &[]);
+    assert_eq!(looked_up(&c, "GET /%E2%84%AAey%C5%BF"), "GET /{id} + GET /keys");
+}
+
+#[test]
 fn a_slash_before_nothing_may_be_taken_off() {
     let c = catalogue(&["DELETE /{bucket}", "DELETE /{bucket}/{key...}", "GET /files", "GET /files/{path...}"], &[]);
     for (request, expected) in [
@@ -132,7 +220,7 @@ fn a_slash_before_nothing_may_be_taken_off() {
 
 #[test]
 fn an_environment_without_a_catalogue_has_two_permissions() {
-    let c = Catalogue::new([].into(), &[OperationPattern::parse("GET /health").unwrap()], SwitchGuarded::Guarded, None)
+    let c = Catalogue::new([].into(), &[OperationPattern::parse("GET /health").unwrap()], Leniency::default(), None)
         .unwrap();
     assert_eq!(c.permissions().iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["api:read", "api:write"]);
     for (request, expected) in [
@@ -166,7 +254,7 @@ fn the_narrowest_permission_comes_first() {
     let c = Catalogue::new(
         [permission("wide", &["GET /a", "GET /b"]), permission("narrow", &["GET /a"])].into(),
         &[],
-        SwitchGuarded::Guarded,
+        Leniency::default(),
         None,
     )
     .unwrap();
@@ -286,7 +374,7 @@ fn of_many_patterns_beside_each_other_the_most_exact_is_found() {
 fn names_keep_their_places() {
     let new = |names: &[&str], before: Option<&Catalogue>| {
         let permissions = names.iter().map(|name| permission(name, &[&format!("GET /{name}")])).collect();
-        Catalogue::new(permissions, &[], SwitchGuarded::Guarded, before).unwrap()
+        Catalogue::new(permissions, &[], Leniency::default(), before).unwrap()
     };
     let place = |catalogue: &Catalogue, name: &str| catalogue.permission(name).map(|PermissionIndex(at)| at);
     let one = new(&["a", "b", "c"], None);

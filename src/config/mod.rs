@@ -124,9 +124,17 @@ pub struct ControlListener {
     pub names: Vec<String>,
     /// How it speaks TLS; `None` is plain HTTP.
     pub tls: Option<TlsSettings>,
+    /// It is plain, and behind a proxy that has TLS.
+    pub behind_proxy: bool,
 }
 
 impl ControlListener {
+    /// Whether browsers reach it by TLS, as far as anybody said: what they are given is for TLS alone then.
+    pub fn is_secure(&self) -> bool {
+        let is_https = |url: &String| url.starts_with("https://");
+        self.public_url.as_ref().map_or(self.tls.is_some() || self.behind_proxy, is_https)
+    }
+
     /// What callers call it: its public URL, else this address of its own.
     pub fn url(&self, address: SocketAddr) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };

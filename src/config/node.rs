@@ -101,25 +101,28 @@ fn control_listener(control: &mut Reader<'_>, now: Timestamp) -> (Vec<At<SocketA
     let said = control.take("public_url");
     let public_url = said.as_ref().and_then(|value| value.parsed(BaseUrl::parse));
     let listener = secret_listener(control, 9080, now, "it takes passwords and hands out client secrets");
-    let over = match (&listener.tls, listener.behind_proxy) {
-        (Some(_), _) => Some("the listener speaks TLS"),
-        (None, Some(_)) => Some("TLS stands in front of the listener (`plaintext`)"),
-        (None, None) => None,
-    };
-    if let (Some(over), Some(At { value, line })) = (over, public_url.as_ref().filter(|url| !url.value.tls())) {
-        sheet.problem(*line, format!("`public_url` is `{value}`, and {over}: it begins with `https://`"));
-    }
-    // Nobody else tells what browsers call it, and that what they are given is for TLS alone.
-    if let (Some(line), None) = (listener.behind_proxy, &said) {
-        sheet.problem(
-            line,
-            "TLS stands in front of the control listener, and nothing says under which name: without `public_url = \
-             \"https://...\"` its session cookies would go over plain HTTP too, and any host would be answered to",
-        );
+    if let Some(At { value, line }) = public_url.as_ref().filter(|url| !url.value.tls()) {
+        if listener.tls.is_some() {
+            sheet.problem(*line, format!("`public_url` is `{value}`, and the listener speaks TLS"));
+        } else if listener.behind_proxy.is_some() {
+            sheet.note(
+                *line,
+                format!("`public_url` is `{value}`, so browsers send session cookies over plain HTTP, although TLS stands in \
+                         front of the listener (`plaintext`): let it begin with `https://`"),
+            );
+        }
     }
     let names = control.take("names").map(|value| host_names(sheet, &value)).unwrap_or_default();
+    if let (Some(line), None, true) = (listener.behind_proxy, &said, names.is_empty()) {
+        sheet.note(
+            line,
+            "TLS stands in front of the control listener, and nothing says under which name: any host is answered to; say \
+             `public_url = \"https://...\"`",
+        );
+    }
     let public_url = public_url.map(|url| url.value.as_str().to_owned());
-    let read = ControlListener { bind: Vec::new(), public_url, names, tls: listener.tls };
+    let behind_proxy = listener.behind_proxy.is_some();
+    let read = ControlListener { bind: Vec::new(), public_url, names, tls: listener.tls, behind_proxy };
     if let (Some(words), None) = (read.namelessness(), &said) {
         sheet.note(control.line(), words);
     }

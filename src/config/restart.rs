@@ -15,7 +15,7 @@ impl NodeConfig {
         let Self {
             data_dir,
             edge: EdgeListener { bind, tls, proxy_protocol },
-            control: ControlListener { bind: control_bind, public_url, names, tls: control_tls },
+            control: ControlListener { bind: control_bind, public_url, names, tls: control_tls, behind_proxy },
             metrics_bind,
             store,
             secret_key_file,
@@ -40,6 +40,7 @@ impl NodeConfig {
             ("listeners.control.bind", *control_bind == read.control.bind),
             ("listeners.control.public_url", *public_url == read.control.public_url),
             ("listeners.control.names", *names == read.control.names),
+            ("listeners.control.plaintext", *behind_proxy == read.control.behind_proxy),
             ("listeners.metrics.bind", *metrics_bind == read.metrics_bind),
             ("store.url", *store == read.store),
             ("secrets.key_file", *secret_key_file == read.secret_key_file),

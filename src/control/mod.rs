@@ -102,6 +102,8 @@ pub struct ControlParts {
     pub decisions: Arc<DecisionLog>,
     /// What callers call this control plane: the audience of access tokens for it.
     pub control_url: BaseUrl,
+    /// Whether browsers reach it by TLS: their cookies are for TLS alone then.
+    pub secure: bool,
     /// Under which names it answers.
     pub names: ListenerNames,
     /// Where the bootstrap token was left; it is removed when the token ends.
@@ -127,6 +129,7 @@ pub struct Control {
     recent_counts: RecentCounts,
     adopted: Adopted,
     control_url: BaseUrl,
+    secure: bool,
     names: ListenerNames,
     bootstrap_file: PathBuf,
     trusted_proxies: NetworkSet,
@@ -148,8 +151,18 @@ pub struct Control {
 impl Control {
     /// A control plane of these parts.
     pub fn new(parts: ControlParts) -> Self {
-        let ControlParts { store, tables, node, documents, traffic, decisions, control_url, bootstrap_file, .. } =
-            parts;
+        let ControlParts {
+            store,
+            tables,
+            node,
+            documents,
+            traffic,
+            decisions,
+            control_url,
+            secure,
+            bootstrap_file,
+            ..
+        } = parts;
         let ControlParts { names, trusted_proxies, version, started_at, clock, .. } = parts;
         Self {
             store,
@@ -161,6 +174,7 @@ impl Control {
             recent_counts: RecentCounts::default(),
             adopted: Adopted::default(),
             control_url,
+            secure,
             names,
             bootstrap_file,
             trusted_proxies,

@@ -44,8 +44,10 @@ impl Accounts {
     }
 
     fn count(&self, context: &RequestContext, status: u16, duration: Duration, now: Instant) {
-        let Some(metrics) = &context.metrics else { return };
-        let method = context.asked.as_ref().map_or("other", |asked| asked.method.as_str());
+        let Some(asked) = &context.asked else { return };
+        let nowhere = || self.metrics.environment(NO_ENVIRONMENT);
+        let metrics = &context.metrics.as_ref().map_or_else(nowhere, Arc::clone);
+        let method = asked.method.as_str();
         self.metrics.count_request(metrics, method, status, context.outcome);
         metrics.request_duration.observe(duration.as_secs_f64());
         if let Some(since) = context.upstream_since {

@@ -19,6 +19,35 @@ pub(super) struct Arrival {
     pub(super) may_forward: bool,
     /// What is known since the handshake, where there was one.
     pub(super) tls: Option<Secured>,
+    /// What upstreams are told of its peer.
+    pub(super) told: Told,
+}
+
+/// A peer as forwarding headers tell of it: written once a connection, not once a request.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// For `X-Forwarded-For`.
+    pub(super) address: HeaderValue,
+    /// For `Forwarded` (RFC 7239), where callers speak plain HTTP.
+    pub(super) over_http: HeaderValue,
+    /// For `Forwarded`, where they speak TLS.
+    pub(super) over_https: HeaderValue,
+}
+
+impl Told {
+    fn new(peer: IpAddr) -> Self {
+        let node = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
+        Self {
+            address: text(&peer.to_string()),
+            over_http: text(&format!("for={node};proto=http")),
+            over_https: text(&format!("for={node};proto=https")),
+        }
+    }
+}
+
+/// Addresses are header text. `unknown` is what RFC 7239 section 6.2 has for those that were not.
+fn text(value: &str) -> HeaderValue {
+    HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 /// What a TLS handshake told.
@@ -43,6 +72,10 @@ tokio::task_local! {
 }
 
 impl Arrival {
+    pub(super) fn new(peer: IpAddr, may_forward: bool, tls: Option<Secured>) -> Self {
+        Self { peer, may_forward, tls, told: Told::new(peer) }
+    }
+
     /// Serves something as a request of this connection.
     pub(super) fn serving<F: Future>(self: &Arc<Self>, request: F) -> impl Future<Output = F::Output> {
         ARRIVAL.scope(Arc::clone(self), request)
@@ -50,7 +83,7 @@ impl Arrival {
 
     /// The connection of the request that is being served.
     pub(super) fn here() -> Arc<Self> {
-        ARRIVAL.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Self { peer: NOWHERE, may_forward: false, tls: None }))
+        ARRIVAL.try_with(Arc::clone).unwrap_or_else(|_| Arc::new(Self::new(NOWHERE, false, None)))
     }
 
     /// The name that the caller asked for in TLS.
@@ -75,7 +108,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_request_sees_its_own_connection() {
-        let arrival = |last| Arc::new(Arrival { peer: IpAddr::from([192, 0, 2, last]), may_forward: true, tls: None });
+        let arrival = |last| Arc::new(Arrival::new(IpAddr::from([192, 0, 2, last]), true, None));
         let (first, second) = (arrival(1), arrival(2));
         let seen = async |pause| {
             tokio::time::sleep(std::time::Duration::from_millis(pause)).await;

@@ -4,9 +4,9 @@ use super::account::Accounts;
 use super::arrival::Arrival;
 use super::body::Body;
 use super::lease::{AskedFor, Lease};
-use super::upstreams::Attempt;
+use super::upstreams::{Attempt, Patience};
 use crate::access::{Denial, Permit};
-use crate::model::{ClientId, Timestamp};
+use crate::model::{ClientId, Timestamp, hex};
 use crate::tables::EnvironmentTable;
 use crate::telemetry::{EnvironmentMetrics, InFlight, Outcome, Told};
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +35,7 @@ pub(super) struct RequestContext {
     pub(super) status: u16,
     pub(super) bytes_out: u64,
     pub(super) environment: Option<Arc<EnvironmentTable>>,
+    /// Where its environment's requests are counted; `None` where no environment serves it.
     pub(super) metrics: Option<Arc<EnvironmentMetrics>>,
     pub(super) address: Option<IpAddr>,
     pub(super) client_id: Option<ClientId>,
@@ -53,6 +54,8 @@ pub(super) struct RequestContext {
     pub(super) upstream_since: Option<Instant>,
     /// The address it went to last; it counts there until it is dropped.
     pub(super) attempt: Option<Attempt>,
+    /// How long its upstream may be silent, where it asks for a WebSocket.
+    pub(super) patience: Option<Arc<Patience>>,
     /// Addresses that could not be connected to.
     pub(super) tried: Vec<SocketAddr>,
     /// It was sent again, because the connection that it was sent on had ended.
@@ -89,6 +92,7 @@ impl RequestContext {
             is_sample: false,
             upstream_since: None,
             attempt: None,
+            patience: None,
             tried: Vec::new(),
             resent: false,
             answered: false,
@@ -119,15 +123,9 @@ impl RequestIds {
     /// 32 hexadecimal digits, never all zero in either half: also a W3C trace id.
     pub(super) fn draw(&self) -> String {
         let count = self.next.fetch_add(1, Ordering::Relaxed);
-        let halves = (mix(self.seed.0.wrapping_add(count)) | 1, mix(self.seed.1 ^ count));
-        let digits = halves.0.to_be_bytes().into_iter().chain(halves.1.to_be_bytes());
-        digits.flat_map(|byte| [hex(byte >> 4), hex(byte & 15)]).collect()
+        let (first, second) = (mix(self.seed.0.wrapping_add(count)) | 1, mix(self.seed.1 ^ count));
+        hex(&((u128::from(first) << 64) | u128::from(second)).to_be_bytes())
     }
-}
-
-/// One hexadecimal digit.
-fn hex(digit: u8) -> char {
-    char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 })
 }
 
 /// The finalizer of SplitMix64: every input bit reaches every output bit.

@@ -66,7 +66,7 @@ impl Door {
         }
         let peer = stream.get_socket_digest().map_or(NOWHERE, |digest| socket_peer(&digest));
         open.count(peer)?;
-        Ok(Entered { stream, arrival: Arc::new(Arrival { peer, may_forward: true, tls: None }), open })
+        Ok(Entered { stream, arrival: Arc::new(Arrival::new(peer, true, None)), open })
     }
 
     async fn shake_hands(&self, stream: Stream, open: &mut Open) -> Result<(Stream, Arrival), Refused> {
@@ -79,7 +79,7 @@ impl Door {
             (peer, may_forward) = (named.unwrap_or(peer), named.is_some());
         }
         open.count(peer)?;
-        let Some(tls) = &self.tls else { return Ok((socket, Arrival { peer, may_forward, tls: None })) };
+        let Some(tls) = &self.tls else { return Ok((socket, Arrival::new(peer, may_forward, None))) };
         let stream = tls.acceptor.tls_handshake(*socket).await.map_err(|_| Refused::TlsHandshake)?;
         let told = stream.get_ssl();
         let secured = Secured {
@@ -88,7 +88,7 @@ impl Door {
             http2: matches!(stream.selected_alpn_proto(), Some(ALPN::H2)),
             hsts: tls.hsts.clone(),
         };
-        Ok((Box::new(stream), Arrival { peer, may_forward, tls: Some(secured) }))
+        Ok((Box::new(stream), Arrival::new(peer, may_forward, Some(secured))))
     }
 
     /// Whom a load balancer speaks for; nobody where it speaks for itself, or cannot say. What it sent after its header is left to be read.

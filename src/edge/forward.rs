@@ -13,17 +13,17 @@ use super::methods;
 use super::overload::Room;
 use super::panics::caught;
 use super::reserved;
-use super::upstreams::{Attempt, Failure, Upstreams};
-use crate::access::Denial;
+use super::upstreams::{Failure, Upstreams};
+use crate::access::{Denial, PREFLIGHT};
 use crate::config::EdgeLimits;
 use crate::model::{Timestamp, UpstreamHost, UpstreamProtocol};
 use crate::tables::{EnvironmentTable, Tables};
-use crate::telemetry::{NO_ENVIRONMENT, Outcome, Told, UsageRecorder};
+use crate::telemetry::{Outcome, Told, UsageRecorder};
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{EXPECT, HOST, SET_COOKIE, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::request::Parts as RequestParts;
-use http::{HeaderValue, StatusCode};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora_core::protocols::Digest;
@@ -86,10 +86,12 @@ impl Forward {
     }
 
     fn admit(&self, session: &mut Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
-        context.metrics = Some(self.accounts.metrics.environment(NO_ENVIRONMENT));
         context.lease.occupy(self.room.enter().ok_or(Denial::Overloaded)?);
         let verdict = self.check(session, context)?;
         if verdict.forwards() && !session.is_body_empty() {
+            if matches!(&verdict, Verdict::Forward(permit) if permit.operation().as_ref() == PREFLIGHT) {
+                return Err(Denial::MalformedRequest { reason: "a preflight has no body" });
+            }
             let stream_idle = context.environment.as_ref().and_then(|known| stream_idle(session, known));
             let own = context.environment.as_ref().and_then(|known| known.body_limit);
             let headers = &session.req_header().headers;
@@ -109,8 +111,7 @@ impl Forward {
             Some(false) => self.accounts.metrics.token_cache_misses.inc(),
             None => {}
         }
-        let label = seen.environment.as_ref().map_or(NO_ENVIRONMENT, |environment| environment.label.as_str());
-        context.metrics = Some(self.accounts.metrics.environment(label));
+        context.metrics = seen.environment.as_ref().map(|known| self.accounts.metrics.environment(&known.label));
         context.environment = seen.environment;
         context.address = seen.address;
         context.client_id = seen.client_id;
@@ -201,6 +202,11 @@ fn pace(session: &mut Session, context: &RequestContext) -> Result<()> {
     Ok(())
 }
 
+/// As pingora tells it from another upgrade, and sends it on (RFC 6455 section 4.1).
+fn asks_for_web_socket(session: &Session) -> bool {
+    session.is_upgrade_req() && session.get_header_bytes(UPGRADE).eq_ignore_ascii_case(b"websocket")
+}
+
 fn asked_for(header: &RequestHeader) -> AskedFor {
     AskedFor {
         method: header.method.clone(),
@@ -260,10 +266,12 @@ impl ProxyHttp for Forward {
         let (Some(_), Some(environment)) = (&context.permit, &context.environment) else { return Err(no_permit()) };
         let attempt = self.upstreams.pick(&environment.upstream, &context.tried).ok_or_else(no_address)?;
         let mut peer = attempt.peer();
-        if session.is_upgrade_req() && session.get_header_bytes(UPGRADE).eq_ignore_ascii_case(b"websocket") {
-            peer.options.read_timeout = Some(environment.upstream.timeouts.upgraded_idle);
+        let is_http1 = environment.upstream.protocol == UpstreamProtocol::Http1;
+        if is_http1 && asks_for_web_socket(session) {
+            let (patient, patience) = attempt.web_socket_peer(self.upstreams.lone_group());
+            (peer, context.patience) = (patient, Some(patience));
         }
-        if context.resent && environment.upstream.protocol == UpstreamProtocol::Http1 {
+        if is_http1 && context.resent {
             // On a connection of its own: another one of the pool may have ended as well.
             peer.group_key = self.upstreams.lone_group();
             peer.options.idle_timeout = Some(Duration::ZERO);
@@ -317,8 +325,8 @@ impl ProxyHttp for Forward {
         let trusted = self.gate.trusts(&context.arrival);
         let target = session.req_header().raw_path();
         let relative = target.get(environment.base_url.path().len()..).ok_or_else(no_permit)?;
-        let url = context.attempt.as_ref().map(Attempt::url).ok_or_else(no_permit)?;
-        let target = upstream_target(url.path(), relative);
+        let attempt = context.attempt.as_ref().ok_or_else(no_permit)?;
+        let target = upstream_target(attempt.url().path(), relative);
         // As plain parts: pingora's header type keeps a second map for the spelling of names, which costs more than
         // everything else here. Names go upstream in lower case; they are case-insensitive (RFC 9110 section 5.1).
         let mut parts: RequestParts = std::mem::replace(request, empty_request()).into();
@@ -329,10 +337,14 @@ impl ProxyHttp for Forward {
             parts.headers.remove(EXPECT);
         }
         identity::keep_te(&mut parts.headers, environment.upstream.protocol);
-        if environment.upstream.host == UpstreamHost::Upstream {
-            let host = HeaderValue::from_str(&url.authority()).map_err(|_| no_permit())?;
-            parts.headers.insert(HOST, host);
+        if !session.is_body_empty() && methods::may_go_unread(&parts.method) {
+            identity::end_after_answer(&mut parts.headers, environment.upstream.protocol);
         }
+        let host = match environment.upstream.host {
+            UpstreamHost::Upstream => attempt.host(),
+            UpstreamHost::Caller => environment.authority.clone(),
+        };
+        parts.headers.insert(HOST, host.ok_or_else(no_permit)?);
         *request = RequestHeader::from(parts);
         request.set_raw_path(&target)
     }
@@ -350,6 +362,9 @@ impl ProxyHttp for Forward {
         if response.status == StatusCode::SWITCHING_PROTOCOLS {
             let idle = context.environment.as_ref().map(|environment| environment.upstream.timeouts.upgraded_idle);
             session.set_read_timeout(idle);
+            if let Some((patience, idle)) = context.patience.as_ref().zip(idle) {
+                patience.set(idle);
+            }
             // What comes from here on is no body of a request.
             context.body = None;
             context.lease.expect_body(None);
@@ -420,6 +435,8 @@ impl ProxyHttp for Forward {
         context: &mut RequestContext,
         client_reused: bool,
     ) -> Box<Error> {
+        let ran_out = context.patience.as_ref().is_some_and(|patience| patience.ran_out());
+        let error = if ran_out { too_silent() } else { error };
         let mut error = error.more_context(format!("upstream {}", peer._address));
         // What pingora holds to be retryable at all: no byte of an answer was read.
         error.retry.decide_reuse(client_reused);
@@ -500,6 +517,11 @@ fn upstream_target(prefix: &str, relative: &[u8]) -> Vec<u8> {
 /// at, whatever its method (RFC 9113 section 8.7). pingora holds no other failure of this kind to be retryable.
 fn was_not_taken_up(error: &Error) -> bool {
     *error.etype() == ErrorType::H2Error
+}
+
+/// What a read timeout of pingora's own would be.
+fn too_silent() -> Box<Error> {
+    Error::explain(ErrorType::ReadTimedout, "the upstream was silent for too long").into_up()
 }
 
 fn no_address() -> Box<Error> {

@@ -1,8 +1,10 @@
 //! Our own front inside pingora's service: it reads each HTTP/1 head under a deadline and judges it before pingora
 //! parses it. Only sound heads go on.
 
+use super::alarm::Alarm;
 use super::answer::Answer;
 use super::arrival::Arrival;
+use super::behind::{self, Ends, Fence, LineEnd};
 use super::connections::Open;
 use super::context::RequestIds;
 use super::door::{Door, Entered};
@@ -22,7 +24,7 @@ use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::ShutdownWatch;
-use pingora_timeout::fast_timeout::fast_timeout;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,10 +45,17 @@ pub(super) struct Front {
     pub(super) keeper: Keeper,
 }
 
+/// What a connection waits with, from its first request to its last.
+struct Waits<D> {
+    alarm: Alarm,
+    /// Done once a drain ends its wait for a request.
+    drained: D,
+}
+
 /// How reading a head ended.
 enum Read {
-    /// It is sound.
-    Head(BytesMut),
+    /// It is sound. With it comes what is known of the request's end.
+    Head(BytesMut, Ends),
     /// It is refused.
     Refused(Denial),
     /// The caller is gone, idle, or the node drains.
@@ -64,24 +73,35 @@ impl ServerApp for Front {
             return None;
         }
         let mut carried: Option<HttpPersistentSettings> = None;
+        let mut waits = Waits { alarm: Alarm::new(), drained: Box::pin(idle_end(shutdown.clone())) };
+        let mut passed = LineEnd::default();
         loop {
-            let head = match self.read_head(&mut stream, &mut open, shutdown).await {
-                Read::Head(head) => head,
+            let (head, ends) = match self.read_head(&mut stream, passed, &mut open, &mut waits).await {
+                Read::Head(head, ends) => (head, ends),
                 Read::Refused(denial) => {
                     self.refuse(stream, &arrival, &denial).await;
                     return None;
                 }
                 Read::Gone => return None,
             };
+            let is_early = ends == Ends::Early;
+            if let Ends::With(fence) = ends {
+                stream = fence.around(stream);
+            }
             let mut session = ServerSession::new_http1(stream);
             session
                 .set_keepalive((!*shutdown.borrow()).then_some(self.limits.connection.idle_timeout.as_secs().max(1)));
             let mut settings = carried.take().unwrap_or_else(|| HttpPersistentSettings::for_session(&session));
             settings.set_pipelined_prefix(head);
             settings.apply_to_session(&mut session);
-            let (next, settings) = self.serve(session, &arrival, shutdown).await?.consume();
+            if is_early {
+                // pingora asks the head about the connection once more, but not about this.
+                session.set_keepalive_reuses_remaining(Some(0));
+            }
+            let (next, settings) = self.serve(session, &arrival, shutdown, &mut waits.alarm).await?.consume();
             open.set_busy(false);
-            (stream, carried) = (next, settings);
+            (stream, passed) = Fence::take_off(next)?;
+            carried = settings;
         }
     }
 
@@ -97,15 +117,24 @@ impl Front {
         session: ServerSession,
         arrival: &Arc<Arrival>,
         shutdown: &ShutdownWatch,
+        alarm: &mut Alarm,
     ) -> Option<ReusedHttpStream> {
         let is_stream = session.is_http2();
         let request = arrival.serving(self.proxy.process_new_http(session, shutdown));
-        self.keeper.keep(is_stream, request).await
+        self.keeper.keep(is_stream, alarm, request).await
     }
 
-    async fn read_head(&self, stream: &mut Stream, open: &mut Open, shutdown: &ShutdownWatch) -> Read {
+    /// Reads the next head. `passed` is what was passed over behind the request before.
+    async fn read_head<D: Future<Output = ()> + Unpin>(
+        &self,
+        stream: &mut Stream,
+        passed: LineEnd,
+        open: &mut Open,
+        waits: &mut Waits<D>,
+    ) -> Read {
         let mut buffer = BytesMut::with_capacity(4096);
-        if !self.first_bytes(stream, &mut buffer, open, shutdown).await {
+        buffer.extend_from_slice(passed.half());
+        if !self.first_bytes(stream, &mut buffer, open, waits).await {
             return Read::Gone;
         }
         open.set_busy(true);
@@ -113,19 +142,12 @@ impl Front {
         if let Ok(Scan::Complete(end)) = head::scan(&buffer, 0, &self.limits.head)
             && !buffer.starts_with(b"\r\n")
         {
-            return match head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head) {
-                Ok(judged) => {
-                    head::to_origin_form(&mut buffer, &judged);
-                    Read::Head(buffer)
-                }
-                Err(denial) => Read::Refused(denial),
-            };
+            let judged = head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head);
+            return judged.map_or_else(Read::Refused, |judged| sound(buffer, end, &judged));
         }
-        match tokio::time::timeout(self.limits.head.header_timeout, self.whole_head(stream, &mut buffer)).await {
-            Ok(Some(Ok(judged))) => {
-                head::to_origin_form(&mut buffer, &judged);
-                Read::Head(buffer)
-            }
+        let whole = self.whole_head(stream, &mut buffer, passed.is_whole());
+        match tokio::time::timeout(self.limits.head.header_timeout, whole).await {
+            Ok(Some(Ok((end, judged)))) => sound(buffer, end, &judged),
             Ok(Some(Err(denial))) => Read::Refused(denial),
             Ok(None) => Read::Gone,
             Err(_) => Read::Refused(Denial::RequestTimeout),
@@ -133,34 +155,37 @@ impl Front {
     }
 
     /// Waits for a request to begin; a drain ends the wait, but for one that was just taken: its first request is on its way.
-    async fn first_bytes(
+    async fn first_bytes<D: Future<Output = ()> + Unpin>(
         &self,
         stream: &mut Stream,
         buffer: &mut BytesMut,
         open: &mut Open,
-        shutdown: &ShutdownWatch,
+        waits: &mut Waits<D>,
     ) -> bool {
         let mut patience = self.limits.connection.idle_timeout;
         if open.is_busy() {
             let soon = self.limits.head.header_timeout.min(patience);
-            if let Ok(read) = fast_timeout(soon, stream.read_buf(buffer)).await {
+            if let Some(read) = waits.alarm.within(soon, stream.read_buf(buffer)).await {
                 return matches!(read, Ok(1..));
             }
             open.set_busy(false);
             patience = patience.saturating_sub(soon);
         }
-        let mut shutdown = shutdown.clone();
         tokio::select! {
             biased;
-            read = fast_timeout(patience, stream.read_buf(buffer)) => matches!(read, Ok(Ok(1..))),
-            () = idle_end(&mut shutdown) => false,
+            read = waits.alarm.within(patience, stream.read_buf(buffer)) => matches!(read, Some(Ok(1..))),
+            () = &mut waits.drained => false,
         }
     }
 
-    /// Reads to the end of the head and judges it; `None` where the caller went away.
-    async fn whole_head(&self, stream: &mut Stream, buffer: &mut BytesMut) -> Option<Result<head::Judged, Denial>> {
+    /// Reads to the end of the head, and judges it; `None` where the caller went away.
+    async fn whole_head(
+        &self,
+        stream: &mut Stream,
+        buffer: &mut BytesMut,
+        mut blank_line_skipped: bool,
+    ) -> Option<Result<(usize, head::Judged), Denial>> {
         let mut scanned = 0;
-        let mut blank_line_skipped = false;
         loop {
             // One empty line before a request is skipped (RFC 9112 section 2.2).
             if !blank_line_skipped && buffer.starts_with(b"\r\n") {
@@ -170,7 +195,8 @@ impl Front {
             if buffer.as_ref() != b"\r" {
                 match head::scan(buffer, scanned, &self.limits.head) {
                     Ok(Scan::Complete(end)) => {
-                        return Some(head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head));
+                        let judged = head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head);
+                        return Some(judged.map(|judged| (end, judged)));
                     }
                     Ok(Scan::Partial) => scanned = buffer.len().saturating_sub(3),
                     Err(denial) => return Some(Err(denial)),
@@ -224,8 +250,15 @@ impl Front {
     }
 }
 
+/// A sound head as pingora is to read it.
+fn sound(mut buffer: BytesMut, end: usize, judged: &head::Judged) -> Read {
+    let ends = behind::ends(&mut buffer, end, judged);
+    head::to_origin_form(&mut buffer, judged);
+    Read::Head(buffer, ends)
+}
+
 /// When a connection that waits for a request is closed by a drain.
-async fn idle_end(shutdown: &mut ShutdownWatch) {
+async fn idle_end(mut shutdown: ShutdownWatch) {
     let _ = shutdown.wait_for(|down| *down).await;
     tokio::time::sleep(IDLE_GRACE).await;
 }

@@ -47,11 +47,17 @@ pub(super) const fn malformed(reason: &'static str) -> Denial {
 pub(super) struct Judged {
     /// The target is in absolute form; its authority equals Host. Where the authority and scheme stand.
     pub(super) absolute: Option<(usize, usize)>,
+    /// 0 where it announces none.
+    pub(super) content_length: u64,
+    /// Its body says by itself where it ends.
+    pub(super) chunked: bool,
+    /// It asks for another protocol.
+    pub(super) upgrades: bool,
 }
 
 /// Judges a complete head (request line, fields, blank line).
 pub(super) fn judge(head: &[u8], limits: &HeadLimits) -> Result<Judged, Denial> {
-    if head.contains(&0) {
+    if memchr::memchr(0, head).is_some() {
         return Err(malformed("the head holds a NUL byte"));
     }
     let (line, mut rest) = next_line(head).ok_or(malformed("the head is not made of lines"))?;
@@ -70,8 +76,10 @@ pub(super) fn judge(head: &[u8], limits: &HeadLimits) -> Result<Judged, Denial> 
         let (name, value) = field(line)?;
         framing.read(name, value)?;
     }
+    let Framing { content_length, transfer_encoding, upgrades, .. } = framing;
     let host = framing.finish()?;
-    let mut judged = Judged::default();
+    let content_length = content_length.unwrap_or_default();
+    let mut judged = Judged { absolute: None, content_length, chunked: transfer_encoding, upgrades };
     if let Some(authority) = request.authority {
         if !authority.eq_ignore_ascii_case(host) {
             return Err(malformed("the target's authority and Host differ"));
@@ -134,7 +142,7 @@ fn request_line<'a>(line: &'a [u8], limits: &HeadLimits) -> Result<RequestLine<'
 
 /// A short token.
 pub(super) fn judge_method(method: &[u8]) -> Result<(), Denial> {
-    let sound = (1..=32).contains(&method.len()) && method.iter().all(|byte| is_tchar(*byte));
+    let sound = (1..=32).contains(&method.len()) && all(method, is_tchar);
     if sound { Ok(()) } else { Err(malformed("the method is not a token")) }
 }
 
@@ -149,16 +157,16 @@ pub(super) fn judge_origin_form(target: &[u8]) -> Result<(), Denial> {
 /// Origin-form, or absolute-form with its authority. Bytes of the path beyond this are judged under the
 /// environment's rules; the query is opaque but for control bytes, space and `#`.
 fn judge_target(target: &[u8]) -> Result<(Option<&[u8]>, usize), Denial> {
-    if target.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
+    if !all(target, |byte| (byte > b' ') & (byte != 0x7f)) {
         return Err(malformed("the target holds a space or a control byte"));
     }
     // RFC 3986 section 2 knows none of them unencoded, and HTTP libraries disagree on them.
-    if target.iter().any(|byte| matches!(byte, b'"' | b'<' | b'>')) {
+    if !all(target, |byte| (byte != b'"') & (byte != b'<') & (byte != b'>')) {
         return Err(malformed("the target holds `\"`, `<` or `>`; percent-encode them"));
     }
     let query = memchr::memchr(b'?', target).unwrap_or(target.len());
     let path = target.get(..query).unwrap_or_default();
-    if path.contains(&b'`') {
+    if memchr::memchr(b'`', path).is_some() {
         return Err(malformed("the path holds a backtick; percent-encode it"));
     }
     if !path.is_ascii() {
@@ -197,7 +205,7 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Denial> {
     }
     let colon = memchr::memchr(b':', line).ok_or(malformed("a header line has no colon"))?;
     let name = line.get(..colon).unwrap_or_default();
-    if name.is_empty() || !name.iter().all(|byte| is_tchar(*byte)) {
+    if name.is_empty() || !all(name, is_tchar) {
         return Err(malformed("a header name is not a token, or a space stands before its colon"));
     }
     let value = trim(line.get(colon + 1..).unwrap_or_default());
@@ -207,8 +215,8 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Denial> {
 
 /// No control bytes but the tab (RFC 9110 section 5.5).
 pub(super) fn judge_value(value: &[u8]) -> Result<(), Denial> {
-    let is_control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f;
-    if value.iter().any(is_control) { Err(malformed("a header value holds a control byte")) } else { Ok(()) }
+    let is_text = |byte| ((byte >= b' ') | (byte == b'\t')) & (byte != 0x7f);
+    if all(value, is_text) { Ok(()) } else { Err(malformed("a header value holds a control byte")) }
 }
 
 /// Optional white space is space and tab, nothing else (RFC 9110 section 5.6.3).
@@ -229,14 +237,19 @@ const MOST_CONNECTION_OPTIONS: usize = 24;
 pub(super) struct Framing<'a> {
     http10: bool,
     host: Option<&'a [u8]>,
-    content_length: bool,
+    content_length: Option<u64>,
     transfer_encoding: bool,
+    upgrades: bool,
     connection_options: usize,
 }
 
 impl<'a> Framing<'a> {
     pub(super) fn read(&mut self, name: &[u8], value: &'a [u8]) -> Result<(), Denial> {
         match name.len() {
+            7 if name.eq_ignore_ascii_case(b"upgrade") => {
+                self.upgrades = true;
+                Ok(())
+            }
             4 if name.eq_ignore_ascii_case(b"host") => self.read_host(value),
             10 if name.eq_ignore_ascii_case(b"connection") => self.read_connection(value),
             14 if name.eq_ignore_ascii_case(b"content-length") => self.read_content_length(value),
@@ -258,7 +271,7 @@ impl<'a> Framing<'a> {
     fn read_connection(&mut self, value: &[u8]) -> Result<(), Denial> {
         for option in value.split(|byte| *byte == b',').map(trim).filter(|option| !option.is_empty()) {
             self.connection_options += 1;
-            if self.connection_options > MOST_CONNECTION_OPTIONS || !option.iter().all(|byte| is_tchar(*byte)) {
+            if self.connection_options > MOST_CONNECTION_OPTIONS || !all(option, is_tchar) {
                 return Err(malformed("Connection is not a short list of tokens"));
             }
             if PROTECTED.iter().any(|name| option.eq_ignore_ascii_case(name)) {
@@ -270,11 +283,12 @@ impl<'a> Framing<'a> {
 
     /// One value of digits (RFC 9110 section 8.6); what could overflow a reader is refused.
     fn read_content_length(&mut self, value: &[u8]) -> Result<(), Denial> {
-        if std::mem::replace(&mut self.content_length, true) {
+        if self.content_length.is_some() {
             return Err(malformed("Content-Length is repeated"));
         }
         let sound = (1..=18).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-        if sound { Ok(()) } else { Err(malformed("Content-Length is not a number")) }
+        self.content_length = std::str::from_utf8(value).ok().filter(|_| sound).and_then(|digits| digits.parse().ok());
+        if self.content_length.is_some() { Ok(()) } else { Err(malformed("Content-Length is not a number")) }
     }
 
     fn read_transfer_encoding(&mut self, value: &[u8]) -> Result<(), Denial> {
@@ -289,21 +303,38 @@ impl<'a> Framing<'a> {
     }
 
     pub(super) fn finish(self) -> Result<&'a [u8], Denial> {
-        if self.content_length && self.transfer_encoding {
+        if self.content_length.is_some() && self.transfer_encoding {
             return Err(malformed("Content-Length and Transfer-Encoding stand together"));
         }
         self.host.ok_or(malformed("Host is missing"))
     }
 }
 
-/// RFC 9110 section 5.6.2.
-const fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
+/// Whether every byte is of this kind. No way out before the end: so the compiler looks at many bytes at a time.
+pub(super) fn all(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |all, byte| all & is(*byte))
 }
+
+/// What tokens are made of (RFC 9110 section 5.6.2).
+fn is_tchar(byte: u8) -> bool {
+    TCHARS.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+#[expect(clippy::indexing_slicing, reason = "while compiling, within bounds")]
+const TCHARS: [bool; 256] = {
+    let mut known = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        known[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut rest: &[u8] = b"!#$%&'*+-.^_`|~";
+    while let [first, others @ ..] = rest {
+        known[*first as usize] = true;
+        rest = others;
+    }
+    known
+};
 
 #[cfg(test)]
 mod properties;

@@ -11,10 +11,9 @@ use crate::model::{
     UpstreamAuthorization, UpstreamProtocol, may_hold_own_cookie, sets_own_cookie, without_own_cookies,
 };
 use crate::tables::EnvironmentTable;
-use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST, SET_COOKIE, TE, VIA};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, FORWARDED, SET_COOKIE, TE, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_core::{Error, ErrorType, Result};
-use std::net::IpAddr;
 
 const CLIENT_ID: HeaderName = HeaderName::from_static("portcullis-client-id");
 const ENVIRONMENT: HeaderName = HeaderName::from_static("portcullis-environment");
@@ -29,10 +28,12 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const MOST_OF_OURS: usize = 12;
 
 /// Headers by which a caller could have a lax upstream run something else than was decided on.
-const OVERRIDES: [&str; 7] = [
+const OVERRIDES: [&str; 9] = [
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
+    "x-original-method",
+    "x-original-uri",
     "x-original-url",
     "x-rewrite-url",
     "x-forwarded-uri",
@@ -41,16 +42,27 @@ const OVERRIDES: [&str; 7] = [
 
 /// Names by which proxies and frameworks tell the caller's address, or the host that was asked for: from whom is not
 /// trusted they are inventions.
-const TOLD_BY_PROXIES: [&str; 8] = [
+const TOLD_BY_PROXIES: [&str; 16] = [
     "cf-connecting-ip",
+    "cf-pseudo-ipv4",
     "client-ip",
     "fastly-client-ip",
+    "forwarded-for",
+    "proxy-client-ip",
     "true-client-ip",
+    "wl-proxy-client-ip",
+    "x-appengine-user-ip",
     "x-client-ip",
     "x-cluster-client-ip",
+    "x-forwarded",
     "x-host",
+    "x-original-forwarded-for",
     "x-original-host",
+    "x-remote-addr",
 ];
+
+/// They say where a message ends. Under another name they end it for some servers alone.
+const FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
 
 /// Whether the name is written with something else than letters, digits and `-`.
 fn has_alias(name: &str) -> bool {
@@ -68,10 +80,13 @@ fn is_dropped(name: &str, trusted: bool) -> bool {
         let same = |known: &str| known.as_bytes().first() == Some(&initial) && known.len() == name.len();
         !trusted && TOLD_BY_PROXIES.iter().any(|known| same(known) && folded(known))
     };
+    let is_framing = || has_alias(name) && FRAMING.iter().any(|known| known.len() == name.len() && folded(known));
     match name.as_bytes().first() {
-        Some(b'c') => is_told(b'c'),
-        Some(b't') => is_told(b't'),
-        Some(b'p') => folded("portcullis-"),
+        Some(b'c') => is_told(b'c') || is_framing(),
+        Some(b't') => is_told(b't') || is_framing(),
+        // What CGI makes of `Proxy` is where programs look for a proxy of their own (CVE-2016-5385).
+        Some(b'p') => folded("portcullis-") || name == "proxy" || is_told(b'p'),
+        Some(b'w') => is_told(b'w'),
         Some(b'x') => {
             OVERRIDES.iter().any(|known| known.len() == name.len() && folded(known))
                 || (folded("x-forwarded-") && (!trusted || has_alias(name)))
@@ -105,16 +120,31 @@ pub(super) fn set(
     headers.insert(ENVIRONMENT, text(permit.environment().environment.as_str())?);
     headers.insert(OPERATION, text(permit.operation())?);
     headers.insert(X_REQUEST_ID, text(&context.request_id)?);
-    if !headers.get(TRACEPARENT).is_some_and(is_traceparent) {
+    if context.asked.as_ref().is_none_or(|asked| asked.trace_id.is_none()) {
         headers.insert(TRACEPARENT, text(&traceparent(&context.request_id))?);
     }
     for (name, value) in &environment.upstream.set_headers {
+        drop_aliases(headers, name);
         headers.insert(name.clone(), value.clone());
     }
     if permit.operation().as_ref() == PREFLIGHT {
         headers.remove(AUTHORIZATION);
     }
     Ok(())
+}
+
+/// What lax upstreams take for the same name: any other sign for `-`.
+fn drop_aliases(headers: &mut HeaderMap, name: &HeaderName) {
+    let is_sign = |byte: u8| !byte.is_ascii_alphanumeric();
+    let same = |(a, b): (u8, u8)| a == b || (is_sign(a) && is_sign(b));
+    let is_alias = |other: &&HeaderName| {
+        let (other, name) = (other.as_str(), name.as_str());
+        other.len() == name.len() && other.bytes().zip(name.bytes()).all(same)
+    };
+    let aliases: Vec<HeaderName> = headers.keys().filter(is_alias).cloned().collect();
+    for alias in aliases {
+        headers.remove(alias);
+    }
 }
 
 /// A trace of our own: the request id is the trace id, its first half the span id, not sampled.
@@ -146,6 +176,13 @@ pub(super) fn keep_te(headers: &mut HeaderMap, protocol: UpstreamProtocol) {
         if trailers && protocol != UpstreamProtocol::Http1 {
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
+    }
+}
+
+/// A server that does not read the body closes the connection instead of taking it for the next request.
+pub(super) fn end_after_answer(headers: &mut HeaderMap, protocol: UpstreamProtocol) {
+    if protocol == UpstreamProtocol::Http1 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }
 
@@ -184,29 +221,26 @@ fn set_forwarding(
     arrival: &Arrival,
     trusted: bool,
 ) -> Result<()> {
-    let peer = arrival.peer;
     // Behind a proxy that has TLS the base URL knows what callers speak.
-    let proto = if arrival.tls.is_some() || environment.base_url.tls() { "https" } else { "http" };
-    let mut chain = peer.to_string();
-    let mut forwarded = match peer {
-        IpAddr::V4(_) => ["for=", &chain, ";proto=", proto].concat(),
-        IpAddr::V6(_) => ["for=\"[", &chain, "]\";proto=", proto].concat(),
-    };
+    let is_https = arrival.tls.is_some() || environment.base_url.tls();
+    let proto = if is_https { "https" } else { "http" };
+    let mut chain = arrival.told.address.clone();
+    let mut forwarded = if is_https { &arrival.told.over_https } else { &arrival.told.over_http }.clone();
     if trusted {
-        chain = prepend(headers, &X_FORWARDED_FOR, chain);
+        chain = prepend(headers, &X_FORWARDED_FOR, &chain)?;
         if headers.contains_key(FORWARDED) {
-            forwarded = prepend(headers, &FORWARDED, forwarded);
+            forwarded = prepend(headers, &FORWARDED, &forwarded)?;
         }
     }
-    headers.insert(X_FORWARDED_FOR, text(&chain)?);
-    headers.insert(FORWARDED, text(&forwarded)?);
+    headers.insert(X_FORWARDED_FOR, chain);
+    headers.insert(FORWARDED, forwarded);
     if !trusted || !headers.contains_key(X_FORWARDED_PROTO) {
         headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
     }
     if !trusted || !headers.contains_key(X_FORWARDED_HOST) {
-        let host = headers.get(HOST).cloned();
-        if let Some(host) = host {
-            headers.insert(X_FORWARDED_HOST, host);
+        // One spelling for upstreams, whichever the caller chose (case, the root's dot, the scheme's own port).
+        if let Some(host) = &environment.authority {
+            headers.insert(X_FORWARDED_HOST, host.clone());
         }
     }
     let via = if arrival.http2() { "2 portcullis" } else { "1.1 portcullis" };
@@ -215,11 +249,10 @@ fn set_forwarding(
 }
 
 /// What the header's lines already say, then `last`.
-fn prepend(headers: &HeaderMap, name: &HeaderName, last: String) -> String {
-    let mut said: Vec<String> =
-        headers.get_all(name).iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
-    said.push(last);
-    said.join(", ")
+fn prepend(headers: &HeaderMap, name: &HeaderName, last: &HeaderValue) -> Result<HeaderValue> {
+    let lines = headers.get_all(name).iter().chain([last]);
+    let said: Vec<&str> = lines.filter_map(|value| value.to_str().ok()).collect();
+    text(&said.join(", "))
 }
 
 /// The trace that a caller's request belongs to, where it says so.
@@ -231,16 +264,15 @@ pub(super) fn trace_id(headers: &HeaderMap) -> Option<Box<str>> {
 /// W3C Trace Context section 3.2: version 00, neither id all zero.
 fn is_traceparent(value: &HeaderValue) -> bool {
     let Ok(value) = value.to_str() else { return false };
-    let parts: Vec<&str> = value.split('-').collect();
     let hex =
         |part: &str, len| part.len() == len && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    let nonzero = |part: &str| part.bytes().any(|b| b != b'0');
-    match parts.as_slice() {
-        [version, trace, span, flags] => {
-            *version == "00" && hex(trace, 32) && nonzero(trace) && hex(span, 16) && nonzero(span) && hex(flags, 2)
-        }
-        _ => false,
-    }
+    let id = |part: &str, len| hex(part, len) && part.bytes().any(|b| b != b'0');
+    let mut parts = value.split('-');
+    parts.next() == Some("00")
+        && parts.next().is_some_and(|trace| id(trace, 32))
+        && parts.next().is_some_and(|span| id(span, 16))
+        && parts.next().is_some_and(|flags| hex(flags, 2))
+        && parts.next().is_none()
 }
 
 fn text(value: &str) -> Result<HeaderValue> {
@@ -270,7 +302,23 @@ mod tests {
         {
             assert!(!is_dropped(name, true), "{name}");
         }
-        for name in ["x-client-ip", "true_client_ip", "cf-connecting-ip", "client.ip", "fastly-client-ip", "x-host"] {
+        for name in ["content_length", "transfer.encoding"] {
+            assert!(is_dropped(name, true), "{name}");
+        }
+        assert!(!is_dropped("content-length", false) && !is_dropped("transfer-encoding", false));
+        assert!(is_dropped("proxy", true) && is_dropped("x_original_uri", true) && !is_dropped("proxy-for", false));
+        for name in [
+            "x-client-ip",
+            "true_client_ip",
+            "cf-connecting-ip",
+            "client.ip",
+            "fastly-client-ip",
+            "x-host",
+            "x-forwarded",
+            "forwarded_for",
+            "proxy-client-ip",
+            "wl-proxy-client-ip",
+        ] {
             assert!(is_dropped(name, false), "{name}");
         }
         for name in ["x-hosts", "client-ips", "content-type", "te", "cookie", "from"] {
@@ -290,6 +338,9 @@ mod tests {
             "00-0-0-0",
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
             "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
         ] {
             assert!(!is(text), "{text}");

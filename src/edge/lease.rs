@@ -2,15 +2,15 @@
 //! is asked for anew from time to time whether its key still opens it, and cut where it does not.
 //!
 //! The checks are those of a request (`tables/order.rs`), with what was proven when it arrived. A token's own end is none
-//! of them: it says until when requests may begin. A request that is over before its first check costs no timer.
+//! of them: it says until when requests may begin. A request that is over before its first check costs no timer but its connection's.
 
+use super::alarm::Alarm;
 use super::overload::Place;
 use crate::access::Denial;
 use crate::model::{AccessTokenClaims, Timestamp};
 use crate::tables::{Asker, EnvironmentTable, Judged, Line, Tables};
 use http::{HeaderValue, Method};
 use parking_lot::Mutex;
-use pingora_timeout::fast_timeout::fast_timeout;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::pin;
@@ -135,12 +135,17 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Runs a request to its end, or to the end of its key: then it is dropped, and its connection or stream with it.
-    pub(super) async fn keep<T>(&self, is_stream: bool, request: impl Future<Output = Option<T>>) -> Option<T> {
+    pub(super) async fn keep<T>(
+        &self,
+        is_stream: bool,
+        alarm: &mut Alarm,
+        request: impl Future<Output = Option<T>>,
+    ) -> Option<T> {
         let every = if is_stream { self.every.min(BODY_LOOK) } else { self.every };
         let lease = Arc::new(Lease::new());
         let mut request = pin!(LEASE.scope(Arc::clone(&lease), request));
         loop {
-            if let Ok(served) = fast_timeout(every, request.as_mut()).await {
+            if let Some(served) = alarm.within(every, request.as_mut()).await {
                 return served;
             }
             if lease.passed() >= millis(self.every) {
@@ -207,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn each_request_has_a_lease_of_its_own() {
         let keeper = keeper();
-        let one = keeper.keep(true, async { Some(Arc::as_ptr(&Lease::here()) as usize) }).await;
+        let one = keeper.keep(true, &mut Alarm::new(), async { Some(Arc::as_ptr(&Lease::here()) as usize) }).await;
         let other = async {
             let lease = Lease::here();
             lease.expect_body(None);
@@ -215,7 +220,7 @@ mod tests {
             Some(Arc::as_ptr(&lease) as usize)
         };
         assert_ne!(one.unwrap_or_default(), 0);
-        assert!(keeper.keep(true, other).await.is_some());
+        assert!(keeper.keep(true, &mut Alarm::new(), other).await.is_some());
     }
 
     #[tokio::test]
@@ -229,7 +234,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 Some(room.enter().is_some())
             };
-            assert_eq!(keeper.keep(is_stream, lasts).await, Some(true));
+            assert_eq!(keeper.keep(is_stream, &mut Alarm::new(), lasts).await, Some(true));
         }
     }
 
@@ -241,7 +246,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(200)).await;
             Some(Lease::here().cut())
         };
-        assert_eq!(keeper.keep(true, waits()).await, None);
-        assert_eq!(keeper.keep(false, waits()).await, Some(None), "HTTP/1 has a read timeout");
+        assert_eq!(keeper.keep(true, &mut Alarm::new(), waits()).await, None);
+        assert_eq!(keeper.keep(false, &mut Alarm::new(), waits()).await, Some(None), "HTTP/1 has a read timeout");
     }
 }

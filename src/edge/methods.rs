@@ -51,6 +51,12 @@ pub(super) fn preflight(method: &Method, headers: &HeaderMap) -> Option<Method> 
     served(&asked).is_ok().then_some(asked)
 }
 
+/// Whether a body means nothing to the method (RFC 9110 section 9.3): some servers do not read it, and what they leave
+/// would be their next request.
+pub(super) fn may_go_unread(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS].contains(method)
+}
+
 /// One hop less, for the next reader.
 pub(super) fn count_down(method: &Method, headers: &mut HeaderMap) {
     if let Ok(Some(left)) = hops_left(method, headers) {

@@ -30,9 +30,11 @@
 //! What it leaves to others: what may pass (`access`), what is known (`tables`). It never waits for the store.
 
 mod account;
+mod alarm;
 mod answer;
 mod arrival;
 mod bearer;
+mod behind;
 mod body;
 mod connections;
 mod context;
@@ -56,6 +58,7 @@ mod service;
 mod signals;
 mod streams;
 mod upstreams;
+mod watched;
 
 pub use lease::RECHECK;
 pub use revocation::{RevocationRefused, RevocationSink, TokenRevocation};

@@ -4,6 +4,7 @@
 //! is a request. What floods do to a connection is bounded by the codec (resets that come too quickly, frames without
 //! end, empty frames); what a slow one may hold is bounded here.
 
+use super::alarm::Alarm;
 use super::answer::Answer;
 use super::arrival::Arrival;
 use super::connections::Refused;
@@ -140,7 +141,7 @@ impl Front {
         };
         let mut session = ServerSession::new_http2(stream);
         match prepared {
-            Ok(()) => drop(self.serve(session, arrival, shutdown).await),
+            Ok(()) => drop(self.serve(session, arrival, shutdown, &mut Alarm::new()).await),
             Err(denial) => self.refuse_stream(&mut session, arrival, &denial).await,
         }
     }

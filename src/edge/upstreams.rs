@@ -5,8 +5,10 @@
 //! that were decided on an older definition keep what belongs to that one.
 
 mod check;
+mod patient;
 mod pool;
 
+pub(super) use patient::Patience;
 pub use pool::Standing;
 pub(super) use pool::{Attempt, Failure};
 

@@ -254,6 +254,11 @@ impl BaseUrl {
         &self.parts.host
     }
 
+    /// The value of Host for it: the port is left out where it is the scheme's own.
+    pub fn authority(&self) -> String {
+        authority(self.host(), (self.port() != default_port(self.tls())).then_some(self.port()))
+    }
+
     /// Whether callers reach it by TLS.
     pub const fn tls(&self) -> bool {
         self.parts.tls

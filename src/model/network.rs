@@ -46,6 +46,8 @@ impl Network {
         let malformed = || NetworkError::Malformed { given: quoted(text) };
         let net: IpNet = match text.parse::<IpAddr>() {
             Ok(address) => IpNet::from(address),
+            // `/08` is 8 to some readers and nothing to others.
+            Err(_) if text.contains("/0") && !text.ends_with("/0") => return Err(malformed()),
             Err(_) => text.parse().map_err(|_| malformed())?,
         };
         let canonical = unmap(net).ok_or_else(malformed)?;
@@ -207,6 +209,9 @@ mod tests {
             "::/129",
             "1.2.3.4/",
             "1.2.3.4/+8",
+            "10.0.0.0/08",
+            "0.0.0.0/00",
+            "::/000",
             "::ffff:0:0/90",
         ] {
             assert!(Network::parse(text).is_err(), "{text}");

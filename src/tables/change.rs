@@ -9,10 +9,10 @@ use super::environment::{EnvironmentTable, same};
 use super::follow::{FollowError, load_all_keys, load_keys};
 use super::world::{BaseUrlTaken, DeclaredKeys, Keys, World};
 use super::{Snapshot, Tables};
-use crate::catalogue::{Catalogue, CatalogueError};
+use crate::catalogue::{Catalogue, CatalogueError, Leniency};
 use crate::model::{
     ApiKey, ClientId, Environment, EnvironmentId, EnvironmentIndex, ManagedBy, OperationPattern, Organization,
-    Permission, SwitchGuarded,
+    Permission,
 };
 use crate::store::Store;
 use crate::token::SigningKeySet;
@@ -376,14 +376,15 @@ impl Catalogues {
         before: Option<&Arc<Catalogue>>,
     ) -> Result<Arc<Catalogue>, CatalogueError> {
         let Environment { permissions, public, paths, .. } = environment;
+        let leniency = Leniency::from(paths);
         let declared = if permissions.is_empty() { 0 } else { permissions.as_ptr().addr() };
         let made = self.0.entry((declared, before.map_or(0, |before| Arc::as_ptr(before).addr()))).or_default();
-        let fits = |known: &&Arc<Catalogue>| is_made_from(known, permissions, public, paths.semicolon);
+        let fits = |known: &&Arc<Catalogue>| is_made_from(known, permissions, public, leniency);
         if let Some(known) = made.iter().find(fits).or(before.filter(fits)) {
             return Ok(Arc::clone(known));
         }
         let before = before.map(Arc::as_ref);
-        let catalogue = Arc::new(Catalogue::new(Arc::clone(permissions), public, paths.semicolon, before)?);
+        let catalogue = Arc::new(Catalogue::new(Arc::clone(permissions), public, leniency, before)?);
         made.push(Arc::clone(&catalogue));
         Ok(catalogue)
     }
@@ -393,7 +394,7 @@ fn is_made_from(
     catalogue: &Catalogue,
     permissions: &Arc<[Permission]>,
     public: &[OperationPattern],
-    semicolon: SwitchGuarded,
+    leniency: Leniency,
 ) -> bool {
-    same(catalogue.declared(), permissions) && catalogue.public() == public && catalogue.semicolon() == semicolon
+    same(catalogue.declared(), permissions) && catalogue.public() == public && catalogue.leniency() == leniency
 }

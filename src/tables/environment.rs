@@ -4,7 +4,7 @@ use crate::catalogue::Catalogue;
 use crate::model::{
     ApiKey, BaseUrl, Cors, Environment, EnvironmentIndex, EnvironmentPolicy, Holding, ImportReport, KeyKind,
     LiveAllowlist, LiveKey, ManagedBy, ManagementSet, PathRules, PermissionName, PermissionSet, PlatformAddresses,
-    Preset, Role, RoleIndex, Upstream, percent_decode,
+    Preset, Role, RoleIndex, SwitchGuarded, Upstream, percent_decode,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub struct EnvironmentTable {
     pub label: String,
     /// Issuer and audience of its tokens.
     pub base_url: BaseUrl,
+    /// Its authority in its one spelling, which upstreams get whatever callers wrote; `None` where it cannot be a field.
+    pub authority: Option<http::HeaderValue>,
     /// What decisions depend on.
     pub policy: EnvironmentPolicy,
     /// Its operations and permissions; shared by environments that say the same.
@@ -110,6 +112,7 @@ impl EnvironmentTable {
         };
         Self {
             label: policy.id.to_string(),
+            authority: http::HeaderValue::from_str(&base_url.authority()).ok(),
             base_url,
             policy,
             catalogue,
@@ -329,9 +332,23 @@ pub fn is_well_known(path: &[u8], base_path: &str) -> bool {
     path.strip_prefix(WELL_KNOWN) == Some(base_path.as_bytes())
 }
 
-/// The path as a lenient reader takes it: decoded once and in lower case.
-pub(super) fn lenient(path: &[u8]) -> Vec<u8> {
-    percent_decode(path).to_ascii_lowercase()
+/// The path as the most lenient reader that the rules know of takes it: decoded twice, without path parameters and in
+/// lower case.
+pub(super) fn lenient(path: &[u8], rules: &PathRules) -> Vec<u8> {
+    let mut read = percent_decode(path);
+    if rules.double_encoding != SwitchGuarded::Opaque {
+        read = percent_decode(&read);
+    }
+    if rules.semicolon != SwitchGuarded::Opaque {
+        let segments: Vec<&[u8]> = read.split(|byte| *byte == b'/').map(bare).collect();
+        read = segments.join(&b'/');
+    }
+    read.make_ascii_lowercase();
+    read
+}
+
+fn bare(segment: &[u8]) -> &[u8] {
+    segment.split(|byte| *byte == b';').next().unwrap_or_default()
 }
 
 /// Host names are compared in lower case and without the root's dot (RFC 3986 section 3.2.2). A dot behind a port is part

@@ -151,12 +151,12 @@ impl Snapshot {
         self.world.route(authority, path)
     }
 
-    /// Whether a reader that decodes and folds case would find the same environment for the path.
+    /// Whether a reader that decodes, folds case and takes off path parameters would find the same environment.
     pub fn routes_alike(&self, authority: &str, path: &[u8], environment: &Arc<EnvironmentTable>) -> bool {
-        if !path.iter().any(|byte| *byte == b'%' || byte.is_ascii_uppercase()) {
+        if !path.iter().any(|byte| matches!(byte, b'%' | b';') || byte.is_ascii_uppercase()) {
             return true;
         }
-        let lenient = environment::lenient(path);
+        let lenient = environment::lenient(path, &environment.paths);
         self.route(authority, &lenient).is_none_or(|other| Arc::ptr_eq(other, environment))
     }
 

@@ -262,6 +262,7 @@ impl Node {
             traffic: Arc::clone(&traffic),
             decisions: Arc::clone(&decisions),
             control_url: BaseUrl::parse(CONTROL_URL).unwrap(),
+            secure: false,
             bootstrap_file: folder.path().join("bootstrap-token"),
             trusted_proxies: NetworkSet::default(),
             version: "1.2.3",

@@ -15,7 +15,8 @@ const ALL_OPAQUE: PathRules = PathRules {
 fn path() -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop::sample::select(vec![
         "/", "//", ".", "..", "%", "%25", "%2", "2", "5", "e", "f", "c", "E", "F", "%2e", "%2f", "%5c", "%00", "%32",
-        "%65", "%35", ";", "\\", "a", "cards", "%c3%a9", "\u{e9}", "?", "#", " ", "\t", "\0",
+        "%65", "%35", "%3b", "3b", "%3f", "3f", "%20", "%09", ";", "\\", "a", "cards", "%c3%a9", "\u{e9}", "?", "#",
+        " ", "\t", "\0",
     ]);
     let piece = prop_oneof![
         12 => pieces.prop_map(|text| text.as_bytes().to_vec()),
@@ -28,10 +29,11 @@ fn count(bytes: &[u8], wanted: u8) -> usize {
     bytes.iter().filter(|byte| **byte == wanted).count()
 }
 
-/// Whether a reader that splits at `/` and `\`, and cuts at `;`, walks up or stays.
+/// Whether a reader that splits at `/` and `\`, cuts at `;`, `?` and `#`, and trims, walks up or stays.
 fn walks(path: &[u8]) -> bool {
     let mut segments = path.split(|byte| matches!(byte, b'/' | b'\\'));
-    segments.any(|segment| matches!(segment.split(|byte| *byte == b';').next(), Some(b"." | b"..")))
+    let end = |byte: &u8| matches!(byte, b';' | b'?' | b'#');
+    segments.any(|segment| matches!(segment.split(end).next().unwrap().trim_ascii(), b"." | b".."))
 }
 
 proptest! {
@@ -45,6 +47,9 @@ proptest! {
             let once = percent_decode(&path);
             let twice = percent_decode(&once);
             let thrice = percent_decode(&twice);
+            for read in [&path, &once, &twice] {
+                prop_assert!(!read.windows(2).any(|two| two == b"/;"), "{:?}", String::from_utf8_lossy(read));
+            }
             for read in [&path, &once, &twice, &thrice] {
                 prop_assert_eq!(count(read, b'/'), count(&path, b'/'), "{:?}", String::from_utf8_lossy(read));
                 prop_assert_eq!((count(read, b'\\'), count(read, 0)), (0, 0), "{:?}", String::from_utf8_lossy(read));

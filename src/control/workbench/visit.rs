@@ -294,7 +294,7 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<Zeroizing<String>> {
 }
 
 const fn session_cookie(control: &Control) -> &'static str {
-    model::session_cookie(control.control_url.tls())
+    model::session_cookie(control.secure)
 }
 
 /// The header that hands a session over: to this host alone, never to a script, never along from another site.
@@ -308,7 +308,7 @@ pub(super) fn closed(control: &Control) -> Option<HeaderValue> {
 }
 
 fn set_cookie(control: &Control, name: &str, value: &str, more: &str) -> Option<HeaderValue> {
-    let secure = if control.control_url.tls() { "; Secure" } else { "" };
+    let secure = if control.secure { "; Secure" } else { "" };
     let text = Zeroizing::new(format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}"));
     let mut header = HeaderValue::from_str(&text).ok()?;
     header.set_sensitive(true);
@@ -340,7 +340,7 @@ impl FormCookie {
     const LENGTH: usize = 64;
 
     fn name(control: &Control) -> &'static str {
-        model::form_cookie(control.control_url.tls())
+        model::form_cookie(control.secure)
     }
 
     fn of(bench: &Bench, headers: &HeaderMap) -> Result<Self, Refusal> {

@@ -6,8 +6,10 @@
 //! the least bad one is asked all the same.
 
 use super::check::AT_ONCE_OF_ONE;
+use super::patient::{Connector, Patience};
 use crate::model::{Balance, Ejection, Upstream, UpstreamProtocol, UpstreamUrl};
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use parking_lot::Mutex;
 use pingora::upstreams::peer::HttpPeer;
 use pingora_core::protocols::ALPN;
@@ -69,6 +71,8 @@ pub(super) struct Address {
     url: UpstreamUrl,
     socket: SocketAddr,
     peer: HttpPeer,
+    /// Host for it; `None` where the URL's is no header text, which no URL that was parsed is.
+    host: Option<HeaderValue>,
     in_flight: AtomicUsize,
     /// Failures in a row.
     failures: AtomicU32,
@@ -159,6 +163,7 @@ impl Pool {
             url: url.clone(),
             socket,
             peer,
+            host: HeaderValue::from_str(&url.authority()).ok(),
             in_flight: AtomicUsize::new(0),
             failures: AtomicU32::new(0),
             out_until: AtomicU64::new(0),
@@ -319,9 +324,28 @@ impl Attempt {
         self.address.socket
     }
 
+    /// The value of Host for it.
+    pub(in crate::edge) fn host(&self) -> Option<HeaderValue> {
+        self.address.host.clone()
+    }
+
     /// What pingora connects to.
     pub(in crate::edge) fn peer(&self) -> HttpPeer {
         self.address.peer.clone()
+    }
+
+    /// The same for a request that asks for a WebSocket: a connection of its own, as patient as with any answer; more so
+    /// once it has become one (see `patient.rs`).
+    pub(in crate::edge) fn web_socket_peer(&self, lone_group: u64) -> (HttpPeer, Arc<Patience>) {
+        let mut peer = self.peer();
+        let timeouts = &self.pool.upstream.timeouts;
+        let patience = Patience::new(timeouts.read);
+        let options = &mut peer.options;
+        options.custom_l4 = Some(Arc::new(Connector { patience: Arc::clone(&patience), within: timeouts.connect }));
+        options.read_timeout = Some(timeouts.upgraded_idle.max(timeouts.read));
+        options.idle_timeout = Some(Duration::ZERO);
+        peer.group_key = lone_group;
+        (peer, patience)
     }
 
     /// Whether there is an address beyond those that were tried.
@@ -380,7 +404,7 @@ impl Drop for Attempt {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -154,6 +154,24 @@ fn certificates_wait_for_no_restart_and_the_rest_does() {
 }
 
 #[test]
+fn a_control_listener_behind_tls_is_secure_unless_its_url_says_otherwise() {
+    let behind = |rest: &str| {
+        let config = read_node(&[], &format!("[listeners.control]\nplaintext = \"behind_proxy\"\n{rest}")).unwrap();
+        let notes: Vec<_> = config.notes.iter().map(|note| (note.line, note.message.clone())).collect();
+        (config.node.control.is_secure(), notes)
+    };
+    let (secure, notes) = behind("");
+    let [(2, note)] = notes.as_slice() else { panic!("{notes:?}") };
+    assert!(secure && note.contains("any host is answered to"), "{note}");
+    assert_eq!(behind("names = [\"keys.test\"]"), (true, vec![]));
+    assert_eq!(behind("public_url = \"https://keys.test\""), (true, vec![]));
+    let (secure, notes) = behind("public_url = \"http://keys.test\"");
+    let [(3, note)] = notes.as_slice() else { panic!("{notes:?}") };
+    assert!(!secure && note.contains("session cookies over plain HTTP"), "{note}");
+    assert!(!read_node(&[], "[listeners.control]\n").unwrap().node.control.is_secure());
+}
+
+#[test]
 fn a_wildcard_alone_names_no_control_listener_and_that_is_noted() {
     let noted = |names: &[&str], rest: &str| {
         let pair = "tls.certificates = [{ cert = \"a.pem\", key = \"a.key\" }]";

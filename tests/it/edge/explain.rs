@@ -13,7 +13,7 @@ base_url = "http://gate.test/v1/production/below"
 upstream = "{upstream}"
 public = ["GET /health"]
 "#;
-const SEGMENTS: [&str; 24] = [
+const SEGMENTS: [&str; 25] = [
     "cards",
     "cards",
     "cards",
@@ -24,6 +24,7 @@ const SEGMENTS: [&str; 24] = [
     "BLOCKED",
     "blocked;x",
     "blocked.json",
+    "%2562locked",
     "1",
     "%31",
     "%2e%2e",

@@ -52,6 +52,27 @@ fn the_caller_s_host_and_authorization_where_asked_for() {
     assert_eq!(seen.header("authorization"), Some(format!("Bearer {token}").as_str()));
 }
 
+/// Upstreams get one spelling of it, whichever the caller chose: another one may be another virtual host to them.
+#[test]
+fn upstreams_see_one_spelling_of_the_host() {
+    for (table, own) in [("host = \"caller\"", false), ("", true)] {
+        let gateway = Gateway::builder().upstream_table(table).start();
+        let token = gateway.reader_token();
+        for said in [HOST, "GATE.test", "gate.test.", "Gate.Test:80", "gate.test.:80"] {
+            let seen = seen(&gateway, &gateway.get("/cards").bearer(&token).host(said));
+            let host = if own { gateway.upstream.address().to_string() } else { HOST.to_owned() };
+            assert_eq!(seen.header("host"), Some(host.as_str()), "{said}");
+            assert_eq!(seen.header("x-forwarded-host"), Some(HOST), "{said}");
+        }
+        let absolute = gateway.get("/cards").bearer(&token).host("Gate.test.:80");
+        let absolute = absolute.target(&format!("http://gate.TEST.:80{BASE_PATH}/cards"));
+        assert_eq!(self::seen(&gateway, &absolute).header("x-forwarded-host"), Some(HOST));
+        for said in ["gate.test:80.", "gate.test:", "gate.test..", "gate.test:080", "other.test"] {
+            assert_refused(&gateway, &gateway.get("/cards").bearer(&token).host(said), 404, "environment_unknown");
+        }
+    }
+}
+
 #[test]
 fn the_upstream_learns_who_calls() {
     let gateway = Gateway::start();
@@ -192,6 +213,20 @@ fn hop_by_hop_headers_stay_here() {
     assert_eq!(seen.header("x-stays"), Some("1"));
 }
 
+/// Beside a header that the environment sets, the caller's own under a name that lax upstreams take for the same.
+#[test]
+fn aliases_of_what_the_environment_sets_never_arrive() {
+    let gateway = Gateway::builder().upstream_table("set_headers = { \"X-Internal-Key\" = \"ours\" }").start();
+    let token = gateway.reader_token();
+    let mut request = gateway.get("/cards").bearer(&token).header("X-Internal-Keys", "neighbour");
+    for name in ["X-Internal-Key", "X_Internal_Key", "x.internal-key", "X-INTERNAL_KEY"] {
+        request = request.header(name, "evil");
+    }
+    let seen = seen(&gateway, &request);
+    assert_eq!((seen.all("x-internal-key"), seen.header("x-internal-keys")), (vec!["ours"], Some("neighbour")));
+    assert!(!seen.head.contains("evil"), "{}", seen.head);
+}
+
 #[test]
 fn override_headers_never_arrive() {
     let gateway = Gateway::builder().node("[edge]\ntrusted_proxies = [\"127.0.0.9\"]").start();
@@ -208,6 +243,12 @@ fn override_headers_never_arrive() {
             "X-Real-IP",
             "X_Original_URL",
             "X-HTTP_Method.Override",
+            "X-Original-Method",
+            "X-Original-URI",
+            "Proxy",
+            "Content_Length",
+            "Transfer_Encoding",
+            "Transfer.Encoding",
         ] {
             request = request.header(name, "evil");
         }
@@ -508,6 +549,60 @@ fn on_a_reused_connection(gateway: &Gateway, request: &Request<'_>) -> (Vec<Seen
     })
 }
 
+/// Warms the pool: so many connections are open to the upstream at the same time, and then idle.
+fn warm(gateway: &Gateway, token: &str, count: usize) {
+    let before = gateway.upstream.requests().len();
+    let busy: Vec<_> = (0..count)
+        .map(|at| {
+            let (chunks, answer) = mpsc::channel();
+            gateway.upstream.on(&format!("/api/cards/w{at}"), Answer::Stream(answer));
+            let mut connection = gateway.connect();
+            connection.send(gateway.get(&format!("/cards/w{at}")).bearer(token).bytes());
+            (connection, chunks)
+        })
+        .collect();
+    eventually("all are asked", || (gateway.upstream.requests().len() == before + count).then_some(()));
+    for (mut connection, chunks) in busy {
+        drop(chunks);
+        assert_eq!(connection.read_response().status, 200);
+    }
+}
+
+/// What ends the connection that it came on is delivered twice at most, however many connections wait in the pool: the
+/// second time on one of its own, so that it says whether the first was just stale (RFC 9110 section 9.2.2).
+#[test]
+fn a_request_is_sent_again_once_whatever_waits_in_the_pool() {
+    let gateway = Gateway::start();
+    let token = gateway.writer_token();
+    for (method, stale, most, status) in [
+        ("GET", true, 2, 200),
+        ("PUT", true, 2, 200),
+        ("DELETE", true, 2, 200),
+        ("GET", false, 2, 502),
+        ("PUT", false, 2, 502),
+        ("DELETE", false, 2, 502),
+        ("POST", false, 1, 502),
+    ] {
+        let path = if method == "POST" { "/cards" } else { "/cards/7" };
+        let request = gateway.request(method, path).bearer(&token);
+        let request = if ["PUT", "POST"].contains(&method) { request.body("text/plain", "x") } else { request };
+        let (tried, known, response) = eventually("a pooled connection is tried", || {
+            warm(&gateway, &token, 6);
+            let (requests, known) = (gateway.upstream.requests().len(), gateway.upstream.connections().len());
+            let answer = if stale { Answer::CloseIfReused } else { Answer::Close };
+            gateway.upstream.on(&format!("/api{path}"), answer);
+            let response = request.send();
+            let tried = gateway.upstream.requests().split_off(requests);
+            (tried[0].connection < known).then_some((tried, known, response))
+        });
+        assert_eq!((tried.len(), response.status), (most, status), "{method}: {tried:?}");
+        assert!(tried[1..].iter().all(|seen| seen.connection >= known), "{method}: {tried:?}");
+        if status == 502 {
+            assert_refusal(&response, 502, "upstream_protocol");
+        }
+    }
+}
+
 /// What has begun to be answered is never asked again.
 #[test]
 fn no_second_try_after_the_first_byte() {
@@ -584,6 +679,51 @@ fn a_web_socket_without_leave_never_opens() {
             }
             other => panic!("{other}"),
         }
+    }
+}
+
+/// What asks to become a WebSocket is waited for as long as any answer; what has become one may be silent for longer.
+#[test]
+fn an_upgrade_has_the_patience_of_any_request_until_it_is_one() {
+    let gateway = Gateway::builder().upstream_table("timeouts = { read = \"500ms\" }").start();
+    let token = gateway.writer_token();
+    gateway.upstream.on("/api/cards/7", Answer::Hang);
+    gateway.upstream.on("/api/socket", Answer::Hang);
+    let plain = gateway.get("/socket").header("Upgrade", "websocket");
+    let method = gateway.request("DELETE", "/cards/7").header("Upgrade", "websocket").header("Connection", "upgrade");
+    for request in [web_socket(&gateway, "upgrade"), plain, method] {
+        let asked = gateway.upstream.requests().len();
+        assert_refusal(&request.bearer(&token).send(), 504, "upstream_timeout");
+        assert_eq!(gateway.upstream.requests().len(), asked + 1, "asked once");
+    }
+    let errors = "portcullis_upstream_errors_total{environment=\"acme/production\",reason=\"upstream_timeout\"} 3\n";
+    assert!(gateway.metrics().contains(errors), "{}", gateway.metrics());
+    // An answer that is none of a WebSocket has to go on as any has.
+    let (chunks, answer) = mpsc::channel();
+    gateway.upstream.on("/api/socket", Answer::Stream(answer));
+    let mut connection = gateway.connect();
+    connection.send(web_socket(&gateway, "upgrade").bearer(&token).bytes());
+    let mut head = connection.read_head().expect(200);
+    chunks.send(b"one".to_vec()).unwrap();
+    assert_eq!(connection.read_chunk(&mut head).as_deref(), Some(&b"one"[..]));
+    assert_eq!((connection.read_chunk(&mut head), head.truncated), (None, true));
+    assert_ne!(head.end, End::Silent);
+    drop(chunks);
+    // One that was declined and ended leaves the connection as it was.
+    gateway.upstream.on("/api/socket", Answer::Echo);
+    let mut connection = gateway.connect();
+    for _ in 0..2 {
+        web_socket(&gateway, "upgrade").bearer(&token).send_on(&mut connection).expect(200);
+        gateway.get("/cards").bearer(&token).send_on(&mut connection).expect(200);
+    }
+    gateway.upstream.on("/api/socket", Answer::WebSocketEcho);
+    let mut connection = gateway.connect();
+    connection.send(web_socket(&gateway, "upgrade").bearer(&token).bytes());
+    connection.read_head().expect(101);
+    for _ in 0..2 {
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        connection.send([0x81, 0x82, 0, 0, 0, 0, b'h', b'i']);
+        assert_eq!(connection.read_exactly(4).0, [0x81, 2, b'h', b'i']);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Heads and bodies whose framing two parsers could read differently: all refused before anything is decided.
 
 use super::{assert_refusal, head, without_upstream};
-use crate::harness::{BASE_PATH, Gateway};
+use crate::harness::{Answer, BASE_PATH, End, Gateway, eventually};
+use std::sync::mpsc;
 
 const LINE: &str = "GET /v1/production/cards HTTP/1.1";
 const POST: &str = "POST /v1/production/cards HTTP/1.1";
@@ -326,6 +327,97 @@ fn empty_lines_before_a_request() {
     let token = gateway.reader_token();
     let response = gateway.raw([b"\r\n".as_slice(), &head(LINE, AUTHORIZED, &token)].concat());
     assert!(matches!(response.status, 200 | 400), "{}", response.head);
+}
+
+/// Callers that send a line end behind a body (RFC 9112 section 2.2) keep their connection, whenever it comes; it is no
+/// part of the body.
+#[test]
+fn a_line_end_behind_a_body_is_passed_over() {
+    let gateway = Gateway::start();
+    let token = gateway.writer_token();
+    let request = gateway.post("/cards").bearer(&token).body("text/plain", "a\r\n").bytes();
+    let (head, body) = request.split_at(request.len() - 3);
+    let next = gateway.get("/cards").bearer(&token).bytes();
+    // What is sent at first, once the upstream was asked, and behind the answer.
+    let at_once = [&request, &b"\r\n"[..]].concat();
+    let half = [&request, &b"\r"[..]].concat();
+    let second = [body, b"\r\n"].concat();
+    for (pieces, late, after) in [
+        (vec![&at_once[..]], &b""[..], &b""[..]),
+        (vec![head, &second], b"", b""),
+        (vec![head, b"a", b"\r\n\r", b"\n"], b"", b""),
+        (vec![&request], b"\r\n", b""),
+        (vec![&half], b"\n", b""),
+        (vec![&half], b"", b"\n"),
+        (vec![&request], b"\r", b"\n"),
+        (vec![&request], b"", b"\r\n"),
+    ] {
+        let (answer, waits) = mpsc::channel();
+        gateway.upstream.on("/api/cards", Answer::Stream(waits));
+        let asked = gateway.upstream.requests().len();
+        let mut connection = gateway.connect();
+        pieces.iter().for_each(|piece| connection.send(piece));
+        eventually("the upstream is asked", || (gateway.upstream.requests().len() > asked).then_some(()));
+        assert_eq!(gateway.upstream.last().body, b"a\r\n");
+        connection.send(late);
+        drop(answer);
+        let response = connection.read_response().expect(200);
+        assert_ne!(response.header("connection"), Some("close"), "{pieces:?} {late:?}");
+        gateway.upstream.on("/api/cards", Answer::Echo);
+        connection.send([after, &next].concat());
+        connection.read_response().expect(200);
+        assert_eq!(gateway.upstream.last().method, "GET");
+    }
+    // Behind one that is refused as well.
+    let refused = gateway.post("/cards").bearer("x").body("text/plain", "abc").bytes();
+    for behind in [&b"\r\n"[..], b""] {
+        let mut connection = gateway.connect();
+        connection.send([&refused, behind].concat());
+        assert_refusal(&connection.read_response(), 401, "token_invalid");
+        connection.send(&next);
+        connection.read_response().expect(200);
+    }
+}
+
+/// Nothing else is, and nothing that stands there is ever a request. Where it came along the answer says that it is the last.
+#[test]
+fn what_else_stands_behind_a_body_ends_the_connection() {
+    let gateway = Gateway::start();
+    gateway.upstream.on("/api/cards", Answer::Echo);
+    let token = gateway.writer_token();
+    let post = gateway.post("/cards").bearer(&token).body("text/plain", "abc").bytes();
+    let get = gateway.get("/cards").bearer(&token).bytes();
+    let smuggled = gateway.get("/cards?smuggled").bearer(&token).bytes();
+    for request in [&post, &get] {
+        for behind in [&b"\n"[..], b"\r\n\r\n", b"\rx", b" ", b"\0", &smuggled, &[b"\r\n", &smuggled[..]].concat()] {
+            let asked = gateway.upstream.requests().len();
+            let mut connection = gateway.connect();
+            connection.send([request, behind].concat());
+            let response = connection.read_response().expect(200);
+            assert_eq!(response.header("connection"), Some("close"), "{behind:?}: {}", response.head);
+            let (rest, end) = connection.read_to_end();
+            assert!(rest.is_empty() && end != End::Silent, "{behind:?}: {end:?}");
+            assert_eq!(gateway.upstream.requests().len(), asked + 1, "{behind:?}");
+        }
+    }
+    // One line end is all: a second one is none of a request.
+    let mut connection = gateway.connect();
+    connection.send([&post, &b"\r\n"[..]].concat());
+    connection.read_response().expect(200);
+    connection.send([b"\r\n", &get[..]].concat());
+    assert_refusal(&without_upstream(&gateway, || connection.read_response()), 400, "malformed_request");
+    // What comes later ends the request that is under way.
+    gateway.upstream.on("/api/cards", Answer::Hang);
+    for late in [&b"x"[..], b"\rx", b"\r\nx", &smuggled] {
+        let asked = gateway.upstream.requests().len();
+        let mut connection = gateway.connect();
+        connection.send(&post);
+        eventually("the upstream is asked", || (gateway.upstream.requests().len() > asked).then_some(()));
+        connection.send(late);
+        let (rest, end) = connection.read_to_end();
+        assert!(rest.is_empty() && end != End::Silent, "{late:?}: {end:?} {}", String::from_utf8_lossy(&rest));
+    }
+    assert!(!String::from_utf8_lossy(&gateway.upstream.connections().concat()).contains("smuggled"));
 }
 
 #[test]

@@ -140,6 +140,11 @@ fn the_host_that_callers_used_goes_upstream_where_it_is_wanted() {
     let bench = Bench::with(Gateway::builder().upstream_table("host = \"caller\""));
     bench.lives();
     assert_eq!(bench.gateway.upstream.last().header("host"), Some("gate.test"));
+    let mut fields = bench.fields("GET", CARDS);
+    fields[2].1 = "Gate.TEST.";
+    assert_eq!(bench.open().ask(&fields).status, 200);
+    let seen = bench.gateway.upstream.last();
+    assert_eq!((seen.header("host"), seen.header("x-forwarded-host")), (Some("gate.test"), Some("gate.test")));
 }
 
 #[test]
@@ -570,6 +575,50 @@ fn whoever_opens_no_window_gets_nothing_and_holds_nothing() {
     eventually("they are over", || bench.gateway.metrics().contains("portcullis_requests_in_flight 0").then_some(()));
 }
 
+/// A refusal is one whether its caller takes all of it or not: else keys could be tried with no trace of it.
+#[test]
+fn a_refusal_whose_body_is_not_read_is_a_refusal() {
+    let bench = Bench::start();
+    for reset in [true, false] {
+        for (path, token, status, code, environment) in [
+            ("/v1/production/cards/blocked", bench.token.as_str(), 403, "permission_missing", "acme/production"),
+            ("/v1/production/nothing", bench.token.as_str(), 403, "operation_unknown", "acme/production"),
+            (CARDS, "Bearer x", 401, "token_invalid", "acme/production"),
+            ("/nowhere", bench.token.as_str(), 404, "environment_unknown", "-"),
+        ] {
+            let counted = || {
+                let series = format!("portcullis_denials_total{{code=\"{code}\",environment=\"{environment}\"}} ");
+                let text = bench.gateway.metrics();
+                let value = text.lines().find_map(|line| line.strip_prefix(&series)).map(str::to_owned);
+                value.map_or(0, |value| value.parse().unwrap())
+            };
+            let before: u64 = counted();
+            let mut client = Http2::silent(bench.gateway.edge(), &bench.authority.pem(), "gate.test");
+            client.connection.send([PREFACE, &Frame::bytes(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])].concat());
+            let mut fields = bench.fields("GET", path);
+            fields.last_mut().unwrap().1 = token;
+            let reply = bench.refuses_one(|| {
+                let stream = client.head(&fields, true);
+                while client.so_far(stream).status == 0 && client.read() {}
+                if reset {
+                    client.frame(RST_STREAM, 0, stream, &8u32.to_be_bytes());
+                }
+                client.so_far(stream)
+            });
+            assert_eq!((reply.status, reply.header("portcullis-error")), (status, Some(code)), "{reply:?}");
+            assert!(reply.body.is_empty() && !reply.ended, "{reply:?}");
+            if !reset {
+                drop(client);
+            }
+            let line = bench.gateway.log_line(reply.header("x-request-id").unwrap());
+            let told = (&line["status"], &line["outcome"], &line["code"]);
+            assert_eq!(told, (&status.into(), &"denied".into(), &code.into()), "{line}");
+            assert_eq!(counted(), before + 1, "{code}");
+        }
+    }
+    bench.lives();
+}
+
 #[test]
 fn a_node_that_ends_says_so_and_answers_what_it_has() {
     let bench = Bench::start();
@@ -603,4 +652,26 @@ fn honest_clients_of_other_makes_get_their_answers() {
         .unwrap();
     let text = String::from_utf8_lossy(&load.stdout).into_owned();
     assert!(text.contains("200 succeeded, 0 failed") && text.contains("200 2xx"), "{text}");
+}
+
+/// In HTTP/2 a body needs no field that says so.
+#[test]
+fn a_preflight_has_no_body() {
+    let bench = Bench::with(Gateway::builder().settings("cors = \"forward\""));
+    let mut client = bench.open();
+    let fields = [
+        (":method", "OPTIONS"),
+        (":scheme", "https"),
+        (":authority", "gate.test"),
+        (":path", CARDS),
+        ("origin", "https://app.test"),
+        ("access-control-request-method", "GET"),
+    ];
+    assert_eq!(client.ask(&fields).status, 200);
+    let reply = bench.refuses_one(|| {
+        let stream = client.head(&fields, false);
+        client.frame(DATA, END_STREAM, stream, b"x");
+        client.reply(stream)
+    });
+    assert_problem(&reply, 400, "malformed_request");
 }

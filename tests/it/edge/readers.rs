@@ -198,10 +198,41 @@ fn value_of<'l>(line: &'l str, name: &str) -> Option<&'l str> {
     other.eq_ignore_ascii_case(name).then(|| value.trim())
 }
 
+/// Spellings that a switch allows are part of one value, and arrive as they were sent.
+fn reads_as_opaque(server: &Server) {
+    let opaque = "encoded_slash = \"opaque\"\nencoded_backslash = \"opaque\"\ndouble_encoding = \"opaque\"\n\
+                  semicolon = \"opaque\"\nempty_segments = \"literal\"";
+    let url = format!("http://127.0.0.1:{}/api", server.port);
+    let gateway = Gateway::builder().upstream_url(&url).paths(opaque).start();
+    let token = gateway.writer_token();
+    for (path, operation) in [
+        ("/cards/a%2Fb", "GET /cards/{id}"),
+        ("/cards/%2f", "GET /cards/{id}"),
+        ("/cards/a%5cb", "GET /cards/{id}"),
+        ("/cards/a%252Fb", "GET /cards/{id}"),
+        ("/cards/%252e%252e", "GET /cards/{id}"),
+        ("/cards/%2562locked", "GET /cards/{id}"),
+        ("/cards/blocked;x", "GET /cards/{id}"),
+        ("/cards/;x", "GET /cards/{id}"),
+        ("/cards/;x%3By=%3f", "GET /cards/{id}"),
+        ("/files//", "GET /files/{path...}"),
+        ("/files//a//b/", "GET /files/{path...}"),
+        ("/files/a;b=1//%2f%5C/c", "GET /files/{path...}"),
+    ] {
+        let seen: Value = serde_json::from_str(&told(&gateway, &token, &odd("GET", path, "", "", ""))).unwrap();
+        assert_eq!(seen["target"], format!("/api{path}"), "{seen}");
+        let said = seen["fields"].as_array().unwrap().iter().map(pair);
+        let said: Vec<&str> =
+            said.filter(|(name, _)| *name == "portcullis-operation").map(|(_, value)| value).collect();
+        assert_eq!(said, [operation], "{path}");
+    }
+}
+
 #[test]
 fn node_reads_what_was_decided() {
     if let Some(server) = start("node", "echo.js") {
         reads_alike(&server, false);
+        reads_as_opaque(&server);
     }
 }
 
@@ -209,6 +240,7 @@ fn node_reads_what_was_decided() {
 fn python_reads_what_was_decided() {
     if let Some(server) = start("python3", "echo.py") {
         reads_alike(&server, true);
+        reads_as_opaque(&server);
     }
 }
 
@@ -232,4 +264,23 @@ fn nginx_routes_as_was_decided() {
         let sent = odd.fields.split_terminator("\r\n").find_map(|line| value_of(line, "x-odd")).unwrap_or_default();
         assert_eq!(lines[4].trim(), sent, "{text}");
     }
+}
+
+/// A server that leaves a body unread takes it for its next request, unless the connection ends with the answer.
+#[test]
+fn a_body_that_is_not_read_is_no_request() {
+    let Some(server) = start("python3", "deaf.py") else { return };
+    let gateway = Gateway::builder().upstream_url(&format!("http://127.0.0.1:{}/api", server.port)).start();
+    let token = gateway.writer_token();
+    let smuggled = "POST /api/evil HTTP/1.1\r\nHost: evil\r\nPortcullis-Client-Id: evil\r\nContent-Length: 0\r\n\r\n";
+    let length = format!("Content-Length: {}\r\n", smuggled.len());
+    let chunked = format!("{:x}\r\n{smuggled}\r\n0\r\n\r\n", smuggled.len());
+    let mut asked = Vec::new();
+    for (method, path) in [("GET", "/cards"), ("HEAD", "/cards/7"), ("DELETE", "/cards/7")] {
+        told(&gateway, &token, &odd(method, path, &length, smuggled, ""));
+        told(&gateway, &token, &odd(method, path, "Transfer-Encoding: chunked\r\n", &chunked, ""));
+        asked.extend([format!("{method} /api{path}"), format!("{method} /api{path}")]);
+    }
+    asked.push("GET /api/cards".to_owned());
+    assert_eq!(told(&gateway, &token, &odd("GET", "/cards", "", "", "")).split('\n').collect::<Vec<_>>(), asked);
 }

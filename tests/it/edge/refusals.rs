@@ -51,6 +51,23 @@ fn a_path_of_two_environments_is_not_walked_between() {
     }
 }
 
+/// An environment below another one: readings of its path that are another environment's for one of two readers.
+#[test]
+fn a_path_is_of_the_same_environment_to_every_reader() {
+    let below = "[environments.below]\nbase_url = \"http://gate.test/v1/production/files/below\"\n\
+                 upstream = \"{upstream}\"";
+    let gateway = Gateway::builder().tables(below).start();
+    let token = gateway.writer_token();
+    for path in
+        ["/files/Below/a", "/files/%62elow/a", "/files/%2562elow/a", "/files/below;x/a", "/files;x/%2542elow%253Bx/a"]
+    {
+        assert_refused(&gateway, &gateway.get(path).bearer(&token), 400, "target_ambiguous");
+    }
+    for path in ["/files/belows/a", "/files/%2562elows;x/a", "/files/a;below/a"] {
+        gateway.get(path).bearer(&token).send().expect(200);
+    }
+}
+
 #[test]
 fn switches_lift_their_rules() {
     let gateway = Gateway::builder()
@@ -82,9 +99,80 @@ fn siblings_need_both_permissions() {
         assert!(detail.contains("cards:admin"), "{detail}");
         gateway.get(path).bearer(&admin).send().expect(200);
     }
-    let detail = assert_refused(&gateway, &gateway.get("/cards/blocked;a=1").bearer(&reader), 400, "target_ambiguous");
-    assert!(detail.contains("paths.semicolon"), "{detail}");
+    for path in ["/cards/blocked;a=1", "/cards/blocked%253Ba=1"] {
+        let detail = assert_refused(&gateway, &gateway.get(path).bearer(&reader), 400, "target_ambiguous");
+        assert!(detail.contains("paths.semicolon"), "{detail}");
+    }
     gateway.get("/cards/blockeds").bearer(&reader).send().expect(200);
+}
+
+/// The same for an upstream that takes an encoded `?` or `#` for a real one, trims, or folds what Unicode folds.
+#[test]
+fn siblings_of_who_cuts_or_trims_need_both_permissions() {
+    let admin = Key::new("admin", &["cards:admin", "cards:read"]);
+    let gateway = Gateway::builder().key(&admin).start();
+    let reader = gateway.reader_token();
+    let admin = token(&gateway, &admin.id, &admin.secret);
+    for path in [
+        "/cards/blocked%3F",
+        "/cards/Blocked%23x",
+        "/cards/blocked%20",
+        "/cards/%09blocked%0a",
+        "/cards/bloc%E2%84%AAed",
+        "/cards/blocked%253Fx",
+    ] {
+        eprintln!("{path}");
+        assert_refused(&gateway, &gateway.get(path).bearer(&reader), 403, "permission_missing");
+        gateway.get(path).bearer(&admin).send().expect(200);
+        assert_eq!(gateway.upstream.last().target, format!("/api{path}"));
+    }
+    for path in ["/cards/a%3Fblocked", "/cards/blocked%20card", "/cards/%20a"] {
+        gateway.get(path).bearer(&reader).send().expect(200);
+    }
+}
+
+/// Servers that fold the case of methods would run `DELETE`, which is another permission's.
+#[test]
+fn a_method_in_small_letters_is_not_covered_by_any_method() {
+    let things = r#"
+[environments.things]
+base_url = "http://gate.test/v1/things"
+upstream = "{upstream}"
+[environments.things.permissions]
+"things:any" = ["* /{id}"]
+"things:end" = ["DELETE /{id}"]
+"#;
+    let key = Key::new("any", &["things:any"]);
+    let gateway = Gateway::builder().tables(things).key_of("things", &key).start();
+    let answer = gateway.post("").target("/v1/things/oauth2/token").form(&token_form(&key.id, &key.secret)).send();
+    let token = answer.expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    let ask = |method: &str| gateway.request(method, "").target("/v1/things/7").bearer(&token);
+    ask("PURGE").send().expect(200);
+    assert_refused(&gateway, &ask("DELETE"), 403, "permission_missing");
+    ask("purge").send().expect(200);
+    for method in ["delete", "Delete", "DELETe"] {
+        assert_refused(&gateway, &ask(method), 403, "operation_unknown");
+    }
+}
+
+/// The same for an upstream that decodes twice; what is let through stays encoded as it came.
+#[test]
+fn siblings_that_are_encoded_twice_need_both_permissions() {
+    let admin = Key::new("admin", &["cards:admin", "cards:read"]);
+    let gateway = Gateway::builder().key(&admin).start();
+    let reader = gateway.reader_token();
+    let admin = token(&gateway, &admin.id, &admin.secret);
+    for path in ["/cards/%2562locked", "/cards/%2542LOCKED", "/cards/bl%25%36%66cked", "/cards/%2562locked.json"] {
+        eprintln!("{path}");
+        let detail = assert_refused(&gateway, &gateway.get(path).bearer(&reader), 403, "permission_missing");
+        assert!(detail.contains("cards:admin"), "{detail}");
+        gateway.get(path).bearer(&admin).send().expect(200);
+        let target = format!("/api{path}");
+        assert_eq!(gateway.upstream.last().target, target);
+    }
+    gateway.get("/cards/%2562lockeds").bearer(&reader).send().expect(200);
+    let gateway = Gateway::builder().paths("double_encoding = \"opaque\"").start();
+    gateway.get("/cards/%2562locked").bearer(&gateway.reader_token()).send().expect(200);
 }
 
 #[test]

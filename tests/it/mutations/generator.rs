@@ -106,7 +106,7 @@ const SOUND: [&str; 26] = [
 ];
 
 /// Put in place of, or behind, a path.
-const PATHS: [&str; 40] = [
+const PATHS: [&str; 42] = [
     "/..",
     "/../",
     "/./",
@@ -141,6 +141,8 @@ const PATHS: [&str; 40] = [
     "/cards/BLOCKED",
     "/cards/blocked.json",
     "/cards/%62locked",
+    "/cards/%2562locked",
+    "%253b",
     "/cards/7/../blocked",
     "/oauth2/jwks",
     "\u{e9}",

@@ -211,13 +211,12 @@ fn names_a_card(id: &[u8]) -> bool {
     let once = decoded(id);
     let twice = decoded(&once);
     // `;v=1` and extensions, as lax upstreams take them off.
-    let stem = once.split(|byte| matches!(byte, b';' | b'.')).next().unwrap();
+    let lax = |id: &[u8]| id.split(|byte| matches!(byte, b';' | b'.')).next().unwrap().eq_ignore_ascii_case(b"blocked");
     let separator = |id: &Vec<u8>| id.iter().any(|byte| matches!(byte, b'/' | b'\\' | 0));
     !separator(&once)
         && !separator(&twice)
         && !matches!(twice.as_slice(), b"" | b"." | b"..")
-        && !matches!(once.first(), Some(b';'))
-        && !stem.eq_ignore_ascii_case(b"blocked")
+        && [&once, &twice].iter().all(|read| !matches!(read.first(), Some(b';')) && !lax(read))
 }
 
 fn decoded(text: &[u8]) -> Vec<u8> {

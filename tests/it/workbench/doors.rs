@@ -54,11 +54,17 @@ fn a_session_is_a_cookie_that_no_script_and_no_other_site_gets() {
 
 #[test]
 fn behind_tls_the_cookie_is_this_hosts_alone() {
+    for public in ["public_url = \"https://control.test\"\n", ""] {
+        is_for_tls_alone(&format!("{public}plaintext = \"behind_proxy\"\n"));
+    }
+}
+
+#[track_caller]
+fn is_for_tls_alone(settings: &str) {
     let api = Api::start();
     let folder = Folder::new(&api.url(), "\"cards:read\" = \"GET /cards\"");
     let bind = "[listeners.control]\nbind = [\"127.0.0.1:0\"]\n";
-    let public = format!("{bind}public_url = \"https://control.test\"\nplaintext = \"behind_proxy\"\n");
-    folder.edit("portcullis.toml", bind, &public);
+    folder.edit("portcullis.toml", bind, &format!("{bind}{settings}"));
     let node = folder.start();
     let mut visitor = Visitor::new(node.control);
     let page = visitor.get(&format!("/first-run?token={}", node.operator_token())).expect(200);
