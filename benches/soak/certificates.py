@@ -19,7 +19,7 @@ import threading
 import time
 from pathlib import Path
 
-from node import Failed, Node, build, in_folder, say, start
+from node import Failed, Node, build, in_folder, program, say, start
 
 NAME = "gate.soak"
 LISTENERS = ("edge", "control")
@@ -172,12 +172,11 @@ def verdict(met: bool) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program(__doc__, "portcullis")
     parser.add_argument("--swaps", type=int, default=20, help="how many (default 20)")
     parser.add_argument("--callers", type=int, default=4, help="callers of each listener (default 4)")
     parser.add_argument("--pause", type=float, default=1, help="seconds between swaps (default 1)")
     parser.add_argument("--listeners", nargs="+", choices=LISTENERS, default=LISTENERS, help="default: both")
-    parser.add_argument("--portcullis", metavar="FILE", help="a binary that is built already")
     arguments = parser.parse_args()
     if min(arguments.swaps, arguments.callers) < 1 or arguments.pause < 0:
         parser.error("--swaps and --callers are 1 at least, --pause is not negative")

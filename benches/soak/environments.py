@@ -19,7 +19,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from node import Failed, Node, build, end_with_parent, free_ports, in_folder, say, send, start
+from node import Failed, Node, build, end_with_parent, free_ports, in_folder, program, say, send, start
 
 HOST = "gate.soak"
 # Organizations have so many environments each.
@@ -193,14 +193,12 @@ def compare(sides: list[Side], arguments: argparse.Namespace):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program(__doc__, "portcullis", "upstream")
     parser.add_argument("--environments", type=int, default=10_000, help="of the larger node (default 10000)")
     parser.add_argument("--keys", type=int, default=100, help="keys an environment of the larger node (default 100)")
     parser.add_argument("--tokens", type=int, default=10_000, help="tokens that are used in turn (default 10000)")
     parser.add_argument("--rounds", type=int, default=5, help="(default 5)")
     parser.add_argument("--seconds", type=int, default=3, help="of load a slice (default 3)")
-    parser.add_argument("--portcullis", metavar="FILE", help="a binary that is built already")
-    parser.add_argument("--upstream", metavar="FILE", help="a built example `upstream`")
     arguments = parser.parse_args()
     if min(arguments.environments, arguments.keys, arguments.tokens, arguments.rounds, arguments.seconds) < 1:
         parser.error("all numbers are 1 at least")

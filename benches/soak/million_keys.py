@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
-from node import Failed, Node, build, in_folder, say, send, start
+from node import Failed, Node, build, in_folder, program, say, send, start
 
 KEYS = "/v1/organizations/soak/environments/production/keys"
 HOST = "gate.soak"
@@ -196,10 +196,9 @@ def first_token(node: Node, client_id: str, secret: str):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program(__doc__, "portcullis")
     parser.add_argument("--keys", type=int, default=1_000_000, help="keys in the store (default 1000000)")
     parser.add_argument("--count", type=int, default=2000, help="requests of each kind (default 2000)")
-    parser.add_argument("--portcullis", metavar="FILE", help="a binary that is built already")
     parser.add_argument("--dir", metavar="FOLDER", help="where the store is made: the disk to measure (default: temporary)")
     arguments = parser.parse_args()
     if arguments.keys < 1 or arguments.count < 1:

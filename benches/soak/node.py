@@ -1,5 +1,6 @@
 """What the programs of `make soak` share: a node of their own, asked from outside."""
 
+import argparse
 import ctypes
 import http.client
 import json
@@ -129,6 +130,21 @@ def build(given: str | None, *target: str) -> Path:
         if message.get("reason") == "compiler-artifact" and message.get("executable"):
             return Path(message["executable"])
     raise Failed("cargo built no program")
+
+
+BUILT = {
+    "portcullis": "a binary that is built already",
+    "upstream": "a built example `upstream`",
+    "load": "a built example `soak_load`",
+}
+
+
+def program(words: str, *built: str) -> argparse.ArgumentParser:
+    """A program of this description, which may be told where these of `BUILT` are; its own arguments are to be added."""
+    parser = argparse.ArgumentParser(description=words, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in built:
+        parser.add_argument(f"--{name}", metavar="FILE", help=BUILT[name])
+    return parser
 
 
 def in_folder(measure, arguments, where: str | None = None) -> int:

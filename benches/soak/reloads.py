@@ -17,7 +17,7 @@ import threading
 import time
 from pathlib import Path
 
-from node import Failed, Node, build, end_with_parent, free_ports, in_folder, say, send, start
+from node import Failed, Node, build, end_with_parent, free_ports, in_folder, program, say, send, start
 
 HOST = "gate.soak"
 KEYS = "/v1/organizations/soak/environments/e0/keys"
@@ -207,16 +207,13 @@ def measure_load(node: Node, files: Files, load: Load, arguments: argparse.Names
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program(__doc__, "portcullis", "upstream", "load")
     parser.add_argument("--reloads", type=int, default=1000, help="how many (default 1000)")
     parser.add_argument("--per-second", type=float, default=5, help="reloads a second (default 5)")
     parser.add_argument("--rate", type=int, default=2000, help="requests a second (default 2000)")
     parser.add_argument("--idle", type=int, default=20, help="seconds without reloads, before and after (default 20)")
     parser.add_argument("--environments", type=int, default=20, help="environments (default 20)")
     parser.add_argument("--operations", type=int, default=300, help="operations of their document (default 300)")
-    parser.add_argument("--portcullis", metavar="FILE", help="a binary that is built already")
-    parser.add_argument("--upstream", metavar="FILE", help="a built example `upstream`")
-    parser.add_argument("--load", metavar="FILE", help="a built example `soak_load`")
     arguments = parser.parse_args()
     if min(arguments.reloads, arguments.rate, arguments.idle, arguments.environments) < 1 or arguments.operations < 2:
         parser.error("--reloads, --rate, --idle and --environments are 1 at least, --operations 2")

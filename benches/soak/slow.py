@@ -20,7 +20,7 @@ import struct
 import time
 from pathlib import Path
 
-from node import Failed, Node, build, free_ports, in_folder, say, send, start
+from node import Failed, Node, build, free_ports, in_folder, program, say, send, start
 
 HOST = "gate.soak"
 KEYS = "/v1/organizations/soak/environments/e0/keys"
@@ -249,13 +249,12 @@ def measure(arguments: argparse.Namespace, folder: Path):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program(__doc__, "portcullis")
     parser.add_argument("--heads", type=int, default=500, help="slow heads (default 500)")
     parser.add_argument("--bodies", type=int, default=500, help="slow bodies, half with a good token (default 500)")
     parser.add_argument("--honest", type=int, default=10, help="honest callers, ten requests a second each (default 10)")
     parser.add_argument("--seconds", type=int, default=60, help="of attack (default 60)")
     parser.add_argument("--rest", type=int, default=30, help="seconds until the node is looked at again (default 30)")
-    parser.add_argument("--portcullis", metavar="FILE", help="a binary that is built already")
     arguments = parser.parse_args()
     if min(arguments.honest, arguments.seconds) < 1 or min(arguments.heads, arguments.bodies, arguments.rest) < 0:
         parser.error("--honest and --seconds are 1 at least, the others 0")

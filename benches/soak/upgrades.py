@@ -23,7 +23,7 @@ import threading
 import time
 from pathlib import Path
 
-from node import Failed, Node, build, end_with_parent, free_ports, in_folder, say, send, start
+from node import Failed, Node, build, end_with_parent, free_ports, in_folder, program, say, send, start
 from reloads import Load, Phase
 
 HOST = "gate.soak"
@@ -307,13 +307,10 @@ def tell(upgrades: Upgrades, kinds: dict, during: Phase, chunks: int, lasted: fl
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = program(__doc__, "portcullis", "upstream", "load")
     parser.add_argument("--upgrades", type=int, default=20, help="good ones, and as many failing ones (default 20)")
     parser.add_argument("--rate", type=int, default=500, help="requests a second (default 500)")
     parser.add_argument("--seed", type=int, help="of moments and garbage, to run a failed one again")
-    parser.add_argument("--portcullis", metavar="FILE", help="a binary that is built already")
-    parser.add_argument("--upstream", metavar="FILE", help="a built example `upstream`")
-    parser.add_argument("--load", metavar="FILE", help="a built example `soak_load`")
     arguments = parser.parse_args()
     if min(arguments.upgrades, arguments.rate) < 1:
         parser.error("--upgrades and --rate are 1 at least")

@@ -80,9 +80,7 @@ pub fn serve(path: &Path, take_over: Option<TakeOver>) -> anyhow::Result<()> {
             .run(None);
     };
     let (mut succession, sockets) = Succession::begin(&config.node.data_dir, take_over)?;
-    if told.is_none()
-        && let Err(error) = succession.require_unit()
-    {
+    if let Err(error) = succession.require_place(told.is_some()) {
         succession.fail(&error);
         return Err(error);
     }

@@ -24,6 +24,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use places::Places;
 use prometheus::IntGauge;
+use rustix::process::{Resource, getrlimit};
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
@@ -37,8 +38,10 @@ use tokio_rustls::TlsAcceptor;
 
 /// So many connections of one socket are open at the same time. One more is closed.
 const CONNECTIONS: usize = 512;
-/// So many of one address that is not this machine.
-const CONNECTIONS_OF_ONE: usize = 128;
+/// And no more than this part of the files that the process may open: callers here must leave the edge its own.
+const PART_OF_FILES: u64 = 8;
+/// So many of them, a fourth, are of one address that is not this machine.
+const PART_OF_ONE: usize = 4;
 /// So many requests of one HTTP/2 connection are answered at the same time.
 const STREAMS: u32 = 100;
 /// The fields of a head in bytes, with HTTP/2.
@@ -94,7 +97,9 @@ fn serve_within(times: Times, listener: TcpListener, served: Served) -> anyhow::
     let hsts = tls.as_ref().and_then(|tls| tls.hsts.as_deref()).map(HeaderValue::from_str);
     let hsts = hsts.transpose().context("hsts")?;
     let tls = tls.map(|tls| TlsAcceptor::from(tls.config));
-    let places = Places::new(CONNECTIONS, CONNECTIONS_OF_ONE);
+    let most = most_connections(getrlimit(Resource::Nofile).maximum);
+    let of_one = most / PART_OF_ONE;
+    let places = Places::new(most, of_one);
     tokio::spawn(async move {
         let (mut said, mut doors): (Option<Instant>, _) = (None, stage.doors());
         loop {
@@ -115,7 +120,7 @@ fn serve_within(times: Times, listener: TcpListener, served: Served) -> anyhow::
                 if said.is_none_or(|said| said.elapsed() >= SAY) {
                     said = Some(Instant::now());
                     tracing::warn!(
-                        "a connection was closed: {CONNECTIONS} are open on a listener, or {CONNECTIONS_OF_ONE} of {}",
+                        "a connection was closed: {most} are open on a listener, or {of_one} of {}",
                         address.ip()
                     );
                 }
@@ -138,6 +143,12 @@ fn serve_within(times: Times, listener: TcpListener, served: Served) -> anyhow::
         }
     });
     Ok(())
+}
+
+/// How many connections a socket has where so many files may be open; `None` is any number.
+fn most_connections(files: Option<u64>) -> usize {
+    let part = files.and_then(|files| usize::try_from(files / PART_OF_FILES).ok());
+    part.map_or(CONNECTIONS, |part| part.min(CONNECTIONS))
 }
 
 /// Whether the connection was gone before it was taken.

@@ -12,7 +12,8 @@ pub(super) const WITHIN: &str = "1m";
 /// Put a new process in the place of the node that runs here, without losing a request
 ///
 /// The new one loads the configuration, the store and the tables, takes over the listening sockets, and is watched before the
-/// old one lets go. Where anything goes wrong, the old one goes on as if nothing had happened, and this exits with 1.
+/// old one lets go. Where anything goes wrong, the old one goes on as if nothing had happened, and this exits with 1. A node
+/// that systemd runs is upgraded by `systemctl reload`, within its service: from outside of it this refuses.
 #[derive(clap::Args)]
 pub(super) struct Upgrade {
     /// The node's configuration, as the new process is to read it

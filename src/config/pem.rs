@@ -6,6 +6,7 @@
 use super::reader::{At, Reader, Value};
 use super::sheet::{MAX_FILE_BYTES, Sheet};
 use crate::model::ClientCertificate;
+use crate::tls::read_private_key;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -78,14 +79,14 @@ fn chain(sheet: &Sheet, value: &Value<'_>) -> Option<Vec<Vec<u8>>> {
     (is_sound && !found.is_empty()).then_some(found)
 }
 
-/// The first private key of a file. Nothing of it is told.
-fn private_key(sheet: &Sheet, value: &Value<'_>) -> Option<At<PrivateKeyDer<'static>>> {
+/// The first private key of a file, read as a listener's is. Nothing of it is told.
+fn private_key(sheet: &Sheet, value: &Value<'_>) -> Option<At<Zeroizing<PrivateKeyDer<'static>>>> {
     let (path, text) = text(sheet, value)?;
-    match PrivateKeyDer::from_pem_slice(text.as_bytes()) {
+    match read_private_key(text.as_bytes()) {
         Ok(key) => Some(At { value: key, line: value.line() }),
-        Err(_) => {
+        Err(error) => {
             let line = sections(&text).next().map_or(1, |(line, _)| line);
-            sheet.problem_in(&path, line, "holds no private key in PEM that is not encrypted (PKCS#8, PKCS#1 or SEC1)");
+            sheet.problem_in(&path, line, error.to_string());
             None
         }
     }

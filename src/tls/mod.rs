@@ -13,7 +13,7 @@ mod settings;
 mod tests;
 
 pub use certificates::{CertificateError, Certificates};
-pub use pair::{CertificatePair, PairError};
+pub use pair::{CertificatePair, PairError, read_private_key};
 pub use server::{ServerTls, ServerTlsError};
 pub use settings::{ClientAuthorities, ClientAuthoritiesError, ClientCertificates, TlsSettings, TlsVersion};
 

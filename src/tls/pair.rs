@@ -160,7 +160,7 @@ fn read_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PairError> {
 }
 
 /// The first private key of a PEM file. rustls makes its own copy of it; this one is wiped.
-fn read_private_key(pem: &[u8]) -> Result<Zeroizing<PrivateKeyDer<'static>>, PairError> {
+pub fn read_private_key(pem: &[u8]) -> Result<Zeroizing<PrivateKeyDer<'static>>, PairError> {
     let holds = |text: &[u8]| pem.windows(text.len()).any(|window| window == text);
     if holds(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || holds(b"Proc-Type: 4,ENCRYPTED") {
         return Err(PairError::PrivateKeyEncrypted);

@@ -439,6 +439,12 @@ impl Before {
         (successor, fake)
     }
 
+    /// What a node before that is this process says it hands over.
+    fn sockets(&self, pid: u32, descriptors: &Value) -> Value {
+        json!({"say": "sockets", "version": "x", "pid": pid, "descriptors": descriptors,
+            "notify_socket": self.folder.path("notify")})
+    }
+
     /// The line to a real successor that is ready, and writes there once it may go. While it loads, something happens.
     fn line(&self, outputs: Option<&File>, meanwhile: impl FnOnce()) -> Fake {
         let stream = self.node.accept().unwrap().0;
@@ -447,8 +453,7 @@ impl Before {
         fake.hears("hello");
         meanwhile();
         let descriptors = if outputs.is_some() { json!([{"is": "stdout"}, {"is": "stderr"}]) } else { json!([]) };
-        let sockets = json!({"say": "sockets", "version": "x", "pid": std::process::id(), "descriptors": descriptors,
-            "notify_socket": self.folder.path("notify")});
+        let sockets = self.sockets(std::process::id(), &descriptors);
         match outputs {
             Some(file) => fake.say_with(&sockets.to_string(), &[file.as_fd(), file.as_fd()]),
             None => fake.say(&sockets.to_string()),
@@ -492,6 +497,19 @@ fn a_line_that_closes_is_not_the_end_of_the_node_before() {
         assert!(!words.contains("served from here") && !words.contains(" taken over\n"), "{words}");
     }
     assert!(before.manager.recv(&mut [0; 64]).is_err(), "the service manager was told of what came to nothing");
+}
+
+/// It would take the successor along when it ends.
+#[test]
+fn the_first_process_of_a_container_has_no_successor() {
+    let before = Before::new();
+    let mut successor = Process::spawn(before.folder.command("serve").arg("--take-over"));
+    let mut fake = Fake { stream: BufReader::new(before.node.accept().unwrap().0) };
+    fake.hears("hello");
+    fake.say(&before.sockets(1, &json!([])).to_string());
+    assert!(fake.hears("failed")["reason"].as_str().unwrap().contains("process 1 of its container"));
+    assert_eq!(successor.ended(PATIENCE).code(), Some(1));
+    assert!(successor.all_of_stderr().contains("replace the container"));
 }
 
 /// Whoever tells all processes of a name to read their files again tells one that is on its way too.

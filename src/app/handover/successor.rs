@@ -118,8 +118,15 @@ impl Succession {
         Ok(sockets)
     }
 
-    /// Fails where the service manager of the node before would not follow it to this process, which has none of its own.
-    pub(in crate::app) fn require_unit(&self) -> anyhow::Result<()> {
+    /// Fails where the node would end with the process before: with its container, or because the service manager of that
+    /// one would not follow it to this process, `is_told` of none of its own.
+    pub(in crate::app) fn require_place(&self, is_told: bool) -> anyhow::Result<()> {
+        if let Some(reason) = unit::ends_container(self.pid) {
+            bail!(reason);
+        }
+        if is_told {
+            return Ok(());
+        }
         let cgroup = |process: &str| std::fs::read_to_string(format!("/proc/{process}/cgroup")).ok();
         let (before, own) = (cgroup(&self.pid.to_string()), cgroup("self"));
         let reason = unit::leaves(self.notify_socket.as_deref(), before.as_deref(), own.as_deref());

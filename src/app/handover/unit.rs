@@ -1,5 +1,12 @@
-//! Whether a successor stands where the service manager of the node before looks: in the same unit. From outside of it
-//! nobody is believed to be the main process (sd_notify(3)), and nothing of the unit holds: sandbox, limits, restarts.
+//! Whether a node would outlive the process before. Two things end with that one: a container whose first process it is,
+//! and a service that does not know the successor. A service manager believes nobody from outside of the unit to be its main
+//! process (sd_notify(3)), and nothing of the unit holds there: sandbox, limits, restarts.
+
+/// Why no process takes over from the first one of a container.
+pub(super) fn ends_container(before: u32) -> Option<String> {
+    let words = "the node that runs is process 1 of its container, which would end with it: replace the container";
+    (before == 1).then(|| words.to_owned())
+}
 
 /// Why a process must not take over from one that a service manager runs, given `/proc/PID/cgroup` of both. `None` where
 /// it may: no service manager is told of anything, both are in one unit, or the node before is in none.

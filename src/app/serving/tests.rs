@@ -113,3 +113,10 @@ fn a_target_that_names_its_host_counts_more_than_host() {
     assert_eq!(host("/", "a.test"), ["a.test"]);
     assert_eq!(host("https://b.test:1/", "a.test"), ["b.test:1"]);
 }
+
+#[test]
+fn callers_here_leave_the_edge_its_files() {
+    for (files, most) in [(None, 512), (Some(u64::MAX), 512), (Some(4096), 512), (Some(1024), 128), (Some(0), 0)] {
+        assert_eq!(most_connections(files), most, "{files:?}");
+    }
+}

@@ -116,7 +116,7 @@ fn files_of_certificates_are_read_before_they_are_used() {
         ("words", &ours.chain, &ours.private_key, "ca.pem:1: holds nothing in PEM".to_owned()),
         (&ca, &ours.private_key, &ours.private_key, "c.pem:1: holds no certificate".to_owned()),
         (&ca, &ours.chain, &ours.chain, "k.pem:1: holds no private key".to_owned()),
-        (&ca, &ours.chain, &encrypted, "k.pem:1: holds no private key in PEM that is not encrypted".to_owned()),
+        (&ca, &ours.chain, &encrypted, "k.pem:1: holds an encrypted private key".to_owned()),
         (&ca, &ours.chain, &theirs.private_key, "`key` is not the key of the certificate".to_owned()),
     ];
     for (ca, cert, key, expected) in cases {
