@@ -54,6 +54,7 @@ mod proxy_header;
 mod reserved;
 mod revocation;
 mod service;
+mod slow_heads;
 mod streams;
 mod upstreams;
 mod watched;
