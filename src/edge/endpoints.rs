@@ -189,7 +189,8 @@ impl Place<'_> {
             token_id: Arc::clone(&claims.token_id),
             client_id: claims.client_id.clone(),
             environment: (*self.environment.policy.id).clone(),
-            expires_at: claims.expires_at,
+            // One that has expired is kept as one that expires now: for longer than any stream goes without a check.
+            expires_at: claims.expires_at.max(self.asked.now),
             address: self.asked.address,
             request_id: self.asked.request_id.to_owned(),
             revoked_at: self.asked.now,

@@ -56,6 +56,7 @@ mod reserved;
 mod revocation;
 mod service;
 mod signals;
+mod slow_heads;
 mod streams;
 mod upstreams;
 mod watched;

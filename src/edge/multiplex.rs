@@ -9,6 +9,7 @@ use super::answer::Answer;
 use super::arrival::Arrival;
 use super::connections::Refused;
 use super::front::Front;
+use super::slow_heads::Heads;
 use super::streams;
 use crate::access::Denial;
 use bytes::Bytes;
@@ -26,7 +27,7 @@ use pingora_timeout::fast_timeout::fast_timeout;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// So many streams of a connection may be no requests at all; then it ends.
 const MOST_MALFORMED: usize = 32;
@@ -45,6 +46,8 @@ impl Front {
     pub(super) async fn multiplex(self: &Arc<Self>, stream: Stream, arrival: &Arc<Arrival>, shutdown: &ShutdownWatch) {
         let limits = &self.limits.connection;
         let digest = Arc::new(digest_of(&stream));
+        let late = Arc::<Notify>::default();
+        let stream = Heads::around(stream, self.limits.head.header_timeout, &late);
         let shaken = fast_timeout(limits.handshake_timeout, handshake(stream, Some(self.h2_options()))).await;
         let Ok(Ok(mut connection)) = shaken else {
             return self.door.connections.count_refused(Refused::Http2Preface);
@@ -55,19 +58,23 @@ impl Front {
         loop {
             let next = tokio::select! {
                 biased;
-                _ = drain.wait_for(|down| *down), if !draining => {
+                () = begins(&mut drain), if !draining => {
                     // Streams that are on their way are still taken (RFC 9113 section 6.8).
                     connection.graceful_shutdown();
                     draining = true;
                     continue;
                 }
                 next = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => next,
+                () = late.notified() => {
+                    self.note_refused(arrival, &Denial::RequestTimeout);
+                    return end(connection).await;
+                }
                 () = idle(&mut waits, limits.idle_timeout) => return,
             };
             match next {
                 Ok(Some(H2Accept::Session(session))) => self.take(session, arrival, shutdown, &served),
                 Ok(Some(H2Accept::Rejected)) => {
-                    self.note_rejected(arrival);
+                    self.note_refused(arrival, &streams::REJECTED);
                     malformed += 1;
                     if malformed > MOST_MALFORMED {
                         self.door.connections.count_refused(Refused::Http2Violation);
@@ -86,10 +93,9 @@ impl Front {
         }
     }
 
-    /// Counts and logs a stream that was answered or reset before it was a request.
-    fn note_rejected(&self, arrival: &Arc<Arrival>) {
-        let denial = streams::REJECTED;
-        self.note_refusal(arrival, &denial, &self.request_ids.draw(), Instant::now());
+    /// Counts and logs a stream that ended before it was a request.
+    fn note_refused(&self, arrival: &Arc<Arrival>, denial: &Denial) {
+        self.note_refusal(arrival, denial, &self.request_ids.draw(), Instant::now());
     }
 
     /// A header list may take what HTTP/1 allows, and a little more, so that it is we who answer.
@@ -153,6 +159,11 @@ impl Front {
         let _ = arrival.serving(Answer::refusal(denial, &request_id).write(session, &request_id)).await;
         self.note_refusal(arrival, denial, &request_id, started);
     }
+}
+
+/// Until a drain begins.
+async fn begins(drain: &mut ShutdownWatch) {
+    let _ = drain.wait_for(|down| *down).await;
 }
 
 /// Tells the caller that it is enough (RFC 9113 section 7), and closes.

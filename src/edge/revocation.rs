@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// A living token that its own client wants to end (RFC 7009).
+/// A token that its own client wants to end (RFC 7009).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRevocation {
     /// Its `jti`.
@@ -14,7 +14,7 @@ pub struct TokenRevocation {
     pub client_id: ClientId,
     /// Where.
     pub environment: EnvironmentId,
-    /// When it would have ended.
+    /// When it would have ended; now where it has.
     pub expires_at: Timestamp,
     /// Where the request comes from.
     pub address: IpAddr,

@@ -33,8 +33,12 @@ impl AskedToken<'_> {
 
     /// Whether a request that carries it would get as far as the key's allowlist.
     fn is_alive(&self, now: Timestamp) -> bool {
-        self.claims.expires_at > now
-            && !self.revoked
+        self.claims.expires_at > now && self.may_hold_streams(now)
+    }
+
+    /// Whether streams that began with it go on: its own end ends none.
+    fn may_hold_streams(&self, now: Timestamp) -> bool {
+        !self.revoked
             && self.key.is_some_and(|key| {
                 key.client_id == self.claims.client_id
                     && key.secret_version == self.claims.secret_version
@@ -76,17 +80,20 @@ fn active(client: &ProvenClient<'_>, token: &AskedToken<'_>, now: Timestamp) -> 
 
 /// What a revocation request comes to (RFC 7009 section 2). `Ok(None)`: there is nothing to end, because the text is no
 /// token of this environment or the token is dead already; the client is told success all the same (section 2.2). A
-/// living token of another client is refused, as section 2.1 wants it.
+/// living token of another client is refused, as section 2.1 wants it. One of the client's own that has expired is ended
+/// all the same: streams that began with it would go on.
 pub fn revocation<'t>(
     client: &ProvenClient<'_>,
     token: Option<&AskedToken<'t>>,
     now: Timestamp,
 ) -> Result<Option<&'t AccessTokenClaims>, OAuthError> {
-    let Some(token) = token.filter(|token| token.audience().is_some() && token.is_alive(now)) else { return Ok(None) };
+    let Some(token) = token.filter(|token| token.audience().is_some()) else { return Ok(None) };
     if token.claims.client_id == client.key().client_id {
-        Ok(Some(token.claims))
-    } else {
+        Ok(token.may_hold_streams(now).then_some(token.claims))
+    } else if token.is_alive(now) {
         Err(OAuthError::ForeignToken)
+    } else {
+        Ok(None)
     }
 }
 

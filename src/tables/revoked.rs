@@ -12,7 +12,8 @@ const MOST: usize = 500_000;
 /// So many of them at most are of one client: no key holder fills the store, or takes the room of others.
 const MOST_OF_CLIENT: usize = 1000;
 
-/// Entries are kept this many seconds beyond their token's end, so that a clock set back opens nothing.
+/// Entries are kept this many seconds beyond their token's end, so that a clock set back opens nothing, and that streams
+/// of a token that was revoked after its end are looked at (every half minute) before it is forgotten.
 const MARGIN_SECONDS: i64 = 300;
 
 /// The ids (`jti`) of revoked tokens. Reading takes no lock; while nothing is revoked it is one load of an atomic.

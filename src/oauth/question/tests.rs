@@ -114,7 +114,6 @@ fn tokens_that_count_for_nothing() {
         Some(LiveKey { secret_version: SecretVersion(3), ..key.clone() }),
     ];
     let dead_tokens = [
-        AccessTokenClaims { expires_at: NOW, ..good.clone() },
         AccessTokenClaims { issuer: "http://gate.test/v2".into(), ..good.clone() },
         AccessTokenClaims { audience: "http://gate.test/v2".into(), ..good.clone() },
         AccessTokenClaims { issuer: CONTROL.into(), audience: CONTROL.into(), ..good.clone() },
@@ -125,6 +124,20 @@ fn tokens_that_count_for_nothing() {
         assert_eq!(shown(&key, token), json!({"active": false}), "{token:?}");
         assert_eq!(ended(&key, token), Ok(false), "{token:?}");
     }
+}
+
+/// A request that began with it may still be under way.
+#[test]
+fn an_expired_token_is_ended_by_its_own_client_while_its_key_lives() {
+    let (one, two) = (key("one"), key("two"));
+    let expired = AccessTokenClaims { expires_at: NOW.plus_seconds(-86_400), ..claims("one") };
+    assert_eq!(shown(&one, (&expired, Some(&one), false)), json!({"active": false}));
+    assert_eq!(ended(&one, (&expired, Some(&one), false)), Ok(true));
+    assert_eq!(ended(&one, (&expired, Some(&one), true)), Ok(false));
+    // What the key's end has ended needs nothing, and of others nothing is told.
+    assert_eq!(ended(&one, (&expired, Some(&LiveKey { revoked: true, ..one.clone() }), false)), Ok(false));
+    assert_eq!(ended(&one, (&expired, None, false)), Ok(false));
+    assert_eq!(ended(&two, (&expired, Some(&one), false)), Ok(false));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::harness::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, block,
 };
-use crate::harness::{Answer, Authority, End, Gateway, GatewayBuilder, Http2, Reply, eventually, writer};
+use crate::harness::{Answer, Authority, End, Gateway, GatewayBuilder, Http2, PATIENCE, Reply, eventually, writer};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -432,6 +432,67 @@ fn a_connection_begins_in_time_and_is_closed_when_idle() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert!(client.read_to_end() != End::Silent && since.elapsed() < Duration::from_secs(9));
+}
+
+/// A head that does not become whole ends its connection in its time, whatever else runs there.
+#[test]
+fn a_head_that_drips_has_a_deadline() {
+    let bench = Bench::with(Gateway::builder().node("[edge.limits]\nheader_timeout = \"1s\""));
+    let block = block(&bench.fields("GET", CARDS));
+    let whole = Frame::bytes(HEADERS, END_HEADERS | END_STREAM, 3, &block);
+    let parts = [Frame::bytes(HEADERS, END_STREAM, 3, &block), Frame::bytes(CONTINUATION, 0, 3, &[])].concat();
+    for (at, (begins, drips)) in
+        [(&whole[..9], &whole[9..]), (&whole[..20], &[]), (&parts, &[])].into_iter().enumerate()
+    {
+        let asked = bench.gateway.upstream.requests().len();
+        let (pieces, received) = std::sync::mpsc::channel();
+        bench.gateway.upstream.on("/api/cards/1", Answer::Stream(received));
+        let mut client = bench.open();
+        let slow = client.head(&bench.fields("GET", "/v1/production/cards/1"), true);
+        eventually("a stream runs", || (bench.gateway.upstream.requests().len() > asked).then_some(()));
+        while client.so_far(slow).status == 0 && client.read() {}
+        bench.refuses_one(|| {
+            client.connection.send(begins);
+            for byte in drips {
+                // Until there is something to read: nothing is but the end.
+                client.connection.stream().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+                if client.connection.stream().peek(&mut [0]).is_ok() {
+                    break;
+                }
+                client.connection.send([*byte]);
+            }
+            client.connection.stream().set_read_timeout(Some(PATIENCE)).unwrap();
+            assert_ne!(client.read_to_end(), End::Silent);
+        });
+        // ENHANCE_YOUR_CALM; whoever goes on sending may lose it to a reset.
+        assert!(
+            client.goaway == Some(11) || (!drips.is_empty() && client.goaway.is_none()),
+            "{at}: {:?}",
+            client.goaway
+        );
+        assert!(!client.so_far(slow).ended);
+        let counted = format!("portcullis_denials_total{{code=\"request_timeout\",environment=\"-\"}} {}\n", at + 1);
+        eventually("it is counted", || bench.gateway.metrics().contains(&counted).then_some(()));
+        drop(pieces);
+    }
+    // In pieces, and beside a stream that runs for longer.
+    let (pieces, received) = std::sync::mpsc::channel();
+    bench.gateway.upstream.on("/api/cards/1", Answer::Stream(received));
+    let mut client = bench.open();
+    let slow = client.head(&bench.fields("GET", "/v1/production/cards/1"), true);
+    for _ in 0..3 {
+        let stream = client.stream();
+        let (first, rest) = block.split_at(40);
+        client.frame(HEADERS, END_STREAM, stream, first);
+        std::thread::sleep(Duration::from_millis(200));
+        client.frame(CONTINUATION, 0, stream, &rest[..10]);
+        client.frame(CONTINUATION, END_HEADERS, stream, &rest[10..]);
+        assert_eq!(client.reply(stream).status, 200);
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    pieces.send(b"still".to_vec()).unwrap();
+    drop(pieces);
+    assert_eq!(client.reply(slow).text(), "still");
 }
 
 #[test]

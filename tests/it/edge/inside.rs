@@ -64,12 +64,15 @@ pub(super) struct Edge {
     runtime: tokio::runtime::Runtime,
 }
 
-struct Nowhere;
+/// Keeps revocations in the tables alone.
+struct Kept(Arc<Tables>);
 
 #[async_trait::async_trait]
-impl RevocationSink for Nowhere {
-    async fn revoke(&self, _: TokenRevocation) -> Result<(), RevocationRefused> {
-        Err(RevocationRefused::Unavailable)
+impl RevocationSink for Kept {
+    async fn revoke(&self, revocation: TokenRevocation) -> Result<(), RevocationRefused> {
+        let TokenRevocation { token_id, client_id, expires_at, .. } = revocation;
+        self.0.revoked().insert(token_id, &client_id, expires_at);
+        Ok(())
     }
 }
 
@@ -114,7 +117,7 @@ impl Edge {
             recheck: settings.recheck,
             token_lifetime: Duration::from_secs(3600),
             control_url: BaseUrl::parse("http://control.test").unwrap(),
-            revocations: Arc::new(Nowhere),
+            revocations: Arc::new(Kept(Arc::clone(&tables))),
             workers: 2,
             request_id_seed: (1, 2),
             throttle_seed: [1, 2, 3, 4],
@@ -146,6 +149,16 @@ impl Edge {
         let request = format!("{head}Content-Length: {}\r\n\r\n{form}", form.len());
         let answer = self.connect().exchange(request.as_bytes()).expect(200);
         answer.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Ends one token of this key.
+    #[track_caller]
+    pub(super) fn revoke(&self, id: &str, secret: &str, token: &str) {
+        let form = format!("client_id={id}&client_secret={secret}&token={token}");
+        let head = "POST /v1/production/oauth2/revoke HTTP/1.1\r\nHost: gate.test\r\n\
+                    Content-Type: application/x-www-form-urlencoded\r\n";
+        let request = format!("{head}Content-Length: {}\r\n\r\n{form}", form.len());
+        self.connect().exchange(request.as_bytes()).expect(200);
     }
 
     #[track_caller]

@@ -1,5 +1,6 @@
 //! Whatever runs for long ends with its key: cut, and told of like any other request.
 
+use super::assert_refusal;
 use super::inside::{Edge, RECHECK, Settings, request};
 use crate::harness::{Answer, Connection, End, PATIENCE, RawResponse};
 use std::sync::mpsc;
@@ -128,6 +129,39 @@ fn a_web_socket_is_cut() {
     assert!(took < SOON && rest.is_empty(), "{took:?} {rest:?}");
     let line = edge.log_line("/v1/production/socket");
     assert_eq!((&line["status"], &line["outcome"]), (&101.into(), &"cut".into()));
+}
+
+/// A token's own end ends no stream. So that of a token that was stolen can be ended, it can be revoked after its end too.
+#[test]
+fn streams_of_a_token_that_has_expired_end_with_its_revocation() {
+    use std::sync::atomic::{AtomicI64, Ordering};
+    static LATER: AtomicI64 = AtomicI64::new(0);
+    let clock = || portcullis::clock::now().plus_seconds(LATER.load(Ordering::Relaxed));
+    let edge = Edge::start(&Settings { clock, ..Settings::default() });
+    edge.upstream.on("/api/socket", Answer::WebSocketEcho);
+    let (token, other) = (edge.writer_token(), edge.writer_token());
+    let mut sockets: Vec<Connection> = [&token, &other]
+        .into_iter()
+        .map(|token| {
+            let mut connection = edge.connect();
+            connection.send(request("GET /socket", WEB_SOCKET, token));
+            assert_eq!(connection.read_head().status, 101);
+            connection
+        })
+        .collect();
+    // A day past the end of both.
+    LATER.store(86_400, Ordering::Relaxed);
+    assert_refusal(&edge.connect().exchange(&request("GET /cards", "", &token)), 401, "token_expired");
+    let writer = crate::harness::writer();
+    edge.revoke(&writer.id, &writer.secret, &token);
+    // What is over is forgotten now and then.
+    edge.tables.revoked().purge(clock());
+    let (_, rest) = cut(&mut sockets[0]);
+    assert!(rest.is_empty(), "{rest:?}");
+    let line = edge.log_line("/v1/production/socket");
+    assert_eq!((&line["outcome"], &line["code"]), (&"cut".into(), &"token_revoked".into()));
+    sockets[1].send([0x81, 0x82, 0, 0, 0, 0, b'h', b'i']);
+    assert_eq!(sockets[1].read_exactly(4).0, [0x81, 2, b'h', b'i']);
 }
 
 #[test]
