@@ -91,6 +91,12 @@ impl Forward {
         context.metrics = Some(self.accounts.metrics.environment(NO_ENVIRONMENT));
         context.lease.occupy(self.room.enter().ok_or(Denial::Overloaded)?);
         let verdict = self.check(session, context)?;
+        if let Verdict::Forward(permit) = &verdict
+            && permit.client_id().is_some_and(|key| !context.lease.share(key))
+        {
+            context.upstream_since = None;
+            return Err(Denial::Overloaded);
+        }
         if verdict.forwards() && !session.is_body_empty() {
             let stream_idle = context.environment.as_ref().and_then(|known| stream_idle(session, known));
             let own = context.environment.as_ref().and_then(|known| known.body_limit);
