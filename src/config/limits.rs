@@ -86,6 +86,15 @@ pub struct EdgeLimits {
     pub connection: ConnectionLimits,
     /// Requests being served at the same time, 1 to 1 000 000. One more answers 503 `overloaded`.
     pub requests_in_flight: usize,
+    /// How many of them may be of one key, 1 to 1 000 000; [`share`](Self::share) where it is not said. Its next one answers 503.
+    pub requests_in_flight_per_key: Option<usize>,
+}
+
+impl EdgeLimits {
+    /// How many requests of one key are served at the same time: a quarter of all, but not fewer than 16.
+    pub fn share(&self) -> usize {
+        self.requests_in_flight_per_key.unwrap_or((self.requests_in_flight / 4).max(16))
+    }
 }
 
 impl Default for EdgeLimits {
@@ -95,6 +104,7 @@ impl Default for EdgeLimits {
             body: BodyLimits::default(),
             connection: ConnectionLimits::default(),
             requests_in_flight: 4_096,
+            requests_in_flight_per_key: None,
         }
     }
 }
@@ -122,6 +132,7 @@ pub(super) fn limits(table: &mut Reader<'_>) -> EdgeLimits {
         body: body(table, default.body),
         connection: connection(table, default.connection),
         requests_in_flight: count(table, "requests_in_flight").unwrap_or(default.requests_in_flight),
+        requests_in_flight_per_key: count(table, "requests_in_flight_per_key"),
     }
 }
 

@@ -88,6 +88,12 @@ impl Forward {
     fn admit(&self, session: &mut Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
         context.lease.occupy(self.room.enter().ok_or(Denial::Overloaded)?);
         let verdict = self.check(session, context)?;
+        if let Verdict::Forward(permit) = &verdict
+            && permit.client_id().is_some_and(|key| !context.lease.share(key))
+        {
+            context.upstream_since = None;
+            return Err(Denial::Overloaded);
+        }
         if verdict.forwards() && !session.is_body_empty() {
             if matches!(&verdict, Verdict::Forward(permit) if permit.operation().as_ref() == PREFLIGHT) {
                 return Err(Denial::MalformedRequest { reason: "a preflight has no body" });

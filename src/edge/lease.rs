@@ -7,7 +7,7 @@
 use super::alarm::Alarm;
 use super::overload::Place;
 use crate::access::Denial;
-use crate::model::{AccessTokenClaims, Timestamp};
+use crate::model::{AccessTokenClaims, ClientId, Timestamp};
 use crate::tables::{Asker, EnvironmentTable, Judged, Line, Tables};
 use http::{HeaderValue, Method};
 use parking_lot::Mutex;
@@ -91,6 +91,11 @@ impl Lease {
     /// It has a place among those that are served at the same time.
     pub(super) fn occupy(&self, place: Place) {
         *self.place.lock() = Some(place);
+    }
+
+    /// Whether its place is one of this key's share.
+    pub(super) fn share(&self, key: &ClientId) -> bool {
+        self.place.lock().as_mut().is_none_or(|place| place.count(key))
     }
 
     /// Its place is free for another: it is over, or is known not to be forwarded, or to last. What lasts is bounded by
@@ -225,7 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_lasts_gives_its_place_back() {
-        let room = Room::new(1);
+        let room = Room::new(1, 1);
         let keeper = Keeper { every: Duration::from_millis(100), ..keeper() };
         for is_stream in [false, true] {
             let lasts = async {

@@ -148,7 +148,7 @@ pub fn serve(parts: EdgeParts) -> Duration {
         gate: Gate { trusted_proxies: parts.trusted_proxies },
         upstreams: parts.upstreams,
         limits: parts.limits,
-        room: Room::new(parts.limits.requests_in_flight),
+        room: Room::new(parts.limits.requests_in_flight, parts.limits.share()),
         accounts: Arc::new(Accounts {
             metrics: Arc::clone(&parts.metrics),
             access_log: Arc::clone(&parts.access_log),

@@ -381,6 +381,7 @@ fn every_setting_that_waits_for_a_restart_is_named() {
         ("edge.limits", "idle_timeout", "'1s'"),
         ("edge.limits", "streams", "7"),
         ("edge.limits", "requests_in_flight", "7"),
+        ("edge.limits", "requests_in_flight_per_key", "7"),
         ("listeners.edge", "proxy_protocol", "'required'\n[edge]\ntrusted_proxies = ['10.0.0.0/8']"),
         ("edge", "drain_timeout", "'1s'"),
         ("edge", "readiness_delay", "'1s'"),

@@ -41,6 +41,61 @@ fn one_more_than_may_be_is_told_to_try_again() {
     });
 }
 
+/// One key fills its share and no more, whatever it leaves lying; others notice nothing.
+#[test]
+fn one_key_cannot_take_the_room_of_others() {
+    let authority = Authority::new();
+    let certificate = authority.certificate(&["gate.test"]);
+    let limits = "[edge.limits]\nrequests_in_flight = 20\nrequests_in_flight_per_key = 3";
+    let gateway = Gateway::builder().node(limits).tls(&[&certificate]).start();
+    let mut connection = gateway.connect().secure(&authority.pem(), "gate.test", &[]).unwrap();
+    let mut token = |key: crate::harness::Key| {
+        let asking = gateway.post("/oauth2/token").basic(&key.id, &key.secret).form("grant_type=client_credentials");
+        asking.send_on(&mut connection).expect(200).json()["access_token"].as_str().unwrap().to_owned()
+    };
+    let (greedy, other) = (token(writer()), token(crate::harness::reader()));
+    let large = format!("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n{}", "x".repeat(1_000_000));
+    gateway.upstream.on("/api/files/large", Answer::Bytes(large.into_bytes()));
+    // Downloads that nobody takes: no window.
+    let bearer = format!("Bearer {greedy}");
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "gate.test"),
+        (":path", "/v1/production/files/large"),
+        ("authorization", &bearer),
+    ];
+    let mut client = Http2::silent(gateway.edge(), &authority.pem(), "gate.test");
+    client.connection.send([PREFACE, &Frame::bytes(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])].concat());
+    for _ in 0..3 {
+        client.head(&fields, true);
+    }
+    eventually("its share is full", || (gateway.upstream.requests().len() == 3).then_some(()));
+    for request in [
+        gateway.get("/files/large").bearer(&greedy),
+        gateway.get("/cards").bearer(&greedy),
+        gateway.post("/cards").bearer(&greedy).body("text/plain", "x"),
+    ] {
+        let response = without_upstream(&gateway, || request.send_on(&mut connection));
+        assert_refusal(&response, 503, "overloaded");
+        assert_eq!(response.header("retry-after"), Some("1"));
+        let line = gateway.log_line(response.header("x-request-id").unwrap());
+        assert_eq!((&line["client_id"], &line["outcome"]), (&"writer".into(), &"denied".into()), "{line}");
+        gateway.get("/cards").bearer(&other).send_on(&mut connection).expect(200);
+        gateway.get("/health").send_on(&mut connection).expect(200);
+    }
+    // Its own token endpoint is nobody's share, and what it is refused for comes first.
+    let asking = gateway.post("/oauth2/token").basic("writer", &writer().secret).form("grant_type=client_credentials");
+    asking.send_on(&mut connection).expect(200);
+    let forbidden = gateway.get("/cards/blocked").bearer(&greedy).send_on(&mut connection);
+    assert_refusal(&forbidden, 403, "permission_missing");
+    drop(client);
+    eventually("there is room again", || {
+        let response = gateway.get("/cards").bearer(&greedy).send_on(&mut connection);
+        (response.status == 200).then_some(())
+    });
+}
+
 /// A request that was cut leaves its place.
 #[test]
 fn room_is_given_back_however_a_request_ends() {
