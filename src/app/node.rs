@@ -27,10 +27,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long the control side may take to end.
@@ -96,16 +96,19 @@ pub(super) enum Origin {
 pub(super) struct Ground {
     runtime: Runtime,
     others: edge::OtherSignals,
+    /// Ends a start that is told to end.
+    starting: JoinHandle<()>,
 }
 
 impl Ground {
     pub(super) fn lay() -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let others = {
+        let (others, end) = {
             let _entered = runtime.enter();
-            edge::OtherSignals::watch()?
+            (edge::OtherSignals::watch()?, edge::EndSignals::watch()?)
         };
-        Ok(Self { runtime, others })
+        let starting = runtime.spawn(end.end_a_start());
+        Ok(Self { runtime, others, starting })
     }
 }
 
@@ -168,7 +171,7 @@ impl Node {
         secrets::ensure_private_dir(&node.data_dir)?;
         let metrics = Arc::new(Metrics::new(VERSION, node.metrics_per_environment)?);
         panics::watch(&metrics);
-        let Ground { runtime, others } = ground;
+        let Ground { runtime, others, starting } = ground;
         let store = runtime.block_on(open_store(&node.store))?;
         let signing = Arc::new(runtime.block_on(SigningKeys::open(Arc::clone(&store), &node))?);
         let takes_over = matches!(origin, Origin::Succeeding(_));
@@ -199,7 +202,7 @@ impl Node {
         };
         let control = shared.control(&node, Arc::new(actions), control_url.clone(), now);
         let chores = Chores { shared: shared.clone(), signing, control: Arc::clone(&control) };
-        let turns = Turns { drain, let_go, reloader, keeper, others };
+        let turns = Turns { drain, let_go, reloader, keeper, others, starting };
         // From here on what others change is seen, whoever serves.
         runtime.block_on(async { chores.start_following(follower) });
         let entrance = Entrance {
@@ -232,8 +235,8 @@ impl Node {
     }
 
     /// Whether it was told to end before it began.
-    pub(super) fn was_told_to_end(&mut self) -> bool {
-        self.edge.signals.end.came()
+    pub(super) fn was_told_to_end(&self) -> bool {
+        self.edge.signals.try_lock().is_ok_and(|mut signals| signals.end.came())
     }
 
     /// Takes connections until told to stop. With a succession, the node before does so as well until it has let go.
@@ -269,11 +272,11 @@ impl Node {
         };
         edge.on_serving = Box::new(move || opening.serving(succession));
         let access_log = Arc::clone(&edge.access_log);
-        let told = edge.signals.end.told();
+        let signals = Arc::clone(&edge.signals);
         let left = edge::serve(edge);
         access_log.finish(END);
         // Requests beside the edge had the same time to end, and get what is left of it.
-        runtime.block_on(end_beside(&stage, left.max(END), told));
+        runtime.block_on(end_beside(&stage, left.max(END), &signals));
         // Bounded: what a hanging disk would not take must not keep the process.
         let _ = runtime.block_on(async { tokio::time::timeout(END, chores.finish()).await });
         runtime.shutdown_timeout(END);
@@ -282,11 +285,11 @@ impl Node {
 }
 
 /// Lets what is served beside the edge end, until a signal says that it is enough.
-async fn end_beside(stage: &Stage, within: Duration, told: Arc<AtomicBool>) {
-    let Ok(mut signals) = edge::EndSignals::watch_after(told) else { return };
+async fn end_beside(stage: &Stage, within: Duration, signals: &tokio::sync::Mutex<edge::NodeSignals>) {
+    let mut signals = signals.lock().await;
     tokio::select! {
         _ = tokio::time::timeout(within, stage.end()) => {}
-        () = signals.enough() => tracing::warn!("a second signal ends the drain"),
+        () = signals.end.enough() => tracing::warn!("a second signal ends the drain"),
     }
 }
 
@@ -359,6 +362,7 @@ struct Turns {
     reloader: Arc<Reloader>,
     keeper: Arc<Keeper>,
     others: edge::OtherSignals,
+    starting: JoinHandle<()>,
 }
 
 fn edge_parts(
@@ -369,11 +373,13 @@ fn edge_parts(
     control_url: BaseUrl,
     turns: Turns,
 ) -> anyhow::Result<EdgeParts> {
-    let Turns { drain, let_go, reloader, keeper, others } = turns;
+    let Turns { drain, let_go, reloader, keeper, others, starting } = turns;
     let signals = {
         let _entered = runtime.enter();
-        edge::NodeSignals { end: edge::EndSignals::watch()?, others }
+        Arc::new(tokio::sync::Mutex::new(edge::NodeSignals { end: edge::EndSignals::watch()?, others }))
     };
+    // From here on they drain.
+    starting.abort();
     let (probes, supervisor) = (Arc::clone(&shared.probes), Arc::clone(&shared.supervisor));
     let hangup = reload::on_hangup(runtime.handle(), reloader);
     Ok(EdgeParts {

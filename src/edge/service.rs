@@ -88,8 +88,8 @@ pub struct EdgeParts {
     pub run_dir: PathBuf,
     /// The present second.
     pub clock: fn() -> Timestamp,
-    /// Watched since before the listeners were announced.
-    pub signals: NodeSignals,
+    /// Watched since before the listeners were announced. Whoever goes on with them afterwards misses none.
+    pub signals: Arc<tokio::sync::Mutex<NodeSignals>>,
     /// Told by whoever wants the node to drain without a signal.
     pub drain: Arc<Notify>,
     /// Told once another process takes the new connections: what is left here ends, within the same time.
@@ -191,7 +191,7 @@ pub fn serve(parts: EdgeParts) -> Duration {
         load,
         on_hangup: parts.on_hangup,
         on_drain: parts.on_drain,
-        watched: tokio::sync::Mutex::new(parts.signals),
+        watched: parts.signals,
     };
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     until.lock().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
@@ -279,7 +279,7 @@ struct Signals {
     load: Load,
     on_hangup: Box<dyn Fn() + Send + Sync>,
     on_drain: Box<dyn Fn() + Send + Sync>,
-    watched: tokio::sync::Mutex<NodeSignals>,
+    watched: Arc<tokio::sync::Mutex<NodeSignals>>,
 }
 
 #[async_trait]

@@ -1,7 +1,5 @@
 //! The signals that a node listens to: those that end it, and those that would end a process that does not watch them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -11,23 +9,21 @@ pub struct EndSignals {
     term: Signal,
     int: Signal,
     /// Whether one came already.
-    told: Arc<AtomicBool>,
+    told: bool,
 }
 
 impl EndSignals {
     /// Starts watching. Must be called inside a runtime that lives as long as the node.
     pub fn watch() -> std::io::Result<Self> {
-        Self::watch_after(Arc::default())
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())?, told: false })
     }
 
-    /// The same, where others watched before.
-    pub fn watch_after(told: Arc<AtomicBool>) -> std::io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())?, told })
-    }
-
-    /// Whether one came already, for whoever watches afterwards.
-    pub fn told(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.told)
+    /// Ends the process at the first one: it serves nobody yet. Without this the first process of a container, which gets
+    /// no signal that nobody watches, would lose it.
+    pub async fn end_a_start(mut self) {
+        self.next().await;
+        tracing::info!("told to end before it served");
+        std::process::exit(0);
     }
 
     /// Whether one came.
@@ -42,13 +38,13 @@ impl EndSignals {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
         }
-        self.told.store(true, Ordering::Relaxed);
+        self.told = true;
     }
 
     /// Waits for the one that ends a drain: the second one. A drain that was asked for otherwise (the control API, a
     /// successor) lets the first one pass: whoever sends it means the drain that goes on already.
     pub async fn enough(&mut self) {
-        if !self.told.load(Ordering::Relaxed) {
+        if !self.told {
             self.next().await;
             tracing::info!("draining already; a second signal ends at once");
         }

@@ -499,6 +499,20 @@ fn a_line_that_closes_is_not_the_end_of_the_node_before() {
     assert!(before.manager.recv(&mut [0; 64]).is_err(), "the service manager was told of what came to nothing");
 }
 
+/// One that is not watched would be lost where the process is the first one of a container.
+#[test]
+fn a_start_that_is_told_to_end_is_over() {
+    let before = Before::new();
+    for signal in ["TERM", "INT"] {
+        let mut successor = Process::spawn(before.folder.command("serve").arg("--take-over"));
+        let mut fake = Fake { stream: BufReader::new(before.node.accept().unwrap().0) };
+        fake.hears("hello");
+        successor.signal(signal);
+        assert_eq!(successor.ended(PATIENCE).code(), Some(0), "{signal}: it was caught");
+        assert!(successor.all_of_stderr().contains("told to end before it served"));
+    }
+}
+
 /// It would take the successor along when it ends.
 #[test]
 fn the_first_process_of_a_container_has_no_successor() {
@@ -542,9 +556,8 @@ fn a_successor_that_was_refused_serves_what_it_took() {
     let mut taken = kept.into_stream();
     taken.write_all(b"GET /v1/cards HTTP/1.1\r\n").unwrap();
     fake.say(r#"{"say":"refused","reason":"no"}"#);
-    let status = upgrade.ended(PATIENCE);
-    let words = upgrade.stderr();
-    assert!(status.code() == Some(1) && words.contains("ends once what it serves is over"), "{status}\n{words}");
+    upgrade.line_with("ends once what it serves is over");
+    assert_eq!(upgrade.ended(PATIENCE).code(), Some(1));
     taken.write_all(format!("Host: {}\r\nConnection: close\r\n\r\n", crate::process::HOST).as_bytes()).unwrap();
     let mut answer = String::new();
     taken.read_to_string(&mut answer).unwrap();

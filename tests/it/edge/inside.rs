@@ -99,7 +99,8 @@ impl Edge {
         runtime.block_on(upstreams.refresh(tables.load_full().environments()));
         let signals = {
             let _entered = runtime.enter();
-            NodeSignals { end: EndSignals::watch().unwrap(), others: OtherSignals::watch().unwrap() }
+            let (end, others) = (EndSignals::watch().unwrap(), OtherSignals::watch().unwrap());
+            Arc::new(tokio::sync::Mutex::new(NodeSignals { end, others }))
         };
         let parts = EdgeParts {
             tables: Arc::clone(&tables),
