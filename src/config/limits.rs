@@ -91,14 +91,14 @@ pub struct EdgeLimits {
 }
 
 impl EdgeLimits {
-    /// How many requests of one key are served at the same time: a quarter of all, but not fewer than [`LEAST_SHARE`].
+    /// How many requests of one key are served at the same time: a quarter of all, but not fewer than 256.
     pub fn share(&self) -> usize {
         self.requests_in_flight_per_key.unwrap_or((self.requests_in_flight / 4).max(LEAST_SHARE))
     }
 }
 
 /// Room for so many requests is not shared out by itself: whoever has one key and few requests loses none of them.
-pub const LEAST_SHARE: usize = 256;
+const LEAST_SHARE: usize = 256;
 
 impl Default for EdgeLimits {
     fn default() -> Self {
