@@ -644,7 +644,7 @@ fn http_1_0_callers() {
     assert_refusal(&refused, 401, "token_invalid");
 }
 
-fn socket_request(token: Option<&str>) -> ClientRequestBuilder {
+pub(super) fn socket_request(token: Option<&str>) -> ClientRequestBuilder {
     let request = ClientRequestBuilder::new(format!("ws://{HOST}{BASE_PATH}/socket").parse().unwrap());
     match token {
         Some(token) => request.with_header("Authorization", format!("Bearer {token}")),

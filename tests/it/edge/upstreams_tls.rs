@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
+use tungstenite::Message;
 
 /// The bytes of a connection, and the certificate that came with it.
 type Decrypted = (Vec<u8>, Option<Vec<u8>>);
@@ -97,6 +98,49 @@ fn an_authority_of_one_s_own() {
     let seen = upstream.seen();
     let [(bytes, None)] = seen.as_slice() else { panic!("one request, no certificate") };
     assert!(bytes.starts_with(b"GET /api/cards HTTP/1.1\r\n"));
+}
+
+/// They go over connections of their own: those speak TLS, and ask for the same authority, as the others do.
+#[test]
+fn web_sockets_over_tls() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let config = Arc::new(config(&authority.certificate(&["127.0.0.1"]), None));
+    let seen = Arc::new(Mutex::new(0));
+    let opened = Arc::clone(&seen);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let stream = rustls::StreamOwned::new(connection, stream.unwrap());
+            let Ok(mut socket) = tungstenite::accept(stream) else { continue };
+            *opened.lock().unwrap() += 1;
+            while let Ok(message) = socket.read() {
+                if message.is_close() || socket.send(message).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    let upstream = TlsUpstream { address, seen: Arc::default() };
+    let open = |believed: &Authority| {
+        let gateway = gateway(&upstream, Some(&believed.pem()), None);
+        let request = super::forwarding::socket_request(Some(&gateway.writer_token()));
+        let stream = gateway.connect().into_stream();
+        (gateway, tungstenite::client(request, stream))
+    };
+    let (_gateway, opened) = open(&authority);
+    let (mut socket, _) = opened.expect("an upgrade");
+    for message in [Message::text("hello"), Message::binary(vec![7; 300_000])] {
+        socket.send(message.clone()).unwrap();
+        assert_eq!(socket.read().unwrap(), message);
+    }
+    let (_gateway, refused) = open(&other);
+    match refused.expect_err("nobody to speak to") {
+        tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response)) => assert_eq!(response.status(), 502),
+        other => panic!("{other}"),
+    }
+    assert_eq!(*seen.lock().unwrap(), 1, "who cannot be believed was asked for a socket");
 }
 
 #[test]
