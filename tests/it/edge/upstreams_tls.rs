@@ -129,12 +129,14 @@ fn web_sockets_over_tls() {
         let stream = gateway.connect().into_stream();
         (gateway, tungstenite::client(request, stream))
     };
-    let (_gateway, opened) = open(&authority);
+    let (gateway, opened) = open(&authority);
     let (mut socket, _) = opened.expect("an upgrade");
     for message in [Message::text("hello"), Message::binary(vec![7; 300_000])] {
         socket.send(message.clone()).unwrap();
         assert_eq!(socket.read().unwrap(), message);
     }
+    // The upstream speaks to one at a time.
+    drop((socket, gateway));
     let (_gateway, refused) = open(&other);
     match refused.expect_err("nobody to speak to") {
         tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response)) => assert_eq!(response.status(), 502),
