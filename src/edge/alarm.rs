@@ -35,7 +35,7 @@ impl Alarm {
         if self.0.deadline() > due {
             self.0.as_mut().reset(due);
         }
-        while self.0.as_mut().poll(context).is_ready() {
+        while poll_timer(self.0.as_mut(), context).is_ready() {
             if self.0.deadline() >= due {
                 return Poll::Ready(());
             }
@@ -43,6 +43,11 @@ impl Alarm {
         }
         Poll::Pending
     }
+}
+
+/// Whether it rings. Work that uses a task's budget up, whenever it is polled, would leave none for its timer.
+pub(super) fn poll_timer(timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<()> {
+    pin!(tokio::task::unconstrained(timer)).poll(context)
 }
 
 #[cfg(test)]
@@ -66,5 +71,16 @@ mod tests {
         assert_eq!(alarm.within(LONG, sleep(SHORT)).await, Some(()));
         assert_eq!(alarm.within(Duration::ZERO, pending::<()>()).await, None);
         assert_eq!(alarm.within(Duration::MAX, sleep(SHORT)).await, Some(()));
+    }
+
+    #[tokio::test]
+    async fn work_that_never_rests_has_an_end() {
+        let busy = async {
+            loop {
+                tokio::task::consume_budget().await;
+            }
+        };
+        let done: Option<()> = Alarm::new().within(SHORT, busy).await;
+        assert_eq!(done, None);
     }
 }

@@ -88,14 +88,12 @@ impl Forward {
     fn admit(&self, session: &mut Session, context: &mut RequestContext) -> Result<Verdict, Denial> {
         context.lease.occupy(self.room.enter().ok_or(Denial::Overloaded)?);
         let verdict = self.check(session, context)?;
-        if let Verdict::Forward(permit) = &verdict
-            && permit.client_id().is_some_and(|key| !context.lease.share(key))
-        {
-            context.upstream_since = None;
+        let Verdict::Forward(permit) = &verdict else { return Ok(verdict) };
+        if permit.client_id().is_some_and(|key| !context.lease.share(key)) {
             return Err(Denial::Overloaded);
         }
-        if verdict.forwards() && !session.is_body_empty() {
-            if matches!(&verdict, Verdict::Forward(permit) if permit.operation().as_ref() == PREFLIGHT) {
+        if !session.is_body_empty() {
+            if permit.operation().as_ref() == PREFLIGHT {
                 return Err(Denial::MalformedRequest { reason: "a preflight has no body" });
             }
             let stream_idle = context.environment.as_ref().and_then(|known| stream_idle(session, known));
@@ -103,6 +101,11 @@ impl Forward {
             let headers = &session.req_header().headers;
             context.body = Some(Body::expect(headers, &self.limits.body, own, stream_idle)?);
         }
+        // Nothing refuses it any more.
+        if let (Some(client_id), Some(address)) = (permit.client_id(), context.address) {
+            context.is_sample = self.usage.record(client_id, permit.operation(), address, context.at);
+        }
+        context.upstream_since = Some(Instant::now());
         Ok(verdict)
     }
 
@@ -123,16 +126,12 @@ impl Forward {
         context.client_id = seen.client_id;
         context.at = now;
         if let (Ok(Verdict::Forward(permit)), Some(address)) = (&verdict, seen.address)
-            && let Some(client_id) = permit.client_id()
+            && permit.client_id().is_some()
+            && let (Some(asked), Some(claims)) = (context.asked.clone(), seen.claims)
         {
-            if let (Some(asked), Some(claims)) = (context.asked.clone(), seen.claims) {
-                context.lease.hold(Holder { asked, claims, address });
-            }
-            context.is_sample = self.usage.record(client_id, permit.operation(), address, now);
+            context.lease.hold(Holder { asked, claims, address });
         }
-        let decided = Instant::now();
-        self.accounts.metrics.overhead.observe(decided.duration_since(context.started).as_secs_f64());
-        context.upstream_since = verdict.as_ref().is_ok_and(Verdict::forwards).then_some(decided);
+        self.accounts.metrics.overhead.observe(context.started.elapsed().as_secs_f64());
         verdict
     }
 
@@ -304,6 +303,9 @@ impl ProxyHttp for Forward {
     ) -> Result<()> {
         if let Some(attempt) = context.attempt.as_ref().filter(|_| !reused) {
             attempt.connected();
+        }
+        if let (Some(patience), Some(environment)) = (&context.patience, &context.environment) {
+            patience.set(environment.upstream.timeouts.read);
         }
         // From here on the body is waited for; what connecting took is not the caller's time.
         if let Some(body) = &mut context.body {

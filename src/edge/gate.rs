@@ -66,13 +66,6 @@ pub(super) enum Verdict {
     Forward(Permit),
 }
 
-impl Verdict {
-    /// Whether the upstream answers.
-    pub(super) const fn forwards(&self) -> bool {
-        matches!(self, Self::Forward(_))
-    }
-}
-
 /// What the checks need besides the tables.
 #[derive(Debug)]
 pub(super) struct Gate {

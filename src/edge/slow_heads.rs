@@ -2,6 +2,7 @@
 //! other streams run is not idle; so what comes is looked at, frame by frame (RFC 9113 section 4.1), before the codec gets it.
 //! While a head is half there nothing else can come on its connection: when it is late the connection ends.
 
+use super::alarm::poll_timer;
 use super::watched::{Look, Watched};
 use pingora_core::protocols::Stream;
 use std::io;
@@ -122,7 +123,8 @@ impl Look for Heads {
             Poll::Ready(Ok(())) => self.took(buffer.filled().get(before..).unwrap_or_default()),
             Poll::Ready(Err(_)) => {}
             Poll::Pending => {
-                let late = self.awaited.as_mut().is_some_and(|(_, timer)| timer.as_mut().poll(context).is_ready());
+                let late =
+                    self.awaited.as_mut().is_some_and(|(_, timer)| poll_timer(timer.as_mut(), context).is_ready());
                 if late {
                     self.late.notify_one();
                 }

@@ -4,6 +4,7 @@
 //! pingora has one read timeout for a whole exchange, and none of its hooks can change it once the request went out. So
 //! requests that ask for a WebSocket go over a connection that counts by itself. Nobody else gets it before or after them.
 
+use crate::edge::alarm::poll_timer;
 use async_trait::async_trait;
 use pingora_core::connectors::L4Connect;
 use pingora_core::protocols::l4::ext;
@@ -99,7 +100,7 @@ impl<S> Patient<S> {
             self.timer.as_mut().reset(since + self.patience.now());
         }
         loop {
-            ready!(self.timer.as_mut().poll(context));
+            ready!(poll_timer(self.timer.as_mut(), context));
             let end = since + self.patience.now();
             if end <= self.timer.deadline() {
                 self.patience.ran_out.store(true, Ordering::Relaxed);

@@ -339,7 +339,8 @@ impl Attempt {
     pub(in crate::edge) fn web_socket_peer(&self, lone_group: u64) -> (HttpPeer, Arc<Patience>) {
         let mut peer = self.peer();
         let timeouts = &self.pool.upstream.timeouts;
-        let patience = Patience::new(timeouts.read);
+        // Shaking hands has the time that it has for everybody (pingora counts it); the answer's begins with the connection.
+        let patience = Patience::new(timeouts.read.max(timeouts.connect * 2));
         let options = &mut peer.options;
         options.custom_l4 = Some(Arc::new(Connector { patience: Arc::clone(&patience), within: timeouts.connect }));
         options.read_timeout = Some(timeouts.upgraded_idle.max(timeouts.read));

@@ -8,6 +8,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tungstenite::Message;
@@ -74,8 +75,18 @@ pub(super) fn config(certificate: &Certificate, clients: Option<&Authority>) -> 
 
 /// A gateway in front of the upstream, with these authorities in `ca.pem` and this certificate of its own.
 fn gateway(upstream: &TlsUpstream, authorities: Option<&str>, client: Option<&Certificate>) -> Gateway {
+    gateway_that(upstream, authorities, client, "")
+}
+
+/// The same with these settings of the upstream besides.
+fn gateway_that(
+    upstream: &TlsUpstream,
+    authorities: Option<&str>,
+    client: Option<&Certificate>,
+    settings: &str,
+) -> Gateway {
     let folder = tempfile::tempdir().unwrap();
-    let mut table = format!("url = \"https://{}/api\"\n", upstream.address);
+    let mut table = format!("url = \"https://{}/api\"\n{settings}", upstream.address);
     if let Some(authorities) = authorities {
         std::fs::write(folder.path().join("ca.pem"), authorities).unwrap();
         table.push_str(&format!("ca_file = {:?}\n", folder.path().join("ca.pem")));
@@ -100,9 +111,12 @@ fn an_authority_of_one_s_own() {
     assert!(bytes.starts_with(b"GET /api/cards HTTP/1.1\r\n"));
 }
 
-/// They go over connections of their own: those speak TLS, and ask for the same authority, as the others do.
+/// They go over connections of their own: those speak TLS, ask for the same authority, and have the time of connecting
+/// for it, as the others do.
 #[test]
 fn web_sockets_over_tls() {
+    /// How long the upstream takes to shake hands: longer than it may take to answer.
+    const SLOW: Duration = Duration::from_millis(1500);
     let (authority, other) = (Authority::new(), Authority::new());
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -111,6 +125,7 @@ fn web_sockets_over_tls() {
     let opened = Arc::clone(&seen);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
+            std::thread::sleep(SLOW);
             let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
             let stream = rustls::StreamOwned::new(connection, stream.unwrap());
             let Ok(mut socket) = tungstenite::accept(stream) else { continue };
@@ -124,7 +139,8 @@ fn web_sockets_over_tls() {
     });
     let upstream = TlsUpstream { address, seen: Arc::default() };
     let open = |believed: &Authority| {
-        let gateway = gateway(&upstream, Some(&believed.pem()), None);
+        let read = format!("timeouts = {{ read = \"{}ms\" }}\n", SLOW.as_millis() * 2 / 3);
+        let gateway = gateway_that(&upstream, Some(&believed.pem()), None, &read);
         let request = super::forwarding::socket_request(Some(&gateway.writer_token()));
         let stream = gateway.connect().into_stream();
         (gateway, tungstenite::client(request, stream))
