@@ -64,7 +64,7 @@ soak: ## keys, environments, reloads, mutations, slow clients, upgrades, certifi
 
 .PHONY: fuzz
 fuzz: ## fuzz what reads strangers' bytes (FUZZ_ARGS="SECONDS TARGET ...")
-	@scripts/install-missing build soak
+	@scripts/install-missing build fuzz
 	@scripts/fuzz $(FUZZ_ARGS)
 
 .PHONY: lint

@@ -6,7 +6,7 @@ use super::chores::Chores;
 use super::handover::{self, Concluded, Descriptor, Keeper, Neighbour, Sockets, Stage, Succession};
 use super::reload::{Cause, Reloader};
 use super::revocations::Revocations;
-use super::serving::{Served, serve};
+use super::serving::{Served, places, serve};
 use super::signing::SigningKeys;
 use super::stored::{Stored, stored_environments};
 use super::supervisor::Supervisor;
@@ -255,7 +255,7 @@ impl Node {
         }
         {
             let _entered = runtime.enter();
-            serve_beside(&chores, control, metrics)?;
+            serve_beside(&chores, control, metrics, &edge.trusted_proxies)?;
             chores.start();
         }
         let opening = Opening {
@@ -590,16 +590,23 @@ fn announcement(listeners: &Listeners) -> String {
 }
 
 /// Serves what stands beside the edge. Must be called inside the node's own runtime.
-fn serve_beside(chores: &Chores, control: Vec<TcpListener>, metrics: Vec<TcpListener>) -> anyhow::Result<()> {
+fn serve_beside(
+    chores: &Chores,
+    control: Vec<TcpListener>,
+    metrics: Vec<TcpListener>,
+    trusted: &NetworkSet,
+) -> anyhow::Result<()> {
     let Shared { tls, metrics: counted, stage, .. } = &chores.shared;
+    let (of_control, of_metrics) = (places(trusted), places(trusted));
     for listener in control {
         let router = crate::control::router(Arc::clone(&chores.control));
         let (tls, open) = (tls.control.clone(), counted.connections("control"));
-        serve(listener, Served { router, tls, open, stage: Arc::clone(stage) })?;
+        serve(listener, Served { router, tls, open, places: Arc::clone(&of_control), stage: Arc::clone(stage) })?;
     }
     for listener in metrics {
         let (router, open) = (probes::router(&chores.shared), counted.connections("metrics"));
-        serve(listener, Served { router, tls: None, open, stage: Arc::clone(stage) })?;
+        let places = Arc::clone(&of_metrics);
+        serve(listener, Served { router, tls: None, open, places, stage: Arc::clone(stage) })?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod activity;
 mod places;
 
 use super::handover::{Doors, Stage};
+use crate::model::NetworkSet;
 use crate::telemetry::InFlight;
 use crate::tls::{HSTS_HEADER, ServerTls};
 use activity::Activity;
@@ -22,7 +23,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use places::Places;
+pub(super) use places::Places;
 use prometheus::IntGauge;
 use rustix::process::{Resource, getrlimit};
 use std::convert::Infallible;
@@ -36,7 +37,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
-/// So many connections of one socket are open at the same time. One more is closed.
+/// So many connections of one listener are open at the same time. One more is closed.
 const CONNECTIONS: usize = 512;
 /// And no more than this part of the files that the process may open: callers here must leave the edge its own.
 const PART_OF_FILES: u64 = 8;
@@ -65,8 +66,16 @@ pub(super) struct Served {
     pub(super) tls: Option<ServerTls>,
     /// Its open connections.
     pub(super) open: IntGauge,
+    /// How many connections there are, on all of the listener's sockets together.
+    pub(super) places: Arc<Places>,
     /// Whether this process takes connections.
     pub(super) stage: Arc<Stage>,
+}
+
+/// Room for the connections of one listener. Trusted proxies are counted with all only: they speak for others.
+pub(super) fn places(trusted: &NetworkSet) -> Arc<Places> {
+    let most = most_connections(getrlimit(Resource::Nofile).maximum);
+    Places::new(most, most / PART_OF_ONE, trusted.clone())
 }
 
 /// How long callers may take.
@@ -83,7 +92,8 @@ const TIMES: Times = Times { head: Duration::from_secs(10), still: Duration::fro
 /// Serves plain HTTP on a bound socket, on the current runtime, until the stage's doors close.
 pub(super) fn serve_http(listener: TcpListener, router: Router, stage: &Arc<Stage>) -> anyhow::Result<()> {
     let open = IntGauge::new("open", "open")?;
-    serve(listener, Served { router, tls: None, open, stage: Arc::clone(stage) })
+    let places = places(&NetworkSet::default());
+    serve(listener, Served { router, tls: None, open, places, stage: Arc::clone(stage) })
 }
 
 /// Serves on a bound socket, on the current runtime, until the stage's doors close.
@@ -93,13 +103,10 @@ pub(super) fn serve(listener: TcpListener, served: Served) -> anyhow::Result<()>
 
 fn serve_within(times: Times, listener: TcpListener, served: Served) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let Served { router, tls, open, stage } = served;
+    let Served { router, tls, open, places, stage } = served;
     let hsts = tls.as_ref().and_then(|tls| tls.hsts.as_deref()).map(HeaderValue::from_str);
     let hsts = hsts.transpose().context("hsts")?;
     let tls = tls.map(|tls| TlsAcceptor::from(tls.config));
-    let most = most_connections(getrlimit(Resource::Nofile).maximum);
-    let of_one = most / PART_OF_ONE;
-    let places = Places::new(most, of_one);
     tokio::spawn(async move {
         let (mut said, mut doors): (Option<Instant>, _) = (None, stage.doors());
         loop {
@@ -119,10 +126,7 @@ fn serve_within(times: Times, listener: TcpListener, served: Served) -> anyhow::
             let Some(place) = places.enter(address.ip()) else {
                 if said.is_none_or(|said| said.elapsed() >= SAY) {
                     said = Some(Instant::now());
-                    tracing::warn!(
-                        "a connection was closed: {most} are open on a listener, or {of_one} of {}",
-                        address.ip()
-                    );
+                    tracing::warn!("a connection of {} was closed: {places}", address.ip());
                 }
                 continue;
             };
@@ -145,7 +149,7 @@ fn serve_within(times: Times, listener: TcpListener, served: Served) -> anyhow::
     Ok(())
 }
 
-/// How many connections a socket has where so many files may be open; `None` is any number.
+/// How many connections a listener has where so many files may be open; `None` is any number.
 fn most_connections(files: Option<u64>) -> usize {
     let part = files.and_then(|files| usize::try_from(files / PART_OF_FILES).ok());
     part.map_or(CONNECTIONS, |part| part.min(CONNECTIONS))

@@ -113,11 +113,14 @@ fn control_listener(control: &mut Reader<'_>, now: Timestamp) -> (Vec<At<SocketA
         }
     }
     let names = control.take("names").map(|value| host_names(sheet, &value)).unwrap_or_default();
-    if let (Some(line), None, true) = (listener.behind_proxy, &said, names.is_empty()) {
+    if let (Some(line), None) = (listener.behind_proxy, &said) {
+        let any = if names.is_empty() { "any host is answered to, and " } else { "" };
         sheet.note(
             line,
-            "TLS stands in front of the control listener, and nothing says under which name: any host is answered to; say \
-             `public_url = \"https://...\"`",
+            format!(
+                "TLS stands in front of the control listener, and nothing says under which name: {any}its cookies are for TLS \
+                 alone, so nobody signs in over plain HTTP; say `public_url = \"https://...\"`"
+            ),
         );
     }
     let public_url = public_url.map(|url| url.value.as_str().to_owned());
@@ -133,7 +136,9 @@ fn control_listener(control: &mut Reader<'_>, now: Timestamp) -> (Vec<At<SocketA
 fn host_names(sheet: &Sheet, value: &Value<'_>) -> Vec<String> {
     let named = |text: &str| {
         let url = BaseUrl::parse(&format!("https://{text}/")).ok();
-        let url = url.filter(|url| url.host().eq_ignore_ascii_case(text) && text.parse::<IpAddr>().is_err());
+        let is_one =
+            |host: &str| host.eq_ignore_ascii_case(text) && text.parse::<IpAddr>().is_err() && !text.contains('*');
+        let url = url.filter(|url| is_one(url.host()));
         url.map(|url| url.host().to_owned()).ok_or_else(|| format!("`{}` is not a host name", quoted(text)))
     };
     let texts = value.strings().unwrap_or_default();

@@ -70,7 +70,14 @@ pub(super) async fn require(State(control): State<Arc<Control>>, request: Reques
         None => next.run(request).await,
         Some(said) => {
             let public = &control.control_url;
-            Refusal::misdirected(format!("`{}` is none of this listener's names: ask {public}", quoted(said)))
+            // Where it listens on every address, that is no name to ask it by.
+            let is_any = public.host().parse().is_ok_and(|address: IpAddr| address.is_unspecified());
+            let advice = if is_any {
+                "whoever runs it says `public_url` or `names` in the node's file".to_owned()
+            } else {
+                format!("ask {public}")
+            };
+            Refusal::misdirected(format!("`{}` is none of this listener's names: {advice}", quoted(said)))
                 .into_response()
         }
     }

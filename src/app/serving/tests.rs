@@ -14,7 +14,8 @@ async fn serving_by(times: Times, tls: Option<ServerTls>) -> TcpStream {
     let shown = |ConnectInfo(address): ConnectInfo<SocketAddr>| async move { address.ip().to_string() };
     let router = Router::new().route("/", get(shown));
     let open = IntGauge::new("open", "open").unwrap();
-    serve_within(times, listener, Served { router, tls, open, stage: Arc::default() }).unwrap();
+    let places = places(&NetworkSet::default());
+    serve_within(times, listener, Served { router, tls, open, places, stage: Arc::default() }).unwrap();
     TcpStream::connect(address).await.unwrap()
 }
 

@@ -163,7 +163,9 @@ fn a_control_listener_behind_tls_is_secure_unless_its_url_says_otherwise() {
     let (secure, notes) = behind("");
     let [(2, note)] = notes.as_slice() else { panic!("{notes:?}") };
     assert!(secure && note.contains("any host is answered to"), "{note}");
-    assert_eq!(behind("names = [\"keys.test\"]"), (true, vec![]));
+    let (secure, notes) = behind("names = [\"keys.test\"]");
+    let [(2, note)] = notes.as_slice() else { panic!("{notes:?}") };
+    assert!(secure && !note.contains("any host") && note.contains("nobody signs in over plain HTTP"), "{note}");
     assert_eq!(behind("public_url = \"https://keys.test\""), (true, vec![]));
     let (secure, notes) = behind("public_url = \"http://keys.test\"");
     let [(3, note)] = notes.as_slice() else { panic!("{notes:?}") };
