@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn this_machine_and_trusted_proxies_are_counted_with_all_only() {
-        let trusted = NetworkSet::new(&["192.0.2.0/24".parse().unwrap()]);
+        let trusted = NetworkSet::new(&[crate::model::Network::parse("192.0.2.0/24").unwrap()]);
         for address in ["127.0.0.1", "::ffff:127.0.0.1", "192.0.2.7", "::ffff:192.0.2.7"] {
             let places = Places::new(3, 1, trusted.clone());
             let enter = || places.enter(address.parse::<IpAddr>().unwrap());
