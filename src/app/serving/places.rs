@@ -38,7 +38,8 @@ impl Places {
     /// A place for a connection of this address, if there is one left. Loopback is this machine itself, where proxies
     /// and operators are: it is counted with all only, as trusted proxies are.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let is_of_many = address.is_loopback() || self.trusted.contains(address.to_canonical());
+        let canonical = address.to_canonical();
+        let is_of_many = canonical.is_loopback() || self.trusted.contains(canonical);
         let address = counted_as(address);
         let mut open = self.open.lock();
         let of_one = open.by_address.get(&address).copied().unwrap_or(0);
