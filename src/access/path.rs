@@ -116,8 +116,12 @@ fn judge_encodings(path: &[u8], rules: &PathRules) -> Result<(), PathRule> {
     let once = percent_decode(path);
     judge_double(&once, rules.double_encoding)?;
     // Nor does an upstream that decodes twice find what would be refused plainly.
-    let is_read = rules.double_encoding != SwitchGuarded::Opaque;
-    if is_read { judge_segments(&percent_decode(&once), rules) } else { Ok(()) }
+    if rules.double_encoding == SwitchGuarded::Opaque {
+        return Ok(());
+    }
+    // An encoded slash that may stand separates nothing, so each segment is looked at by itself.
+    let mut segments = path.split(|byte| *byte == b'/');
+    segments.try_for_each(|segment| judge_segment(&percent_decode(&percent_decode(segment)), rules))
 }
 
 /// `once` is the path decoded once: the digits behind a `%25` may have been encoded as well (`%25%32%65`).
@@ -329,6 +333,18 @@ mod tests {
         };
         for path in ["/a%2fb", "/a%5cb", "/%252e", "/a/;x", "/a/%253bx", "/a//b"] {
             assert_eq!(judge_path(path.as_bytes(), &opaque), Ok(()), "{path}");
+        }
+        let slash = PathRules { encoded_slash: SwitchOpaque::Opaque, ..PathRules::default() };
+        for (path, verdict) in [
+            ("/urls/https%3A%2F%2Fe.org%2Fa", Ok(())),
+            ("/urls/https%3A%2F%2Fe.org%2F50%25", Ok(())),
+            ("/urls/%2F%25", Ok(())),
+            ("/urls/50%25//a", Err(PathRule::EmptySegment)),
+            ("/urls/50%25%2F..%2Fa", Err(PathRule::DotSegment)),
+            ("/urls/50%25%2F;x", Err(PathRule::Semicolon)),
+            ("/urls/50%252Fa", Err(PathRule::DoubleEncoding)),
+        ] {
+            assert_eq!(judge_path(path.as_bytes(), &slash), verdict, "{path}");
         }
         for path in ["/a/..", "/a%2f..%2fb", "/a%5c..", "/..;x", "/a%2f%2e%2e"] {
             assert_eq!(judge_path(path.as_bytes(), &opaque), Err(PathRule::DotSegment), "{path}");
