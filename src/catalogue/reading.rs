@@ -39,6 +39,13 @@ pub(super) fn trimmed<R>(path: &[u8], read: impl FnOnce(&[u8]) -> R) -> R {
     })
 }
 
+/// The path up to its first `?` or `#`, which trimming takes off, where more segments stand behind it: who decodes before
+/// looking for the query ends the whole path there.
+pub(super) fn ended(path: &[u8]) -> Option<&[u8]> {
+    let (end, behind) = path.split_at_checked(memchr::memchr2(b'?', b'#', path)? + 1)?;
+    memchr::memchr(b'/', behind).map(|_| end)
+}
+
 /// Trims each segment in place; how long the path is then. An end that is empty only now goes with its slash.
 fn trim(path: &mut [u8]) -> usize {
     let (mut from, mut to) = (0, 0);
@@ -149,6 +156,17 @@ mod tests {
             ("\u{212a}ey\u{17f}/\u{e9}\0", "keys/\u{e9}\0"),
         ] {
             assert_eq!(trimmed(path.as_bytes(), |read| read.to_vec()), read.as_bytes(), "{path:?}");
+        }
+        for (path, end) in [
+            ("a?b/c#d", Some("a?")),
+            ("a/b#/?", Some("a/b#")),
+            ("?/", Some("?")),
+            ("a/b?c", None),
+            ("a/b", None),
+            ("?", None),
+            ("", None),
+        ] {
+            assert_eq!(ended(path.as_bytes()), end.map(str::as_bytes), "{path:?}");
         }
         assert_eq!(folded("/Äb%2F".as_bytes(), |read| read.to_vec()), "/Äb%2f".as_bytes());
     }

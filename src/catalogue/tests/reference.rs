@@ -72,22 +72,33 @@ impl Reference {
         if agrees { Ok(()) } else { Err(format!("{method} {path:?}\n{found:?}\n{expected:?}")) }
     }
 
-    /// What the path stands for, or would once it were decoded again, and once it were trimmed then.
+    /// What the path stands for, or would once it were decoded again, and once it were trimmed or cut then.
     fn answer(&self, method: &Method, path: &str) -> Answer {
         let path = path.strip_prefix('/').unwrap_or(path);
         let once: Vec<Vec<u8>> = path.split('/').map(|segment| percent_decode(segment.as_bytes())).collect();
         let twice: Vec<Vec<u8>> = once.iter().map(|segment| percent_decode(segment)).collect();
         let answer = self.read(method, &once);
         let Answer::Found(operation, mut found) = answer else { return answer };
-        let last = if self.leniency.double_encoding == SwitchGuarded::Opaque { &once } else { &twice };
-        for values in [last.clone(), trimmed(last)] {
+        let (mut readings, mut ends) = (vec![trimmed(&once)], vec![ended(&once)]);
+        if self.leniency.double_encoding != SwitchGuarded::Opaque {
+            readings.extend([trimmed(&twice), twice.clone()]);
+            let between = ended(&once).map(|end| end.iter().map(|value| percent_decode(value)).collect());
+            ends.extend([between, ended(&twice)]);
+        }
+        let mut ambiguous = Vec::new();
+        let readings = readings.into_iter().map(|values| (values, false));
+        for (values, is_end) in readings.chain(ends.iter().flatten().map(|values| (trimmed(values), true))) {
             match self.read(method, &values) {
                 Answer::Found(_, others) => found.extend(others),
-                Answer::Ambiguous(why) => return Answer::Ambiguous(why),
+                Answer::Ambiguous(why) => ambiguous.extend(why),
+                Answer::Unknown if is_end => self.read_leniently(method, &values, &mut found, &mut ambiguous),
                 Answer::Unknown => {}
             }
         }
-        if found.len() > 4 { Answer::Ambiguous(vec![Ambiguity::Siblings]) } else { Answer::Found(operation, found) }
+        if found.len() > 4 {
+            ambiguous.push(Ambiguity::Siblings);
+        }
+        if ambiguous.is_empty() { Answer::Found(operation, found) } else { Answer::Ambiguous(ambiguous) }
     }
 
     /// One reading, each segment decoded.
@@ -99,20 +110,30 @@ impl Reference {
         let mut found = BTreeSet::from([operation.to_owned()]);
         let mut ambiguous = Vec::new();
         if self.has_siblings(&exact.shape) || self.may_end(&exact.shape, values) {
-            for template in &self.templates {
-                match template.shape.lenient(values, self.leniency.semicolon) {
-                    Err(ambiguity) => ambiguous.push(ambiguity),
-                    Ok(used) if used || self.ends_before_a_rest(&template.shape, values) => {
-                        found.extend(template.select(method).map(str::to_owned));
-                    }
-                    Ok(_) => {}
-                }
-            }
+            self.read_leniently(method, values, &mut found, &mut ambiguous);
         }
         if found.len() > 4 {
             ambiguous.push(Ambiguity::Siblings);
         }
         if ambiguous.is_empty() { Answer::Found(operation.to_owned(), found) } else { Answer::Ambiguous(ambiguous) }
+    }
+
+    fn read_leniently(
+        &self,
+        method: &Method,
+        values: &[Vec<u8>],
+        found: &mut BTreeSet<String>,
+        ambiguous: &mut Vec<Ambiguity>,
+    ) {
+        for template in &self.templates {
+            match template.shape.lenient(values, self.leniency.semicolon) {
+                Err(ambiguity) => ambiguous.push(ambiguity),
+                Ok(used) if used || self.ends_before_a_rest(&template.shape, values) => {
+                    found.extend(template.select(method).map(str::to_owned));
+                }
+                Ok(_) => {}
+            }
+        }
     }
 
     /// Whether the path is the shape, whose rest is empty, and without its trailing slash another one.
@@ -200,6 +221,12 @@ impl Shape {
         let ends = if self.rest { !left.is_empty() } else { left.is_empty() || left == [b""] };
         Ok(used && ends)
     }
+}
+
+/// The segments up to the one with the first `?` or `#`, which [`lax`] cuts, if that is not the last one.
+fn ended(values: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
+    let end = values.iter().position(|value| value.iter().any(|byte| matches!(byte, b'?' | b'#')))?;
+    (end + 1 < values.len()).then(|| values[..=end].to_vec())
 }
 
 /// Without what stands behind a `?` or `#`, and white space around the rest; an end that is nothing then is none.
