@@ -3,7 +3,7 @@
 //! At the root of most gateway bypasses, gateway and upstream read the same bytes differently. What is ambiguous is
 //! refused here, and what was judged is exactly what is forwarded. The query is opaque and not looked at.
 
-use crate::model::{PathRules, SwitchGuarded, SwitchOpaque, SwitchSegments, hex_pair, percent_decode};
+use crate::model::{PathRules, SwitchGuarded, SwitchOpaque, SwitchSegments, hex_pair, percent_decode, trim_space};
 
 /// A rule that a path can break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,12 +158,12 @@ fn judge_segment(segment: &[u8], rules: &PathRules) -> Result<(), PathRule> {
     for part in decoded.split(|byte| matches!(byte, b'/' | b'\\')) {
         // An encoded `?` or `#`, and white space, as lax upstreams read them: the end, and nothing.
         let cut = memchr::memchr2(b'?', b'#', part).unwrap_or(part.len());
-        let part = part.get(..cut).unwrap_or_default().trim_ascii();
+        let part = trim_space(part.get(..cut).unwrap_or_default());
         if part == b"." || part == b".." {
             return Err(PathRule::DotSegment);
         }
         let Some(at) = memchr::memchr(b';', part) else { continue };
-        let before = part.get(..at).unwrap_or_default().trim_ascii_end();
+        let before = trim_space(part.get(..at).unwrap_or_default());
         let harmful = before.is_empty() || before == b"." || before == b"..";
         match rules.semicolon {
             SwitchGuarded::Refuse => return Err(PathRule::Semicolon),
@@ -268,6 +268,12 @@ mod tests {
             ("/a/.%2e", DotSegment),
             ("/%2e", DotSegment),
             ("/a/..%20/b", DotSegment),
+            ("/a/..%C2%A0/b", DotSegment),
+            ("/a/%E3%80%80.%2E%E2%80%A8", DotSegment),
+            ("/a/%EF%BB%BF.", DotSegment),
+            ("/a/..%1F", DotSegment),
+            ("/a/%25C2%25A0..", DotSegment),
+            ("/a/..%C2%85;x", Semicolon),
             ("/a/.%0a./b", DotSegment),
             ("/a/%09..%0d/b", DotSegment),
             ("/a/%c0%ae%c0%ae/b", DotSegment),

@@ -201,6 +201,12 @@ fn a_value_that_is_a_sibling_once_cut_or_trimmed_needs_both() {
         ("GET /users/%20", "GET /users/{id} + GET /users"),
         ("GET /users/me%3Fx/keys", "GET /users/{id}/keys + GET /users/me"),
         ("GET /users/m%20e", "GET /users/{id}"),
+        ("GET /users/me%C2%A0", "GET /users/{id} + GET /users/me"),
+        ("GET /users/%E3%80%80me%20%E2%80%A8", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me%C2%85%3Fx", "GET /users/{id} + GET /users/me"),
+        ("GET /users/%EF%BB%BFme", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me%1F", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me%C3%A0", "GET /users/{id}"),
         ("GET /users/what%3F", "GET /users/{id}"),
         ("GET /f/a%20b%3F", "GET /f/{p...}"),
     ] {

@@ -240,12 +240,25 @@ fn trimmed(values: &[Vec<u8>]) -> Vec<Vec<u8>> {
 
 fn lax(value: &[u8]) -> Vec<u8> {
     // Byte for byte: what is no UTF-8 stays as it is.
-    let value = value.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap();
+    let mut value = value.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap();
+    let is_one = |bytes: &[u8]| {
+        std::str::from_utf8(bytes).is_ok_and(|text| text.chars().count() == 1 && text.chars().all(is_space))
+    };
+    while let Some(at) = (1..=value.len().min(3)).find(|at| is_one(&value[..*at])) {
+        value = &value[at..];
+    }
+    while let Some(at) = (0..value.len()).rev().take(3).find(|at| is_one(&value[*at..])) {
+        value = &value[..at];
+    }
     let text: String = value.iter().map(|byte| char::from(*byte)).collect();
-    let text = text.trim_matches(['\t', '\n', '\u{b}', '\u{c}', '\r', ' ']);
     let text = text.replace(['\t', '\n', '\r'], "");
     let text = text.replace("\u{e2}\u{84}\u{aa}", "k").replace("\u{c5}\u{bf}", "s");
     text.chars().map(|letter| letter as u8).collect()
+}
+
+/// What some language's `trim` takes off.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{1}'..=' ' | '\u{feff}')
 }
 
 fn shape(path: &str) -> Shape {
