@@ -3,7 +3,7 @@
 //! At the root of most gateway bypasses, gateway and upstream read the same bytes differently. What is ambiguous is
 //! refused here, and what was judged is exactly what is forwarded. The query is opaque and not looked at.
 
-use crate::model::{PathRules, SwitchGuarded, SwitchOpaque, SwitchSegments, hex_pair, percent_decode};
+use crate::model::{PathRules, SwitchGuarded, SwitchOpaque, SwitchSegments, hex_pair, percent_decode, trim_space};
 
 /// A rule that a path can break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +116,12 @@ fn judge_encodings(path: &[u8], rules: &PathRules) -> Result<(), PathRule> {
     let once = percent_decode(path);
     judge_double(&once, rules.double_encoding)?;
     // Nor does an upstream that decodes twice find what would be refused plainly.
-    let is_read = rules.double_encoding != SwitchGuarded::Opaque;
-    if is_read { judge_segments(&percent_decode(&once), rules) } else { Ok(()) }
+    if rules.double_encoding == SwitchGuarded::Opaque {
+        return Ok(());
+    }
+    // An encoded slash that may stand separates nothing, so each segment is looked at by itself.
+    let mut segments = path.split(|byte| *byte == b'/');
+    segments.try_for_each(|segment| judge_segment(&percent_decode(&percent_decode(segment)), rules))
 }
 
 /// `once` is the path decoded once: the digits behind a `%25` may have been encoded as well (`%25%32%65`).
@@ -154,12 +158,12 @@ fn judge_segment(segment: &[u8], rules: &PathRules) -> Result<(), PathRule> {
     for part in decoded.split(|byte| matches!(byte, b'/' | b'\\')) {
         // An encoded `?` or `#`, and white space, as lax upstreams read them: the end, and nothing.
         let cut = memchr::memchr2(b'?', b'#', part).unwrap_or(part.len());
-        let part = part.get(..cut).unwrap_or_default().trim_ascii();
+        let part = trim_space(part.get(..cut).unwrap_or_default());
         if part == b"." || part == b".." {
             return Err(PathRule::DotSegment);
         }
         let Some(at) = memchr::memchr(b';', part) else { continue };
-        let before = part.get(..at).unwrap_or_default().trim_ascii_end();
+        let before = trim_space(part.get(..at).unwrap_or_default());
         let harmful = before.is_empty() || before == b"." || before == b"..";
         match rules.semicolon {
             SwitchGuarded::Refuse => return Err(PathRule::Semicolon),
@@ -264,6 +268,12 @@ mod tests {
             ("/a/.%2e", DotSegment),
             ("/%2e", DotSegment),
             ("/a/..%20/b", DotSegment),
+            ("/a/..%C2%A0/b", DotSegment),
+            ("/a/%E3%80%80.%2E%E2%80%A8", DotSegment),
+            ("/a/%EF%BB%BF.", DotSegment),
+            ("/a/..%1F", DotSegment),
+            ("/a/%25C2%25A0..", DotSegment),
+            ("/a/..%C2%85;x", Semicolon),
             ("/a/.%0a./b", DotSegment),
             ("/a/%09..%0d/b", DotSegment),
             ("/a/%c0%ae%c0%ae/b", DotSegment),
@@ -329,6 +339,18 @@ mod tests {
         };
         for path in ["/a%2fb", "/a%5cb", "/%252e", "/a/;x", "/a/%253bx", "/a//b"] {
             assert_eq!(judge_path(path.as_bytes(), &opaque), Ok(()), "{path}");
+        }
+        let slash = PathRules { encoded_slash: SwitchOpaque::Opaque, ..PathRules::default() };
+        for (path, verdict) in [
+            ("/urls/https%3A%2F%2Fe.org%2Fa", Ok(())),
+            ("/urls/https%3A%2F%2Fe.org%2F50%25", Ok(())),
+            ("/urls/%2F%25", Ok(())),
+            ("/urls/50%25//a", Err(PathRule::EmptySegment)),
+            ("/urls/50%25%2F..%2Fa", Err(PathRule::DotSegment)),
+            ("/urls/50%25%2F;x", Err(PathRule::Semicolon)),
+            ("/urls/50%252Fa", Err(PathRule::DoubleEncoding)),
+        ] {
+            assert_eq!(judge_path(path.as_bytes(), &slash), verdict, "{path}");
         }
         for path in ["/a/..", "/a%2f..%2fb", "/a%5c..", "/..;x", "/a%2f%2e%2e"] {
             assert_eq!(judge_path(path.as_bytes(), &opaque), Err(PathRule::DotSegment), "{path}");

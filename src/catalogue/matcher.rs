@@ -3,7 +3,7 @@
 //! A second, lenient walk finds the operations that an upstream which folds case, takes off extensions, path
 //! parameters (`;x`) or a trailing slash could run instead. It runs only where a parameter had literal siblings. What a
 //! second decoding changes is read a second time by both walks, as upstreams that decode twice do; so is what is left
-//! where an encoded `?` or `#`, or white space at the ends, does not count.
+//! where an encoded `?` or `#`, or white space at the ends, does not count, and where the path ends at the `?` or `#`.
 //!
 //! A lookup takes no memory and its cost depends on the path, not on how many operations or siblings there are. Only a
 //! document whose templates overlap on purpose could make backtracking walk much of the tree; [`MOST_STEPS`] ends that.
@@ -11,7 +11,7 @@
 use super::Leniency;
 use super::literals::Literals;
 use super::pattern::{Pattern, Patterns};
-use super::reading::{decoded, folded, trimmed};
+use super::reading::{decoded, ended, folded, trimmed};
 use super::template::{Segment, Template};
 use crate::model::{CoveredOperation, Method, SwitchGuarded};
 use std::collections::HashMap;
@@ -229,12 +229,21 @@ impl Matcher {
             if once.len() == path.len() {
                 return lookup;
             }
+            let lookup = asked.read_lax(lookup, once);
             if leniency.double_encoding == SwitchGuarded::Opaque {
-                return trimmed(once, |lax| asked.read_beside(lookup, once, lax));
+                return lookup;
             }
+            let lookup = match ended(once) {
+                // One reader ends the path, and the next one decodes what it was sent.
+                Some(end) => decoded(end, |twice| asked.read_end(lookup, end, twice)),
+                None => lookup,
+            };
             decoded(once, |twice| {
+                if twice.len() == once.len() {
+                    return lookup;
+                }
                 let lookup = asked.read_beside(lookup, once, twice);
-                trimmed(twice, |lax| asked.read_beside(lookup, twice, lax))
+                asked.read_lax(lookup, twice)
             })
         })
     }
@@ -263,9 +272,30 @@ impl<'a> Asked<'_, 'a> {
         }
     }
 
+    /// Adds what a lax reader makes of the path: trimmed, and ended at an encoded `?` or `#`.
+    fn read_lax(&mut self, lookup: Lookup<'a>, path: &[u8]) -> Lookup<'a> {
+        let lookup = trimmed(path, |lax| self.read_beside(lookup, path, lax));
+        match ended(path) {
+            Some(end) => self.read_end(lookup, path, end),
+            None => lookup,
+        }
+    }
+
+    /// Adds what the end of a path stands for, trimmed. Nothing may have that path as it is, for it is another one; what
+    /// lenient readers make of it counts then as well.
+    fn read_end(&mut self, lookup: Lookup<'a>, path: &[u8], end: &[u8]) -> Lookup<'a> {
+        match lookup {
+            Lookup::Found(found) if end.len() < path.len() => trimmed(end, |end| match self.read(end) {
+                Lookup::Unknown => self.read_leniently(end, found),
+                other => found.beside(other),
+            }),
+            Lookup::Ambiguous(_) | Lookup::Found(_) | Lookup::Unknown => lookup,
+        }
+    }
+
     /// What a path stands for that is not decoded any further.
     fn read(&mut self, path: &[u8]) -> Lookup<'a> {
-        let Self { matcher, method, operations, semicolon, steps } = *self;
+        let Self { matcher, method, operations, steps, .. } = *self;
         let mut strict = Strict { matcher, method, siblings: false, steps };
         let methods = strict.walk(0, Some(path));
         self.steps = strict.steps;
@@ -275,10 +305,13 @@ impl<'a> Asked<'_, 'a> {
         let operation = methods.and_then(|methods| methods.select(method)).and_then(|at| operations.get(at));
         let Some(operation) = operation else { return Lookup::Unknown };
         let found = Found::new(operation);
-        if !strict.siblings {
-            return Lookup::Found(found);
-        }
-        let mut lenient = Lenient { matcher, method, operations, semicolon, found, steps: strict.steps };
+        if strict.siblings { self.read_leniently(path, found) } else { Lookup::Found(found) }
+    }
+
+    /// Adds what lenient upstreams could run for a path.
+    fn read_leniently(&mut self, path: &[u8], found: Found<'a>) -> Lookup<'a> {
+        let Self { matcher, method, operations, semicolon, steps } = *self;
+        let mut lenient = Lenient { matcher, method, operations, semicolon, found, steps };
         let walked = folded(path, |folded| lenient.walk(0, Some(Read { path, folded }), false));
         self.steps = lenient.steps;
         match walked {

@@ -1,7 +1,7 @@
 //! A path as the matcher reads it: decoded once, once more without case, and once more as lax readers trim it; without
 //! touching the heap unless it is unusually long.
 
-use crate::model::hex_pair;
+use crate::model::{hex_pair, trim_space, trim_space_start};
 
 /// Stands for an encoded slash, which is part of a value and never a separator. No template holds it.
 pub(super) const ENCODED_SLASH: u8 = 0;
@@ -39,14 +39,21 @@ pub(super) fn trimmed<R>(path: &[u8], read: impl FnOnce(&[u8]) -> R) -> R {
     })
 }
 
+/// The path up to its first `?` or `#`, which trimming takes off, where more segments stand behind it: who decodes before
+/// looking for the query ends the whole path there.
+pub(super) fn ended(path: &[u8]) -> Option<&[u8]> {
+    let (end, behind) = path.split_at_checked(memchr::memchr2(b'?', b'#', path)? + 1)?;
+    memchr::memchr(b'/', behind).map(|_| end)
+}
+
 /// Trims each segment in place; how long the path is then. An end that is empty only now goes with its slash.
 fn trim(path: &mut [u8]) -> usize {
     let (mut from, mut to) = (0, 0);
     loop {
         let tail = path.get(from..).unwrap_or_default();
         let len = memchr::memchr(b'/', tail).unwrap_or(tail.len());
-        let segment = lax(tail.get(..len).unwrap_or_default());
-        let (start, end) = (from + segment.start, from + segment.end);
+        let (start, end) = lax(tail.get(..len).unwrap_or_default());
+        let (start, end) = (from + start, from + end);
         let begun = to;
         let mut at = start;
         while at < end {
@@ -76,13 +83,12 @@ fn trim(path: &mut [u8]) -> usize {
     }
 }
 
-/// Where a value stands that ends before an encoded `?` or `#`, and around which white space does not count.
-fn lax(segment: &[u8]) -> std::ops::Range<usize> {
+/// Where a value begins and ends that ends before an encoded `?` or `#`, and around which white space does not count.
+fn lax(segment: &[u8]) -> (usize, usize) {
     let cut = memchr::memchr2(b'?', b'#', segment).unwrap_or(segment.len());
-    let is_text = |byte: &u8| !matches!(byte, b'\t'..=b'\r' | b' ');
     let value = segment.get(..cut).unwrap_or_default();
-    let start = value.iter().position(is_text).unwrap_or(cut);
-    start..value.iter().rposition(is_text).map_or(start, |last| last + 1)
+    let start = cut - trim_space_start(value).len();
+    (start, start + trim_space(value).len())
 }
 
 /// Hands over a copy.
@@ -149,6 +155,17 @@ mod tests {
             ("\u{212a}ey\u{17f}/\u{e9}\0", "keys/\u{e9}\0"),
         ] {
             assert_eq!(trimmed(path.as_bytes(), |read| read.to_vec()), read.as_bytes(), "{path:?}");
+        }
+        for (path, end) in [
+            ("a?b/c#d", Some("a?")),
+            ("a/b#/?", Some("a/b#")),
+            ("?/", Some("?")),
+            ("a/b?c", None),
+            ("a/b", None),
+            ("?", None),
+            ("", None),
+        ] {
+            assert_eq!(ended(path.as_bytes()), end.map(str::as_bytes), "{path:?}");
         }
         assert_eq!(folded("/Äb%2F".as_bytes(), |read| read.to_vec()), "/Äb%2f".as_bytes());
     }

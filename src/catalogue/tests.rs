@@ -199,8 +199,14 @@ fn a_value_that_is_a_sibling_once_cut_or_trimmed_needs_both() {
         ("GET /users/me.json%20", "GET /users/{id} + GET /users/me"),
         ("GET /users/%3Fx", "GET /users/{id} + GET /users"),
         ("GET /users/%20", "GET /users/{id} + GET /users"),
-        ("GET /users/me%3Fx/keys", "GET /users/{id}/keys"),
+        ("GET /users/me%3Fx/keys", "GET /users/{id}/keys + GET /users/me"),
         ("GET /users/m%20e", "GET /users/{id}"),
+        ("GET /users/me%C2%A0", "GET /users/{id} + GET /users/me"),
+        ("GET /users/%E3%80%80me%20%E2%80%A8", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me%C2%85%3Fx", "GET /users/{id} + GET /users/me"),
+        ("GET /users/%EF%BB%BFme", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me%1F", "GET /users/{id} + GET /users/me"),
+        ("GET /users/me%C3%A0", "GET /users/{id}"),
         ("GET /users/what%3F", "GET /users/{id}"),
         ("GET /f/a%20b%3F", "GET /f/{p...}"),
     ] {
@@ -208,6 +214,38 @@ fn a_value_that_is_a_sibling_once_cut_or_trimmed_needs_both() {
     }
     let c = catalogue(&["GET /{id}", "GET /keys"], &[]);
     assert_eq!(looked_up(&c, "GET /%E2%84%AAey%C5%BF"), "GET /{id} + GET /keys");
+}
+
+/// Who decodes before looking for the query has the whole path end there.
+#[test]
+fn a_path_that_is_another_one_up_to_an_encoded_question_mark_needs_both() {
+    let operations =
+        ["GET /users/{id}/photo", "GET /users/me", "GET /tags/{tag}/posts", "GET /tags/{tag}", "GET /{x}/{y}/z/{id}"];
+    let c = catalogue(&operations, &[]);
+    for (request, expected) in [
+        ("GET /users/me%3F/photo", "GET /users/{id}/photo + GET /users/me"),
+        ("GET /users/Me%23x/photo", "GET /users/{id}/photo + GET /users/me"),
+        ("GET /users/me.json%23x/photo", "GET /users/{id}/photo + GET /users/me"),
+        ("GET /users/me;x%3F/photo", "Semicolon"),
+        ("GET /users/me%20%3F/photo", "GET /users/{id}/photo + GET /users/me"),
+        ("GET /users/me%253F/photo", "GET /users/{id}/photo + GET /users/me"),
+        ("GET /users/m%2565%3F/photo", "GET /users/{id}/photo + GET /users/me"),
+        ("GET /users/me/%3F/7", "unknown"),
+        ("GET /users/me/z/%3F", "GET /{x}/{y}/z/{id}"),
+        ("GET /users/7%3F/photo", "GET /users/{id}/photo"),
+        ("GET /users/7%3F%2Fme/photo", "GET /users/{id}/photo"),
+        // A value is cut as well as a name.
+        ("GET /tags/what%3F/posts", "GET /tags/{tag}/posts + GET /tags/{tag}"),
+        // One that is there only after a second decoding hides none that is there after the first.
+        ("GET /tags/a%253Fb%3F/posts", "GET /tags/{tag}/posts + GET /tags/{tag}"),
+    ] {
+        assert_eq!(looked_up(&c, request), expected, "{request}");
+    }
+    let c = catalogue(&["GET /{x}/{y}/photo", "GET /{x}/me", "POST /t/{id}", "POST /t/{id}:undelete"], &[]);
+    for path in ["/a%253Fb/me%3F/photo", "/a%253Fb/m%2565%3F/photo"] {
+        assert_eq!(looked_up(&c, &format!("GET {path}")), "GET /{x}/{y}/photo + GET /{x}/me", "{path}");
+    }
+    assert_eq!(looked_up(&c, "POST /t/1%253Fx:undelete%3F"), "POST /t/{id} + POST /t/{id}:undelete");
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub use operation::{
 };
 pub use percent::{hex_pair, percent_decode};
 pub use secret::{ClientId, ClientIdError, ClientSecret, DigestError, OpaqueToken, SecretDigest, TokenKind};
-pub use text::{changes_direction, escaped, folded, is_invisible, is_name, quoted};
+pub use text::{changes_direction, escaped, folded, is_invisible, is_name, quoted, trim_space, trim_space_start};
 pub use timestamp::{Timestamp, TimestampError};
 pub use upstream::{
     Balance, ClientCertificate, Ejection, HealthCheck, Upstream, UpstreamAuthorization, UpstreamHost, UpstreamProtocol,

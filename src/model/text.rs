@@ -40,6 +40,40 @@ pub fn is_invisible(c: char) -> bool {
         )
 }
 
+/// The bytes without the space around them that some language's `trim` takes off: Unicode's white space, U+FEFF, and
+/// in ASCII all before the space other than NUL. What is no UTF-8 stays.
+pub fn trim_space(bytes: &[u8]) -> &[u8] {
+    let mut left = trim_space_start(bytes);
+    let ends = |left: &[u8], at: &usize| left.get(*at..).is_some_and(is_space);
+    while let Some(at) = (1..=3).filter_map(|width| left.len().checked_sub(width)).find(|at| ends(left, at)) {
+        left = left.get(..at).unwrap_or_default();
+    }
+    left
+}
+
+/// The same at the beginning alone.
+pub fn trim_space_start(bytes: &[u8]) -> &[u8] {
+    let mut left = bytes;
+    while let Some(at) = (1..=3).find(|at| left.get(..*at).is_some_and(is_space)) {
+        left = left.get(at..).unwrap_or_default();
+    }
+    left
+}
+
+/// Whether these are the bytes of one character that is space.
+const fn is_space(bytes: &[u8]) -> bool {
+    matches!(
+        bytes,
+        [0x01..=b' ']
+            | [0xc2, 0x85 | 0xa0]
+            | [0xe1, 0x9a, 0x80]
+            | [0xe2, 0x80, 0x80..=0x8a | 0xa8 | 0xa9 | 0xaf]
+            | [0xe2, 0x81, 0x9f]
+            | [0xe3, 0x80, 0x80]
+            | [0xef, 0xbb, 0xbf]
+    )
+}
+
 /// Whether a text, once trimmed, can be a name: 1 to 100 characters that can be seen.
 pub fn is_name(text: &str) -> bool {
     let text = text.trim();
@@ -77,6 +111,26 @@ pub fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn space_is_what_some_trim_takes_off() {
+        for c in '\u{1}'..='\u{1ffff}' {
+            let is_space = c.is_whitespace() || c <= ' ' || c == '\u{feff}';
+            let text = format!("{c}{c}a{c}a{c}");
+            let trimmed = if is_space { format!("a{c}a") } else { text.clone() };
+            assert_eq!(trim_space(text.as_bytes()), trimmed.as_bytes(), "{c:?}");
+        }
+        for (bytes, trimmed) in [
+            (&b""[..], &b""[..]),
+            (b" \t", b""),
+            (b"\0 ", b"\0"),
+            (b"\xa0a\x85", b"\xa0a\x85"),
+            (b"\xe2\x80", b"\xe2\x80"),
+            (b"\xc3\xa0", b"\xc3\xa0"),
+        ] {
+            assert_eq!(trim_space(bytes), trimmed);
+        }
+    }
 
     #[test]
     fn names_can_be_seen() {

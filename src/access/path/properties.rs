@@ -15,8 +15,8 @@ const ALL_OPAQUE: PathRules = PathRules {
 fn path() -> impl Strategy<Value = Vec<u8>> {
     let pieces = prop::sample::select(vec![
         "/", "//", ".", "..", "%", "%25", "%2", "2", "5", "e", "f", "c", "E", "F", "%2e", "%2f", "%5c", "%00", "%32",
-        "%65", "%35", "%3b", "3b", "%3f", "3f", "%20", "%09", ";", "\\", "a", "cards", "%c3%a9", "\u{e9}", "?", "#",
-        " ", "\t", "\0",
+        "%65", "%35", "%3b", "3b", "%3f", "3f", "%20", "%09", "%c2%a0", "%c2%85", ";", "\\", "a", "cards", "%c3%a9",
+        "\u{e9}", "?", "#", " ", "\t", "\0",
     ]);
     let piece = prop_oneof![
         12 => pieces.prop_map(|text| text.as_bytes().to_vec()),
@@ -33,7 +33,10 @@ fn count(bytes: &[u8], wanted: u8) -> usize {
 fn walks(path: &[u8]) -> bool {
     let mut segments = path.split(|byte| matches!(byte, b'/' | b'\\'));
     let end = |byte: &u8| matches!(byte, b';' | b'?' | b'#');
-    segments.any(|segment| matches!(segment.split(end).next().unwrap().trim_ascii(), b"." | b".."))
+    segments.any(|segment| {
+        let value = String::from_utf8_lossy(segment.split(end).next().unwrap());
+        matches!(value.trim_matches(|c: char| c.is_whitespace() || c <= ' ' || c == '\u{feff}'), "." | "..")
+    })
 }
 
 proptest! {

@@ -43,7 +43,7 @@ fn request_segment() -> impl Strategy<Value = String> {
         prop::sample::select(vec!["b:undelete", "b:UNDELETE", "aabbab", "x", "xabb", "a-b-b", "", ".json", "-"]);
     let after = prop_oneof![
         8 => Just(""),
-        3 => prop::sample::select(vec![";x", ";", ".json", ".JSON", "%2F", "%3bx", ".", "..", "%20", "%3Fx", "%23", "%0A", "%253Fx", "%09x"]),
+        3 => prop::sample::select(vec![";x", ";", ".json", ".JSON", "%2F", "%3bx", ".", "..", "%20", "%3Fx", "%23", "%0A", "%253Fx", "%09x", "%C2%A0", "%E3%80%80", "%1F"]),
     ];
     (prop_oneof![3 => near, 1 => other], after, 0..8u8).prop_map(|(text, after, way)| {
         let encoded = |count: usize| text.bytes().take(count).map(|byte| format!("%{byte:02X}")).collect::<String>();

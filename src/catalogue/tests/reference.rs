@@ -72,22 +72,33 @@ impl Reference {
         if agrees { Ok(()) } else { Err(format!("{method} {path:?}\n{found:?}\n{expected:?}")) }
     }
 
-    /// What the path stands for, or would once it were decoded again, and once it were trimmed then.
+    /// What the path stands for, or would once it were decoded again, and once it were trimmed or cut then.
     fn answer(&self, method: &Method, path: &str) -> Answer {
         let path = path.strip_prefix('/').unwrap_or(path);
         let once: Vec<Vec<u8>> = path.split('/').map(|segment| percent_decode(segment.as_bytes())).collect();
         let twice: Vec<Vec<u8>> = once.iter().map(|segment| percent_decode(segment)).collect();
         let answer = self.read(method, &once);
         let Answer::Found(operation, mut found) = answer else { return answer };
-        let last = if self.leniency.double_encoding == SwitchGuarded::Opaque { &once } else { &twice };
-        for values in [last.clone(), trimmed(last)] {
+        let (mut readings, mut ends) = (vec![trimmed(&once)], vec![ended(&once)]);
+        if self.leniency.double_encoding != SwitchGuarded::Opaque {
+            readings.extend([trimmed(&twice), twice.clone()]);
+            let between = ended(&once).map(|end| end.iter().map(|value| percent_decode(value)).collect());
+            ends.extend([between, ended(&twice)]);
+        }
+        let mut ambiguous = Vec::new();
+        let readings = readings.into_iter().map(|values| (values, false));
+        for (values, is_end) in readings.chain(ends.iter().flatten().map(|values| (trimmed(values), true))) {
             match self.read(method, &values) {
                 Answer::Found(_, others) => found.extend(others),
-                Answer::Ambiguous(why) => return Answer::Ambiguous(why),
+                Answer::Ambiguous(why) => ambiguous.extend(why),
+                Answer::Unknown if is_end => self.read_leniently(method, &values, &mut found, &mut ambiguous),
                 Answer::Unknown => {}
             }
         }
-        if found.len() > 4 { Answer::Ambiguous(vec![Ambiguity::Siblings]) } else { Answer::Found(operation, found) }
+        if found.len() > 4 {
+            ambiguous.push(Ambiguity::Siblings);
+        }
+        if ambiguous.is_empty() { Answer::Found(operation, found) } else { Answer::Ambiguous(ambiguous) }
     }
 
     /// One reading, each segment decoded.
@@ -99,20 +110,30 @@ impl Reference {
         let mut found = BTreeSet::from([operation.to_owned()]);
         let mut ambiguous = Vec::new();
         if self.has_siblings(&exact.shape) || self.may_end(&exact.shape, values) {
-            for template in &self.templates {
-                match template.shape.lenient(values, self.leniency.semicolon) {
-                    Err(ambiguity) => ambiguous.push(ambiguity),
-                    Ok(used) if used || self.ends_before_a_rest(&template.shape, values) => {
-                        found.extend(template.select(method).map(str::to_owned));
-                    }
-                    Ok(_) => {}
-                }
-            }
+            self.read_leniently(method, values, &mut found, &mut ambiguous);
         }
         if found.len() > 4 {
             ambiguous.push(Ambiguity::Siblings);
         }
         if ambiguous.is_empty() { Answer::Found(operation.to_owned(), found) } else { Answer::Ambiguous(ambiguous) }
+    }
+
+    fn read_leniently(
+        &self,
+        method: &Method,
+        values: &[Vec<u8>],
+        found: &mut BTreeSet<String>,
+        ambiguous: &mut Vec<Ambiguity>,
+    ) {
+        for template in &self.templates {
+            match template.shape.lenient(values, self.leniency.semicolon) {
+                Err(ambiguity) => ambiguous.push(ambiguity),
+                Ok(used) if used || self.ends_before_a_rest(&template.shape, values) => {
+                    found.extend(template.select(method).map(str::to_owned));
+                }
+                Ok(_) => {}
+            }
+        }
     }
 
     /// Whether the path is the shape, whose rest is empty, and without its trailing slash another one.
@@ -202,6 +223,12 @@ impl Shape {
     }
 }
 
+/// The segments up to the one with the first `?` or `#`, which [`lax`] cuts, if that is not the last one.
+fn ended(values: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
+    let end = values.iter().position(|value| value.iter().any(|byte| matches!(byte, b'?' | b'#')))?;
+    (end + 1 < values.len()).then(|| values[..=end].to_vec())
+}
+
 /// Without what stands behind a `?` or `#`, and white space around the rest; an end that is nothing then is none.
 fn trimmed(values: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut trimmed: Vec<Vec<u8>> = values.iter().map(|value| lax(value)).collect();
@@ -213,12 +240,25 @@ fn trimmed(values: &[Vec<u8>]) -> Vec<Vec<u8>> {
 
 fn lax(value: &[u8]) -> Vec<u8> {
     // Byte for byte: what is no UTF-8 stays as it is.
-    let value = value.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap();
+    let mut value = value.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap();
+    let is_one = |bytes: &[u8]| {
+        std::str::from_utf8(bytes).is_ok_and(|text| text.chars().count() == 1 && text.chars().all(is_space))
+    };
+    while let Some(at) = (1..=value.len().min(3)).find(|at| is_one(&value[..*at])) {
+        value = &value[at..];
+    }
+    while let Some(at) = (0..value.len()).rev().take(3).find(|at| is_one(&value[*at..])) {
+        value = &value[..at];
+    }
     let text: String = value.iter().map(|byte| char::from(*byte)).collect();
-    let text = text.trim_matches(['\t', '\n', '\u{b}', '\u{c}', '\r', ' ']);
     let text = text.replace(['\t', '\n', '\r'], "");
     let text = text.replace("\u{e2}\u{84}\u{aa}", "k").replace("\u{c5}\u{bf}", "s");
     text.chars().map(|letter| letter as u8).collect()
+}
+
+/// What some language's `trim` takes off.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{1}'..=' ' | '\u{feff}')
 }
 
 fn shape(path: &str) -> Shape {

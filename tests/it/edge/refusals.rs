@@ -138,6 +138,42 @@ fn siblings_of_who_cuts_or_trims_need_both_permissions() {
     }
 }
 
+/// The same for an upstream that decodes a path before it looks where the query begins, and trims as Unicode does.
+#[test]
+fn a_path_that_ends_at_an_encoded_question_mark_needs_both_permissions() {
+    let users = r#"
+[environments.users]
+base_url = "http://gate.test/v1/users"
+upstream = "{upstream}"
+public = ["GET /{id}/photo", "GET /profiles/{id}"]
+[environments.users.permissions]
+"users:me" = ["GET /me", "GET /profiles/me"]
+"users:see" = ["GET /{id}/photo", "GET /profiles/{id}"]
+"#;
+    let key = Key::new("me", &["users:me", "users:see"]);
+    let gateway = Gateway::builder().tables(users).key_of("users", &key).start();
+    let answer = gateway.post("").target("/v1/users/oauth2/token").form(&token_form(&key.id, &key.secret)).send();
+    let token = answer.expect(200).json()["access_token"].as_str().unwrap().to_owned();
+    for path in [
+        "/me%3F/photo",
+        "/me%23x/photo",
+        "/me%253F/photo",
+        "/m%65%20%3Fa/photo",
+        "/profiles/me%C2%A0",
+        "/profiles/%E3%80%80me",
+        "/profiles/me%E2%80%A8%3F",
+    ] {
+        eprintln!("{path}");
+        let asked = gateway.get("").target(&format!("/v1/users{path}"));
+        assert_refused(&gateway, &asked, 401, "token_missing");
+        asked.bearer(&token).send().expect(200);
+        assert_eq!(gateway.upstream.last().target, format!("/api{path}"));
+    }
+    for path in ["/you%3F/photo", "/me/photo", "/profiles/me%C3%A0"] {
+        gateway.get("").target(&format!("/v1/users{path}")).send().expect(200);
+    }
+}
+
 /// Servers that fold the case of methods would run `DELETE`, which is another permission's.
 #[test]
 fn a_method_in_small_letters_is_not_covered_by_any_method() {
