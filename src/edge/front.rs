@@ -134,18 +134,16 @@ impl Front {
     ) -> Read {
         let mut buffer = BytesMut::with_capacity(4096);
         buffer.extend_from_slice(passed.half());
-        if !self.first_bytes(stream, &mut buffer, open, waits).await {
+        if !self.first_bytes(stream, &mut buffer, passed, open, waits).await {
             return Read::Gone;
         }
         open.set_busy(true);
         // Most heads arrive whole: they need no timer.
-        if let Ok(Scan::Complete(end)) = head::scan(&buffer, 0, &self.limits.head)
-            && !buffer.starts_with(b"\r\n")
-        {
+        if let Ok(Scan::Complete(end)) = head::scan(&buffer, 0, &self.limits.head) {
             let judged = head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head);
             return judged.map_or_else(Read::Refused, |judged| sound(buffer, end, &judged));
         }
-        let whole = self.whole_head(stream, &mut buffer, passed.is_whole());
+        let whole = self.whole_head(stream, &mut buffer);
         match tokio::time::timeout(self.limits.head.header_timeout, whole).await {
             Ok(Some(Ok((end, judged)))) => sound(buffer, end, &judged),
             Ok(Some(Err(denial))) => Read::Refused(denial),
@@ -154,15 +152,43 @@ impl Front {
         }
     }
 
-    /// Waits for a request to begin; a drain ends the wait, but for one that was just taken: its first request is on its way.
+    /// Waits for a request to begin. The one empty line that is skipped before it (RFC 9112 section 2.2) is not its
+    /// beginning: until more comes the connection is as idle as before.
     async fn first_bytes<D: Future<Output = ()> + Unpin>(
         &self,
         stream: &mut Stream,
         buffer: &mut BytesMut,
+        passed: LineEnd,
         open: &mut Open,
         waits: &mut Waits<D>,
     ) -> bool {
+        let since = Instant::now();
         let mut patience = self.limits.connection.idle_timeout;
+        let mut is_skipped = passed.is_whole();
+        while self.more_bytes(stream, buffer, patience, open, waits).await {
+            if !is_skipped && buffer.starts_with(b"\r\n") {
+                drop(buffer.split_to(2));
+                is_skipped = true;
+            }
+            let is_half = !is_skipped && buffer.as_ref() == b"\r";
+            if !buffer.is_empty() && !is_half {
+                return true;
+            }
+            open.set_busy(false);
+            patience = self.limits.connection.idle_timeout.saturating_sub(since.elapsed());
+        }
+        false
+    }
+
+    /// Waits for bytes; a drain ends the wait, but for a connection that was just taken: its first request is on its way.
+    async fn more_bytes<D: Future<Output = ()> + Unpin>(
+        &self,
+        stream: &mut Stream,
+        buffer: &mut BytesMut,
+        mut patience: Duration,
+        open: &mut Open,
+        waits: &mut Waits<D>,
+    ) -> bool {
         if open.is_busy() {
             let soon = self.limits.head.header_timeout.min(patience);
             if let Some(read) = waits.alarm.within(soon, stream.read_buf(buffer)).await {
@@ -183,24 +209,16 @@ impl Front {
         &self,
         stream: &mut Stream,
         buffer: &mut BytesMut,
-        mut blank_line_skipped: bool,
     ) -> Option<Result<(usize, head::Judged), Denial>> {
         let mut scanned = 0;
         loop {
-            // One empty line before a request is skipped (RFC 9112 section 2.2).
-            if !blank_line_skipped && buffer.starts_with(b"\r\n") {
-                drop(buffer.split_to(2));
-                blank_line_skipped = true;
-            }
-            if buffer.as_ref() != b"\r" {
-                match head::scan(buffer, scanned, &self.limits.head) {
-                    Ok(Scan::Complete(end)) => {
-                        let judged = head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head);
-                        return Some(judged.map(|judged| (end, judged)));
-                    }
-                    Ok(Scan::Partial) => scanned = buffer.len().saturating_sub(3),
-                    Err(denial) => return Some(Err(denial)),
+            match head::scan(buffer, scanned, &self.limits.head) {
+                Ok(Scan::Complete(end)) => {
+                    let judged = head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head);
+                    return Some(judged.map(|judged| (end, judged)));
                 }
+                Ok(Scan::Partial) => scanned = buffer.len().saturating_sub(3),
+                Err(denial) => return Some(Err(denial)),
             }
             match stream.read_buf(buffer).await {
                 Ok(1..) => {}

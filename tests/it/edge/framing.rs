@@ -3,6 +3,7 @@
 use super::{assert_refusal, head, without_upstream};
 use crate::harness::{Answer, BASE_PATH, End, Gateway, HOST, eventually};
 use std::sync::mpsc;
+use std::time::Duration;
 
 const LINE: &str = "GET /v1/production/cards HTTP/1.1";
 const POST: &str = "POST /v1/production/cards HTTP/1.1";
@@ -418,6 +419,39 @@ fn what_else_stands_behind_a_body_ends_the_connection() {
         assert!(rest.is_empty() && end != End::Silent, "{late:?}: {end:?} {}", String::from_utf8_lossy(&rest));
     }
     assert!(!String::from_utf8_lossy(&gateway.upstream.connections().concat()).contains("smuggled"));
+}
+
+/// A line end that comes between two requests begins none: the connection is as idle as before.
+#[test]
+fn a_line_end_between_requests_leaves_the_connection_idle() {
+    let limits = |idle: &str| {
+        let limits = format!("[edge.limits]\nheader_timeout = \"300ms\"\nidle_timeout = \"{idle}\"");
+        Gateway::builder().node(&limits).start()
+    };
+    let (patient, hasty) = (limits("60s"), limits("1s"));
+    for (between, rest) in [(&b"\r\n"[..], &b""[..]), (b"\r", b"\n")] {
+        for gateway in [&patient, &hasty] {
+            let token = gateway.writer_token();
+            let post = gateway.post("/cards").bearer(&token).body("text/plain", "abc").bytes();
+            let mut connections = [gateway.connect(), gateway.connect()];
+            connections[0].send(&post);
+            connections[0].read_response().expect(200);
+            for mut connection in connections {
+                connection.send(between);
+                if std::ptr::eq(gateway, &hasty) {
+                    let (bytes, end) = connection.read_to_end();
+                    assert!(bytes.is_empty() && end == End::Closed, "{end:?} {}", String::from_utf8_lossy(&bytes));
+                    continue;
+                }
+                std::thread::sleep(Duration::from_millis(700));
+                connection.send([rest, &post].concat());
+                connection.read_response().expect(200);
+                // The head behind it has its own deadline.
+                connection.send([b"\r\n", &post[..9]].concat());
+                assert_refusal(&connection.read_response(), 408, "request_timeout");
+            }
+        }
+    }
 }
 
 #[test]
