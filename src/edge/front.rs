@@ -4,7 +4,7 @@
 use super::alarm::Alarm;
 use super::answer::Answer;
 use super::arrival::Arrival;
-use super::behind::{self, Ends, Fence, LineEnd};
+use super::behind::{self, Fence, LineEnd};
 use super::connections::Open;
 use super::context::RequestIds;
 use super::door::{Door, Entered};
@@ -55,7 +55,7 @@ struct Waits<D> {
 /// How reading a head ended.
 enum Read {
     /// It is sound. With it comes what is known of the request's end.
-    Head(BytesMut, Ends),
+    Head(BytesMut, Fence),
     /// It is refused.
     Refused(Denial),
     /// The caller is gone, idle, or the node drains.
@@ -65,7 +65,7 @@ enum Read {
 #[async_trait]
 impl ServerApp for Front {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let Entered { mut stream, arrival, mut open } = self.door.enter(stream).await?;
+        let Entered { stream, arrival, mut open } = self.door.enter(stream).await?;
         if arrival.http2() {
             // Its streams count each, and it is told when to send no more.
             open.set_busy(false);
@@ -75,32 +75,33 @@ impl ServerApp for Front {
         let mut carried: Option<HttpPersistentSettings> = None;
         let mut waits = Waits { alarm: Alarm::new(), drained: Box::pin(idle_end(shutdown.clone())) };
         let mut passed = LineEnd::default();
+        let mut watched = Fence::around(stream);
         loop {
-            let (head, ends) = match self.read_head(&mut stream, passed, &mut open, &mut waits).await {
-                Read::Head(head, ends) => (head, ends),
+            let head = match self.read_head(&mut watched.stream, passed, &mut open, &mut waits).await {
+                Read::Head(head, fence) => {
+                    watched.look = fence;
+                    head
+                }
                 Read::Refused(denial) => {
-                    self.refuse(stream, &arrival, &denial).await;
+                    self.refuse(watched.stream, &arrival, &denial).await;
                     return None;
                 }
                 Read::Gone => return None,
             };
-            let is_early = ends == Ends::Early;
-            if let Ends::With(fence) = ends {
-                stream = fence.around(stream);
-            }
-            let mut session = ServerSession::new_http1(stream);
+            let is_last = watched.look.is_crossed();
+            let mut session = ServerSession::new_http1(watched);
             session
                 .set_keepalive((!*shutdown.borrow()).then_some(self.limits.connection.idle_timeout.as_secs().max(1)));
             let mut settings = carried.take().unwrap_or_else(|| HttpPersistentSettings::for_session(&session));
             settings.set_pipelined_prefix(head);
             settings.apply_to_session(&mut session);
-            if is_early {
+            if is_last {
                 // pingora asks the head about the connection once more, but not about this.
                 session.set_keepalive_reuses_remaining(Some(0));
             }
             let (next, settings) = self.serve(session, &arrival, shutdown, &mut waits.alarm).await?.consume();
             open.set_busy(false);
-            (stream, passed) = Fence::take_off(next)?;
+            (watched, passed) = Fence::given_back(next).await?;
             carried = settings;
         }
     }
@@ -270,9 +271,9 @@ impl Front {
 
 /// A sound head as pingora is to read it.
 fn sound(mut buffer: BytesMut, end: usize, judged: &head::Judged) -> Read {
-    let ends = behind::ends(&mut buffer, end, judged);
+    let fence = behind::ends(&mut buffer, end, judged);
     head::to_origin_form(&mut buffer, judged);
-    Read::Head(buffer, ends)
+    Read::Head(buffer, fence)
 }
 
 /// When a connection that waits for a request is closed by a drain.
