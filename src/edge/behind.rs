@@ -1,19 +1,23 @@
 //! What may stand behind a request's body: a single CRLF, which is no part of anything (RFC 9112 section 2.2). Some callers
 //! send one, and must not lose their connection for it.
 //!
-//! Nothing else is passed over, and nothing that stands there is ever read as a request: pingora gets it as part of
-//! what it read of this one, gives up on the request or closes the connection after its answer.
+//! Nothing else is passed over, and nothing that is seen there while the request is served is ever read as another one.
+//! pingora would give up on the request as soon as it got such bytes, so it gets none: they are read away, and the
+//! connection closes after the answer.
 
 use super::head::Judged;
 use super::watched::{Look, Watched};
 use bytes::BytesMut;
-use pingora_core::protocols::Stream;
+use pingora_core::protocols::{Shutdown, Stream};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 const CRLF: &[u8; 2] = b"\r\n";
+
+/// How much is read away to notice a caller that goes away: more is left where it is.
+const READ_AWAY: usize = 1 << 20;
 
 /// How much of a CRLF was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,69 +51,69 @@ impl LineEnd {
     }
 }
 
-/// What is known of the end of a request once its head was read.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ends {
-    /// With its head, or somewhere that only whoever reads it will know.
-    AsItMay,
-    /// Where this says.
-    With(Fence),
-    /// Before bytes that are none of its: the connection closes after the answer.
-    Early,
+/// Where a request ends, as far as its head tells, and what was seen there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Fence {
+    /// After so many more bytes of its body.
+    After { left: u64, line_end: LineEnd },
+    /// Before bytes that are none of its: the connection closes after the answer. So many were read away.
+    Crossed { away: usize },
+    /// Somewhere that only whoever reads it will know.
+    #[default]
+    Open,
 }
 
-/// Looks at what came along with the head that ends at `end`, and takes a line end off that stands behind the request.
-pub(super) fn ends(buffer: &mut BytesMut, end: usize, judged: &Judged) -> Ends {
+/// Looks at what came along with the head that ends at `end`, and takes everything off that stands behind the request.
+pub(super) fn ends(buffer: &mut BytesMut, end: usize, judged: &Judged) -> Fence {
     // Behind an upgrade stands whatever the other protocol says, and where a chunked body ends only its reader knows.
     if judged.upgrades || judged.chunked {
-        return Ends::AsItMay;
+        return Fence::Open;
     }
     let came = buffer.len().saturating_sub(end) as u64;
-    if let Some(left) = judged.content_length.checked_sub(came).filter(|left| *left > 0) {
-        return Ends::With(Fence { left, line_end: LineEnd::default() });
-    }
+    let left = judged.content_length.saturating_sub(came);
+    let mut fence = Fence::After { left, line_end: LineEnd::default() };
     let whole = usize::try_from(judged.content_length).unwrap_or(usize::MAX).saturating_add(end);
-    let behind = buffer.get(whole..).unwrap_or_default();
-    if behind.is_empty() && judged.content_length == 0 {
-        return Ends::AsItMay;
+    if let Some(behind) = buffer.get(whole..) {
+        fence.pass(behind);
+        buffer.truncate(whole);
     }
-    let mut line_end = LineEnd::default();
-    if !line_end.take(behind) {
-        return Ends::Early;
-    }
-    buffer.truncate(whole);
-    Ends::With(Fence { left: 0, line_end })
-}
-
-/// Passes the line end over that stands behind the body.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fence {
-    /// So many bytes of the body are still to come.
-    left: u64,
-    line_end: LineEnd,
+    fence
 }
 
 impl Fence {
-    /// A connection that is looked at in this way.
-    pub(super) fn around(self, stream: Stream) -> Stream {
-        Box::new(Watched { stream, look: self })
+    /// A connection that is looked at in this way; one is enough for all of its requests.
+    pub(super) fn around(stream: Stream) -> Box<Watched<Self>> {
+        Box::new(Watched { stream, look: Self::default() })
     }
 
-    /// The connection without it, and what was passed over.
-    pub(super) fn take_off(stream: Stream) -> Option<(Stream, LineEnd)> {
-        if !stream.as_any().is::<Watched<Self>>() {
-            return Some((stream, LineEnd::default()));
+    /// The connection as pingora gives it back, and what was passed over; `None` where it must not be used again.
+    pub(super) async fn given_back(stream: Stream) -> Option<(Box<Watched<Self>>, LineEnd)> {
+        let mut watched = stream.into_any().downcast::<Watched<Self>>().ok()?;
+        match watched.look {
+            Self::After { line_end, .. } => Some((watched, line_end)),
+            Self::Open => Some((watched, LineEnd::default())),
+            Self::Crossed { .. } => {
+                Shutdown::shutdown(&mut *watched).await;
+                None
+            }
         }
-        let Watched { stream, look } = *stream.into_any().downcast::<Watched<Self>>().ok()?;
-        Some((stream, look.line_end))
+    }
+
+    /// Whether something stood behind the request that is none of it.
+    pub(super) const fn is_crossed(self) -> bool {
+        matches!(self, Self::Crossed { .. })
     }
 
     /// Bytes that came: how many of them whoever reads the body gets.
     fn pass(&mut self, came: &[u8]) -> usize {
-        let body = usize::try_from(self.left).unwrap_or(usize::MAX).min(came.len());
+        let Self::After { left, line_end } = self else { return came.len() };
+        let body = usize::try_from(*left).unwrap_or(usize::MAX).min(came.len());
         let behind = came.get(body..).unwrap_or_default();
-        self.left -= body as u64;
-        if self.line_end.take(behind) { body } else { came.len() }
+        *left -= body as u64;
+        if !line_end.take(behind) {
+            *self = Self::Crossed { away: behind.len() };
+        }
+        body
     }
 }
 
@@ -121,13 +125,14 @@ impl Look for Fence {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            // No more than can be looked at: what was read of anything else cannot be put back.
-            let most = usize::try_from(self.left).unwrap_or(usize::MAX).saturating_add(self.line_end.rest().len());
+            let (left, line_end) = match self {
+                Self::After { left, line_end } => (*left, *line_end),
+                Self::Crossed { away } => return poll_away(stream, context, away),
+                Self::Open => return Pin::new(&mut *stream).poll_read(context, buffer),
+            };
+            // Behind the line end a single byte tells that there is more, and none that the caller is gone.
+            let most = usize::try_from(left).unwrap_or(usize::MAX).saturating_add(line_end.rest().len().max(1));
             let room = buffer.remaining().min(most);
-            if room == 0 {
-                // The line end is behind: whatever comes is somebody else's.
-                return Pin::new(&mut *stream).poll_read(context, buffer);
-            }
             let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
             ready!(Pin::new(&mut *stream).poll_read(context, &mut part))?;
             let came = part.filled().len();
@@ -140,6 +145,20 @@ impl Look for Fence {
     }
 }
 
+/// Reads what is nobody's. Ready only once the caller is gone.
+fn poll_away(stream: &mut Stream, context: &mut Context<'_>, away: &mut usize) -> Poll<io::Result<()>> {
+    let mut scratch = [0; 1024];
+    while *away < READ_AWAY {
+        let mut part = ReadBuf::new(&mut scratch);
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut part))?;
+        match part.filled().len() {
+            0 => return Poll::Ready(Ok(())),
+            came => *away = away.saturating_add(came),
+        }
+    }
+    Poll::Pending
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,63 +166,68 @@ mod tests {
     use crate::edge::head;
 
     /// What stands behind the head, and what is left of it.
-    fn ends_of(fields: &str, behind: &str) -> (Ends, String) {
+    fn ends_of(fields: &str, behind: &str) -> (Fence, String) {
         let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         let judged = head::judge(head.as_bytes(), &HeadLimits::default()).unwrap();
         let mut buffer = BytesMut::from(format!("{head}{behind}").as_bytes());
-        let ends = ends(&mut buffer, head.len(), &judged);
+        let fence = ends(&mut buffer, head.len(), &judged);
         let left = String::from_utf8(buffer[head.len()..].to_vec()).unwrap();
-        (ends, left)
+        (fence, left)
     }
 
-    const fn with(left: u64, seen: usize) -> Ends {
-        Ends::With(Fence { left, line_end: LineEnd { seen } })
+    const fn after(left: u64, seen: usize) -> Fence {
+        Fence::After { left, line_end: LineEnd { seen } }
+    }
+
+    const fn crossed(away: usize) -> Fence {
+        Fence::Crossed { away }
     }
 
     #[test]
     fn where_requests_end() {
         let three = "Content-Length: 3\r\n";
-        for (fields, behind, ends, left) in [
-            ("", "", Ends::AsItMay, ""),
-            ("Content-Length: 0\r\n", "", Ends::AsItMay, ""),
-            (three, "", with(3, 0), ""),
-            (three, "ab", with(1, 0), "ab"),
-            (three, "abc", with(0, 0), "abc"),
-            (three, "abc\r", with(0, 1), "abc"),
-            (three, "abc\r\n", with(0, 2), "abc"),
-            ("", "\r\n", with(0, 2), ""),
-            (three, "abc\n", Ends::Early, "abc\n"),
-            (three, "abcd", Ends::Early, "abcd"),
-            (three, "abc\r\n\r\n", Ends::Early, "abc\r\n\r\n"),
-            (three, "abc\r\nGET / HTTP/1.1", Ends::Early, "abc\r\nGET / HTTP/1.1"),
-            ("", "GET / HTTP/1.1", Ends::Early, "GET / HTTP/1.1"),
-            ("Transfer-Encoding: chunked\r\n", "0\r\n\r\n\r\n", Ends::AsItMay, "0\r\n\r\n\r\n"),
-            ("Upgrade: websocket\r\n", "\r\n", Ends::AsItMay, "\r\n"),
-            ("Content-Length: 3\r\nUpgrade: websocket\r\n", "abc\r\n", Ends::AsItMay, "abc\r\n"),
-            ("Content-Length: 999999999999999999\r\n", "abc", with(999_999_999_999_999_996, 0), "abc"),
+        for (fields, behind, fence, left) in [
+            ("", "", after(0, 0), ""),
+            ("Content-Length: 0\r\n", "", after(0, 0), ""),
+            (three, "", after(3, 0), ""),
+            (three, "ab", after(1, 0), "ab"),
+            (three, "abc", after(0, 0), "abc"),
+            (three, "abc\r", after(0, 1), "abc"),
+            (three, "abc\r\n", after(0, 2), "abc"),
+            ("", "\r\n", after(0, 2), ""),
+            (three, "abc\n", crossed(1), "abc"),
+            (three, "abcd", crossed(1), "abc"),
+            (three, "abc\r\n\r\n", crossed(4), "abc"),
+            (three, "abc\r\nGET / HTTP/1.1", crossed(16), "abc"),
+            ("", "GET / HTTP/1.1", crossed(14), ""),
+            ("Transfer-Encoding: chunked\r\n", "0\r\n\r\n\r\n", Fence::Open, "0\r\n\r\n\r\n"),
+            ("Upgrade: websocket\r\n", "\r\n", Fence::Open, "\r\n"),
+            ("Content-Length: 3\r\nUpgrade: websocket\r\n", "abc\r\n", Fence::Open, "abc\r\n"),
+            ("Content-Length: 999999999999999999\r\n", "abc", after(999_999_999_999_999_996, 0), "abc"),
         ] {
-            assert_eq!(ends_of(fields, behind), (ends, left.to_owned()), "{fields}{behind}");
+            assert_eq!(ends_of(fields, behind), (fence, left.to_owned()), "{fields}{behind}");
         }
     }
 
-    /// However the bytes come, the body is passed on as it is, and of what stands behind a single line end is not.
+    /// However the bytes come, the body is passed on as it is, and nothing that stands behind it.
     #[test]
     fn one_line_end_is_passed_over() {
-        for (came, passed, seen) in [
-            (&["abc"][..], "abc", 0),
-            (&["abc\r\n"], "abc", 2),
-            (&["ab", "c\r", "\n"], "abc", 2),
-            (&["a", "b", "c", "\r", "\n"], "abc", 2),
-            (&["\r\n\r", "\r\n"], "\r\n\r", 2),
-            (&["abc\n"], "abc\n", 0),
-            (&["abcd"], "abcd", 0),
-            (&["abc\rG"], "abc\rG", 0),
-            (&["abc", "G"], "abcG", 0),
-            (&["abc\r", "G"], "abcG", 1),
+        for (came, passed, expected) in [
+            (&["abc"][..], "abc", after(0, 0)),
+            (&["abc\r\n"], "abc", after(0, 2)),
+            (&["ab", "c\r", "\n"], "abc", after(0, 2)),
+            (&["a", "b", "c", "\r", "\n"], "abc", after(0, 2)),
+            (&["\r\n\r", "\r\n"], "\r\n\r", after(0, 2)),
+            (&["abc\n"], "abc", crossed(1)),
+            (&["abcd"], "abc", crossed(1)),
+            (&["abc\rG"], "abc", crossed(2)),
+            (&["abc", "G"], "abc", crossed(1)),
+            (&["abc\r", "G"], "abc", crossed(1)),
+            (&["abc\r\n", "\r"], "abc", crossed(1)),
         ] {
-            let mut fence = Fence { left: 3, line_end: LineEnd::default() };
+            let mut fence = after(3, 0);
             let got: String = came.iter().map(|came| &came[..fence.pass(came.as_bytes())]).collect();
-            assert_eq!((got.as_str(), fence.line_end.seen), (passed, seen), "{came:?}");
+            assert_eq!((got.as_str(), fence), (passed, expected), "{came:?}");
         }
     }
 }

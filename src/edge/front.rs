@@ -4,7 +4,7 @@
 use super::alarm::Alarm;
 use super::answer::Answer;
 use super::arrival::Arrival;
-use super::behind::{self, Ends, Fence, LineEnd};
+use super::behind::{self, Fence, LineEnd};
 use super::connections::Open;
 use super::context::RequestIds;
 use super::door::{Door, Entered};
@@ -55,7 +55,7 @@ struct Waits<D> {
 /// How reading a head ended.
 enum Read {
     /// It is sound. With it comes what is known of the request's end.
-    Head(BytesMut, Ends),
+    Head(BytesMut, Fence),
     /// It is refused.
     Refused(Denial),
     /// The caller is gone, idle, or the node drains.
@@ -65,7 +65,7 @@ enum Read {
 #[async_trait]
 impl ServerApp for Front {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
-        let Entered { mut stream, arrival, mut open } = self.door.enter(stream).await?;
+        let Entered { stream, arrival, mut open } = self.door.enter(stream).await?;
         if arrival.http2() {
             // Its streams count each, and it is told when to send no more.
             open.set_busy(false);
@@ -75,32 +75,33 @@ impl ServerApp for Front {
         let mut carried: Option<HttpPersistentSettings> = None;
         let mut waits = Waits { alarm: Alarm::new(), drained: Box::pin(idle_end(shutdown.clone())) };
         let mut passed = LineEnd::default();
+        let mut watched = Fence::around(stream);
         loop {
-            let (head, ends) = match self.read_head(&mut stream, passed, &mut open, &mut waits).await {
-                Read::Head(head, ends) => (head, ends),
+            let head = match self.read_head(&mut watched.stream, passed, &mut open, &mut waits).await {
+                Read::Head(head, fence) => {
+                    watched.look = fence;
+                    head
+                }
                 Read::Refused(denial) => {
-                    self.refuse(stream, &arrival, &denial).await;
+                    self.refuse(watched.stream, &arrival, &denial).await;
                     return None;
                 }
                 Read::Gone => return None,
             };
-            let is_early = ends == Ends::Early;
-            if let Ends::With(fence) = ends {
-                stream = fence.around(stream);
-            }
-            let mut session = ServerSession::new_http1(stream);
+            let is_last = watched.look.is_crossed();
+            let mut session = ServerSession::new_http1(watched);
             session
                 .set_keepalive((!*shutdown.borrow()).then_some(self.limits.connection.idle_timeout.as_secs().max(1)));
             let mut settings = carried.take().unwrap_or_else(|| HttpPersistentSettings::for_session(&session));
             settings.set_pipelined_prefix(head);
             settings.apply_to_session(&mut session);
-            if is_early {
+            if is_last {
                 // pingora asks the head about the connection once more, but not about this.
                 session.set_keepalive_reuses_remaining(Some(0));
             }
             let (next, settings) = self.serve(session, &arrival, shutdown, &mut waits.alarm).await?.consume();
             open.set_busy(false);
-            (stream, passed) = Fence::take_off(next)?;
+            (watched, passed) = Fence::given_back(next).await?;
             carried = settings;
         }
     }
@@ -134,18 +135,16 @@ impl Front {
     ) -> Read {
         let mut buffer = BytesMut::with_capacity(4096);
         buffer.extend_from_slice(passed.half());
-        if !self.first_bytes(stream, &mut buffer, open, waits).await {
+        if !self.first_bytes(stream, &mut buffer, passed, open, waits).await {
             return Read::Gone;
         }
         open.set_busy(true);
         // Most heads arrive whole: they need no timer.
-        if let Ok(Scan::Complete(end)) = head::scan(&buffer, 0, &self.limits.head)
-            && !buffer.starts_with(b"\r\n")
-        {
+        if let Ok(Scan::Complete(end)) = head::scan(&buffer, 0, &self.limits.head) {
             let judged = head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head);
             return judged.map_or_else(Read::Refused, |judged| sound(buffer, end, &judged));
         }
-        let whole = self.whole_head(stream, &mut buffer, passed.is_whole());
+        let whole = self.whole_head(stream, &mut buffer);
         match tokio::time::timeout(self.limits.head.header_timeout, whole).await {
             Ok(Some(Ok((end, judged)))) => sound(buffer, end, &judged),
             Ok(Some(Err(denial))) => Read::Refused(denial),
@@ -154,15 +153,43 @@ impl Front {
         }
     }
 
-    /// Waits for a request to begin; a drain ends the wait, but for one that was just taken: its first request is on its way.
+    /// Waits for a request to begin. The one empty line that is skipped before it (RFC 9112 section 2.2) is not its
+    /// beginning: until more comes the connection is as idle as before.
     async fn first_bytes<D: Future<Output = ()> + Unpin>(
         &self,
         stream: &mut Stream,
         buffer: &mut BytesMut,
+        passed: LineEnd,
         open: &mut Open,
         waits: &mut Waits<D>,
     ) -> bool {
+        let since = Instant::now();
         let mut patience = self.limits.connection.idle_timeout;
+        let mut is_skipped = passed.is_whole();
+        while self.more_bytes(stream, buffer, patience, open, waits).await {
+            if !is_skipped && buffer.starts_with(b"\r\n") {
+                drop(buffer.split_to(2));
+                is_skipped = true;
+            }
+            let is_half = !is_skipped && buffer.as_ref() == b"\r";
+            if !buffer.is_empty() && !is_half {
+                return true;
+            }
+            open.set_busy(false);
+            patience = self.limits.connection.idle_timeout.saturating_sub(since.elapsed());
+        }
+        false
+    }
+
+    /// Waits for bytes; a drain ends the wait, but for a connection that was just taken: its first request is on its way.
+    async fn more_bytes<D: Future<Output = ()> + Unpin>(
+        &self,
+        stream: &mut Stream,
+        buffer: &mut BytesMut,
+        mut patience: Duration,
+        open: &mut Open,
+        waits: &mut Waits<D>,
+    ) -> bool {
         if open.is_busy() {
             let soon = self.limits.head.header_timeout.min(patience);
             if let Some(read) = waits.alarm.within(soon, stream.read_buf(buffer)).await {
@@ -183,24 +210,16 @@ impl Front {
         &self,
         stream: &mut Stream,
         buffer: &mut BytesMut,
-        mut blank_line_skipped: bool,
     ) -> Option<Result<(usize, head::Judged), Denial>> {
         let mut scanned = 0;
         loop {
-            // One empty line before a request is skipped (RFC 9112 section 2.2).
-            if !blank_line_skipped && buffer.starts_with(b"\r\n") {
-                drop(buffer.split_to(2));
-                blank_line_skipped = true;
-            }
-            if buffer.as_ref() != b"\r" {
-                match head::scan(buffer, scanned, &self.limits.head) {
-                    Ok(Scan::Complete(end)) => {
-                        let judged = head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head);
-                        return Some(judged.map(|judged| (end, judged)));
-                    }
-                    Ok(Scan::Partial) => scanned = buffer.len().saturating_sub(3),
-                    Err(denial) => return Some(Err(denial)),
+            match head::scan(buffer, scanned, &self.limits.head) {
+                Ok(Scan::Complete(end)) => {
+                    let judged = head::judge(buffer.get(..end).unwrap_or_default(), &self.limits.head);
+                    return Some(judged.map(|judged| (end, judged)));
                 }
+                Ok(Scan::Partial) => scanned = buffer.len().saturating_sub(3),
+                Err(denial) => return Some(Err(denial)),
             }
             match stream.read_buf(buffer).await {
                 Ok(1..) => {}
@@ -252,9 +271,9 @@ impl Front {
 
 /// A sound head as pingora is to read it.
 fn sound(mut buffer: BytesMut, end: usize, judged: &head::Judged) -> Read {
-    let ends = behind::ends(&mut buffer, end, judged);
+    let fence = behind::ends(&mut buffer, end, judged);
     head::to_origin_form(&mut buffer, judged);
-    Read::Head(buffer, ends)
+    Read::Head(buffer, fence)
 }
 
 /// When a connection that waits for a request is closed by a drain.

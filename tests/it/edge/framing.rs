@@ -3,6 +3,7 @@
 use super::{assert_refusal, head, without_upstream};
 use crate::harness::{Answer, BASE_PATH, End, Gateway, HOST, eventually};
 use std::sync::mpsc;
+use std::time::Duration;
 
 const LINE: &str = "GET /v1/production/cards HTTP/1.1";
 const POST: &str = "POST /v1/production/cards HTTP/1.1";
@@ -406,18 +407,99 @@ fn what_else_stands_behind_a_body_ends_the_connection() {
     connection.read_response().expect(200);
     connection.send([b"\r\n", &get[..]].concat());
     assert_refusal(&without_upstream(&gateway, || connection.read_response()), 400, "malformed_request");
-    // What comes later ends the request that is under way.
-    gateway.upstream.on("/api/cards", Answer::Hang);
-    for late in [&b"x"[..], b"\rx", b"\r\nx", &smuggled] {
+    assert!(!String::from_utf8_lossy(&gateway.upstream.connections().concat()).contains("smuggled"));
+}
+
+/// What comes while a request is served costs it nothing, and is never a request: a single line end is passed over,
+/// whatever else comes makes the answer the connection's last.
+#[test]
+fn what_comes_while_a_request_is_served_leaves_it_its_answer() {
+    let gateway = Gateway::start();
+    let token = gateway.writer_token();
+    let get = gateway.get("/cards").bearer(&token).bytes();
+    let smuggled = gateway.get("/cards?smuggled").bearer(&token).bytes();
+    let requests = [
+        get.clone(),
+        gateway.post("/cards").bearer(&token).body("text/plain", "").bytes(),
+        gateway.post("/cards").bearer(&token).body("text/plain", "abc").bytes(),
+        // As good as two requests at once already.
+        [&get[..], b"x"].concat(),
+    ];
+    let late: [&[u8]; 7] = [b"\r\n", b"\r", b"x", b"\rx", b"\r\nx", &smuggled, &[b"\r\n", &smuggled[..]].concat()];
+    for (request, late) in requests.iter().flat_map(|request| late.map(|late| (request, late))) {
+        let (answer, waits) = mpsc::channel();
+        gateway.upstream.on("/api/cards", Answer::Stream(waits));
         let asked = gateway.upstream.requests().len();
         let mut connection = gateway.connect();
-        connection.send(&post);
+        connection.send(request);
         eventually("the upstream is asked", || (gateway.upstream.requests().len() > asked).then_some(()));
         connection.send(late);
+        // Each part of the answer that arrives was written after another look at what came.
+        answer.send(b"0".to_vec()).unwrap();
+        let mut response = connection.read_head().expect(200);
+        assert_eq!(connection.read_chunk(&mut response).unwrap(), b"0", "{late:?}");
+        for part in [b"1", b"2", b"3"] {
+            answer.send(part.to_vec()).unwrap();
+            assert_eq!(connection.read_chunk(&mut response).unwrap(), part, "{late:?}");
+        }
+        drop(answer);
+        assert_eq!(connection.read_chunk(&mut response), None);
+        gateway.upstream.on("/api/cards", Answer::Echo);
+        if b"\r\n".starts_with(late) && !request.ends_with(b"x") {
+            connection.send([b"\r\n".strip_prefix(late).unwrap(), &get].concat());
+            connection.read_response().expect(200);
+            continue;
+        }
+        let (rest, end) = connection.read_to_end();
+        assert!(rest.is_empty() && end != End::Silent, "{late:?}: {end:?} {}", String::from_utf8_lossy(&rest));
+        assert_eq!(gateway.upstream.requests().len(), asked + 1, "{late:?}");
+    }
+    assert!(!String::from_utf8_lossy(&gateway.upstream.connections().concat()).contains("smuggled"));
+    // A caller that goes away then is noticed as ever.
+    gateway.upstream.on("/api/cards", Answer::Hang);
+    for late in [&b""[..], b"\r\n", b"x", &smuggled] {
+        let asked = gateway.upstream.requests().len();
+        let mut connection = gateway.connect();
+        connection.send(&get);
+        eventually("the upstream is asked", || (gateway.upstream.requests().len() > asked).then_some(()));
+        connection.send(late);
+        connection.finish();
         let (rest, end) = connection.read_to_end();
         assert!(rest.is_empty() && end != End::Silent, "{late:?}: {end:?} {}", String::from_utf8_lossy(&rest));
     }
-    assert!(!String::from_utf8_lossy(&gateway.upstream.connections().concat()).contains("smuggled"));
+}
+
+/// A line end that comes between two requests begins none: the connection is as idle as before.
+#[test]
+fn a_line_end_between_requests_leaves_the_connection_idle() {
+    let limits = |idle: &str| {
+        let limits = format!("[edge.limits]\nheader_timeout = \"300ms\"\nidle_timeout = \"{idle}\"");
+        Gateway::builder().node(&limits).start()
+    };
+    let (patient, hasty) = (limits("60s"), limits("1s"));
+    for (between, rest) in [(&b"\r\n"[..], &b""[..]), (b"\r", b"\n")] {
+        for gateway in [&patient, &hasty] {
+            let token = gateway.writer_token();
+            let post = gateway.post("/cards").bearer(&token).body("text/plain", "abc").bytes();
+            let mut connections = [gateway.connect(), gateway.connect()];
+            connections[0].send(&post);
+            connections[0].read_response().expect(200);
+            for mut connection in connections {
+                connection.send(between);
+                if std::ptr::eq(gateway, &hasty) {
+                    let (bytes, end) = connection.read_to_end();
+                    assert!(bytes.is_empty() && end == End::Closed, "{end:?} {}", String::from_utf8_lossy(&bytes));
+                    continue;
+                }
+                std::thread::sleep(Duration::from_millis(700));
+                connection.send([rest, &post].concat());
+                connection.read_response().expect(200);
+                // The head behind it has its own deadline.
+                connection.send([b"\r\n", &post[..9]].concat());
+                assert_refusal(&connection.read_response(), 408, "request_timeout");
+            }
+        }
+    }
 }
 
 #[test]
