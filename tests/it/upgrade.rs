@@ -875,6 +875,39 @@ fn a_service_manager_is_told() {
     assert_eq!(told(), "STOPPING=1\nSTATUS=draining");
 }
 
+/// Whoever runs `portcullis upgrade` may be a service itself.
+#[test]
+fn the_service_that_asks_for_an_upgrade_does_not_become_the_node() {
+    let before = Before::new();
+    let path = before.folder.path("another");
+    let another = UnixDatagram::bind(&path).unwrap();
+    another.set_nonblocking(true).unwrap();
+    let mut upgrade = Process::spawn(before.folder.command("upgrade").env("NOTIFY_SOCKET", &path));
+    let mut fake = before.line(Some(&File::create(before.folder.path("out")).unwrap()), || ());
+    fake.say(r#"{"say":"go"}"#);
+    fake.hears("serving");
+    fake.say(r#"{"say":"yours"}"#);
+    assert!(upgrade.ended(PATIENCE).success());
+    let words = upgrade.all_of_stderr();
+    let pid = words.lines().find_map(|line| line.strip_prefix("process ")?.strip_suffix(" has taken over")).unwrap();
+    let _successor = Detached(pid.to_owned());
+    let mut bytes = [0; 1024];
+    let length = eventually("a service manager is told", || {
+        before.manager.recv(&mut bytes).or_else(|_| another.recv(&mut [0; 1024]).map(|_| 0)).ok()
+    });
+    let told = String::from_utf8_lossy(&bytes[..length]).into_owned();
+    assert_eq!(told, format!("MAINPID={pid}\nREADY=1\nSTATUS=serving"));
+}
+
+/// A successor that nobody waits for.
+struct Detached(String);
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-s", "KILL", &self.0]).status();
+    }
+}
+
 /// What systemd does: descriptors from 3 on, and the process id that they are meant for.
 #[test]
 fn sockets_that_a_service_manager_opened_are_used() {
