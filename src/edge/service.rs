@@ -297,10 +297,7 @@ impl ShutdownSignalWatch for Signals {
         };
         tokio::select! {
             () = self.drain(goes) => {}
-            () = end.enough() => {
-                *self.until.lock() = None;
-                tracing::warn!("a second signal ends the drain");
-            }
+            () = end.enough() => *self.until.lock() = None,
         }
         ShutdownSignal::FastShutdown
     }
