@@ -73,12 +73,14 @@ pub fn serve(path: &Path, take_over: Option<TakeOver>) -> anyhow::Result<()> {
     let config = sound(path, loaded.config)?;
     words::start(config.node.log_format);
     let read = Some((path.to_owned(), loaded.sources));
-    let told = config::environment_variable("NOTIFY_SOCKET");
+    let told = config::environment_variable("NOTIFY_SOCKET").filter(|socket| !socket.is_empty());
     let Some(take_over) = take_over else {
         let sockets = handover::passed(config::environment_variable("LISTEN_FDNAMES").as_deref())?;
         return Node::prepare(ground, config, documents, Origin::Given(sockets), read, Supervisor::new(told))?
             .run(None);
     };
+    // Whoever started a detached one may be a service of its own: that one's manager has nothing to do with the node.
+    let told = told.filter(|_| !take_over.detached);
     let (mut succession, sockets) = Succession::begin(&config.node.data_dir, take_over)?;
     if let Err(error) = succession.require_place(told.is_some()) {
         succession.fail(&error);

@@ -264,7 +264,7 @@ impl Node {
             reloader,
             stage: Arc::clone(&stage),
             let_go: Arc::clone(&edge.let_go),
-            keeper,
+            keeper: Arc::clone(&keeper),
             kept,
             supervisor,
             private,
@@ -279,7 +279,9 @@ impl Node {
         runtime.block_on(end_beside(&stage, left.max(END), &signals));
         // Bounded: what a hanging disk would not take must not keep the process.
         let _ = runtime.block_on(async { tokio::time::timeout(END, chores.finish()).await });
+        let is_abandoned = keeper.end();
         runtime.shutdown_timeout(END);
+        anyhow::ensure!(!is_abandoned, "the process that took over has ended without a word");
         Ok(())
     }
 }
@@ -289,7 +291,7 @@ async fn end_beside(stage: &Stage, within: Duration, signals: &tokio::sync::Mute
     let mut signals = signals.lock().await;
     tokio::select! {
         _ = tokio::time::timeout(within, stage.end()) => {}
-        () = signals.end.enough() => tracing::warn!("a second signal ends the drain"),
+        () = signals.end.enough() => {}
     }
 }
 
@@ -315,7 +317,9 @@ impl Opening {
         std::thread::spawn(move || {
             self.private = succession.take_private();
             let concluded = succession.conclude();
-            self.keeper.follow(None);
+            if !matches!(concluded, Concluded::Yours(_)) {
+                self.keeper.follow(None);
+            }
             let line = match concluded {
                 Concluded::Yours(line) => Some(line),
                 Concluded::Alone => None,
@@ -376,7 +380,9 @@ fn edge_parts(
     let Turns { drain, let_go, reloader, keeper, others, starting } = turns;
     let signals = {
         let _entered = runtime.enter();
-        Arc::new(tokio::sync::Mutex::new(edge::NodeSignals { end: edge::EndSignals::watch()?, others }))
+        let keeper = Arc::clone(&keeper);
+        let end = edge::EndSignals::watch()?.unless(move || keeper.is_abandoned());
+        Arc::new(tokio::sync::Mutex::new(edge::NodeSignals { end, others }))
     };
     // From here on they drain.
     starting.abort();

@@ -289,18 +289,17 @@ impl ShutdownSignalWatch for Signals {
         let NodeSignals { end, others } = &mut *watched;
         let goes = loop {
             tokio::select! {
+                // First: another process has the node's work by then, whatever else came in the same moment.
+                biased;
+                () = self.let_go.notified() => break Goes::On,
                 () = end.next() => break Goes::Down,
                 () = self.asked.notified() => break Goes::Down,
-                () = self.let_go.notified() => break Goes::On,
                 () = others.hangup() => (self.on_hangup)(),
             }
         };
         tokio::select! {
             () = self.drain(goes) => {}
-            () = end.enough() => {
-                *self.until.lock() = None;
-                tracing::warn!("a second signal ends the drain");
-            }
+            () = end.enough() => *self.until.lock() = None,
         }
         ShutdownSignal::FastShutdown
     }

@@ -4,18 +4,27 @@ use std::task::{Context, Waker};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// TERM and INT.
-#[derive(Debug)]
 pub struct EndSignals {
     term: Signal,
     int: Signal,
     /// Whether one came already.
     told: bool,
+    /// Whether whoever has the node's work was lost with it.
+    is_left_alone: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl EndSignals {
     /// Starts watching. Must be called inside a runtime that lives as long as the node.
     pub fn watch() -> std::io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())?, told: false })
+        let (term, int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { term, int, told: false, is_left_alone: Box::new(|| false) })
+    }
+
+    /// No signal is let pass once this is true of the process that has the node's work: it was lost with it.
+    #[must_use]
+    pub fn unless(mut self, is_left_alone: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.is_left_alone = Box::new(is_left_alone);
+        self
     }
 
     /// Ends the process at the first one: it serves nobody yet. Without this the first process of a container, which gets
@@ -42,13 +51,18 @@ impl EndSignals {
     }
 
     /// Waits for the one that ends a drain: the second one. A drain that was asked for otherwise (the control API, a
-    /// successor) lets the first one pass: whoever sends it means the drain that goes on already.
+    /// successor) lets the first one pass: whoever sends it means the drain that goes on already. Where the successor was
+    /// lost nobody serves before this process has ended, and the first one is enough.
     pub async fn enough(&mut self) {
         if !self.told {
             self.next().await;
+            if (self.is_left_alone)() {
+                return tracing::warn!("the process that took over is gone: the signal ends the drain");
+            }
             tracing::info!("draining already; a second signal ends at once");
         }
         self.next().await;
+        tracing::warn!("a second signal ends the drain");
     }
 }
 
@@ -88,7 +102,6 @@ impl OtherSignals {
 }
 
 /// All of them.
-#[derive(Debug)]
 pub struct NodeSignals {
     /// Those that end it.
     pub end: EndSignals,

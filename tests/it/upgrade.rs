@@ -619,21 +619,75 @@ fn a_node_ends_with_a_successor_that_was_told_to_end_side_by_side() {
 #[test]
 fn a_node_that_has_handed_over_and_is_told_to_end_lets_requests_end() {
     let mut bench = Bench::new();
-    let (pieces, received) = mpsc::channel();
-    bench.upstream.on("/long", Answer::Stream(received));
-    let (mut wire, authorization) = (bench.node.edge(), format!("Bearer {}", bench.token));
-    let download = std::thread::spawn(move || {
-        wire.send("GET", "/v1/long", &[("Authorization", &authorization)], b"").map(|answer| answer.text())
-    });
-    eventually("it is upstream", || (!bench.upstream.requests().is_empty()).then_some(()));
+    let download = Download::through(&bench);
     bench.upgrade();
     bench.node.process.signal("TERM");
     bench.node.process.line_with("draining already");
-    pieces.send(b"whole".to_vec()).unwrap();
-    drop(pieces);
-    assert_eq!(download.join().unwrap().unwrap(), "whole");
+    download.ends_whole();
     bench.old_one_ends();
     bench.served();
+}
+
+/// A download through a node, which goes on until it gets its last piece.
+struct Download {
+    pieces: mpsc::Sender<Vec<u8>>,
+    received: JoinHandle<std::io::Result<String>>,
+}
+
+impl Download {
+    fn through(bench: &Bench) -> Self {
+        let (pieces, given) = mpsc::channel();
+        bench.upstream.on("/long", Answer::Stream(given));
+        let (mut wire, authorization) = (bench.node.edge(), format!("Bearer {}", bench.token));
+        let received = std::thread::spawn(move || {
+            wire.send("GET", "/v1/long", &[("Authorization", &authorization)], b"").map(|answer| answer.text())
+        });
+        eventually("it is upstream", || (!bench.upstream.requests().is_empty()).then_some(()));
+        Self { pieces, received }
+    }
+
+    #[track_caller]
+    fn ends_whole(self) {
+        self.pieces.send(b"whole".to_vec()).unwrap();
+        drop(self.pieces);
+        assert_eq!(self.received.join().unwrap().unwrap(), "whole");
+    }
+}
+
+/// Nobody takes connections then: whoever starts the node again must not wait for what the old process still serves.
+#[test]
+fn a_node_whose_successor_was_lost_ends_at_the_first_signal_and_says_so() {
+    for signal in [true, false] {
+        let mut bench = Bench::new();
+        let download = Download::through(&bench);
+        let mut fake = bench.fake_until(Until::Serving);
+        fake.hears("yours");
+        bench.node.process.line_with("has taken over; what is still");
+        drop(fake);
+        match signal {
+            true => bench.node.process.signal("TERM"),
+            false => download.ends_whole(),
+        }
+        let status = bench.node.process.ended(PATIENCE);
+        let words = bench.node.process.all_of_stderr();
+        assert_eq!(status.code(), Some(1), "{words}");
+        assert!(words.contains("the process that took over has ended"), "{words}");
+        assert_eq!(words.contains("the signal ends the drain"), signal, "{words}");
+    }
+}
+
+#[test]
+fn a_successor_that_ends_in_order_is_not_lost() {
+    let mut bench = Bench::new();
+    let download = Download::through(&bench);
+    let pid = bench.upgrade().to_string();
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+    let program = Path::new("/proc").join(pid).join("exe");
+    eventually("the successor is gone", || program.read_link().is_err().then_some(()));
+    bench.node.process.signal("TERM");
+    bench.node.process.line_with("draining already");
+    download.ends_whole();
+    bench.old_one_ends();
 }
 
 /// What is begun at the control API of the node before, and reaches it once another one has its work.
@@ -873,6 +927,39 @@ fn a_service_manager_is_told() {
     bench.old_one_ends();
     assert!(Command::new("kill").args(["-s", "TERM", &pid.to_string()]).status().unwrap().success());
     assert_eq!(told(), "STOPPING=1\nSTATUS=draining");
+}
+
+/// Whoever runs `portcullis upgrade` may be a service itself.
+#[test]
+fn the_service_that_asks_for_an_upgrade_does_not_become_the_node() {
+    let before = Before::new();
+    let path = before.folder.path("another");
+    let another = UnixDatagram::bind(&path).unwrap();
+    another.set_nonblocking(true).unwrap();
+    let mut upgrade = Process::spawn(before.folder.command("upgrade").env("NOTIFY_SOCKET", &path));
+    let mut fake = before.line(Some(&File::create(before.folder.path("out")).unwrap()), || ());
+    fake.say(r#"{"say":"go"}"#);
+    fake.hears("serving");
+    fake.say(r#"{"say":"yours"}"#);
+    assert!(upgrade.ended(PATIENCE).success());
+    let words = upgrade.all_of_stderr();
+    let pid = words.lines().find_map(|line| line.strip_prefix("process ")?.strip_suffix(" has taken over")).unwrap();
+    let _successor = Detached(pid.to_owned());
+    let mut bytes = [0; 1024];
+    let length = eventually("a service manager is told", || {
+        before.manager.recv(&mut bytes).or_else(|_| another.recv(&mut [0; 1024]).map(|_| 0)).ok()
+    });
+    let told = String::from_utf8_lossy(&bytes[..length]).into_owned();
+    assert_eq!(told, format!("MAINPID={pid}\nREADY=1\nSTATUS=serving"));
+}
+
+/// A successor that nobody waits for.
+struct Detached(String);
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-s", "KILL", &self.0]).status();
+    }
 }
 
 /// What systemd does: descriptors from 3 on, and the process id that they are meant for.

@@ -39,7 +39,7 @@ pub(in crate::app) struct Keeper {
     let_go: Arc<Notify>,
     /// Told when the node as a whole is to end: the edge drains then as well.
     drain: Arc<Notify>,
-    /// The node before, as long as the work is that one's.
+    /// The node before, until that one was told that this one ends or has a successor.
     before: Mutex<Option<UnixStream>>,
     /// Told when nobody is listened to any more.
     closed: Notify,
@@ -63,7 +63,7 @@ enum State {
     /// The node drains.
     Closed,
     /// Another process has its work; the line to it stays open until this one is gone.
-    HandedOver { _line: Box<Line>, _after: Neighbour },
+    HandedOver { line: Box<Line>, _after: Neighbour },
 }
 
 impl Keeper {
@@ -78,7 +78,7 @@ impl Keeper {
         Self { state, stage, let_go, drain, before, closed, notify_socket, version }
     }
 
-    /// Until it concluded, the node before has the node's work, and is told where all of it is to end.
+    /// The node before is told where all of the node is to end, and that whoever took over from it is not lost.
     pub(in crate::app) fn follow(&self, before: Option<UnixStream>) {
         *self.before.lock() = before;
     }
@@ -135,10 +135,7 @@ impl Keeper {
 
     /// The node drains: nobody takes over any more, and no clone keeps a listening socket alive that nobody accepts on.
     pub(in crate::app) fn close(&self) {
-        // Whoever is told may be gone already.
-        if let Some(before) = self.before.lock().take() {
-            let _ = Line::new(before).say(&Said::Ending, &[]);
-        }
+        self.tell_before();
         let mut state = self.state.lock();
         if let State::Serving { path, successor, .. } = &mut *state {
             if let Some(stream) = successor.take() {
@@ -154,6 +151,24 @@ impl Keeper {
         }
         drop(state);
         self.closed.notify_one();
+    }
+
+    /// The process ends in order. Whether nobody has the node's work then, though somebody had taken it over.
+    pub(in crate::app) fn end(&self) -> bool {
+        self.tell_before();
+        self.is_abandoned()
+    }
+
+    /// Whether the process that took over ended without a word: killed, most likely.
+    pub(in crate::app) fn is_abandoned(&self) -> bool {
+        matches!(&*self.state.lock(), State::HandedOver { line, .. } if line.is_lost())
+    }
+
+    fn tell_before(&self) {
+        // Whoever is told may be gone already.
+        if let Some(before) = self.before.lock().take() {
+            let _ = Line::new(before).say(&Said::Ending, &[]);
+        }
     }
 
     async fn listen(self: Arc<Self>, listener: UnixListener) {
@@ -215,11 +230,13 @@ impl Keeper {
         let after = self.stage.neighbour();
         match self.hand_over(&mut line, within) {
             Ok(()) => {
-                tracing::info!("process {pid} has taken over; what is still being served here ends here");
-                *self.state.lock() = State::HandedOver { _line: Box::new(line), _after: after };
+                *self.state.lock() = State::HandedOver { line: Box::new(line), _after: after };
                 self.stage.release();
+                // The node has its process, whatever becomes of this one.
+                self.tell_before();
                 self.let_go.notify_one();
                 self.closed.notify_one();
+                tracing::info!("process {pid} has taken over; what is still being served here ends here");
             }
             Err(error) if error.is::<Ended>() => {
                 tracing::info!("process {pid} was told to end, and the node with it: this one drains as well");

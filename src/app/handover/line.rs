@@ -3,7 +3,7 @@
 
 use rustix::io::Errno;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recv,
     recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize};
@@ -145,6 +145,12 @@ impl Line {
     /// Waits for the other side to end, however long that takes; whatever it says is passed over.
     pub(in crate::app) fn await_end(&mut self) {
         while !matches!(self.hear(Duration::from_secs(3600)), Err(Unheard::Closed | Unheard::Io(_))) {}
+    }
+
+    /// Whether the other side is gone and left no word behind that nobody has read. At once.
+    pub(super) fn is_lost(&self) -> bool {
+        let read = recv(&self.stream, &mut [0; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        self.heard.is_empty() && matches!(read, Ok((_, 0)) | Err(Errno::CONNRESET))
     }
 
     /// The same line for somebody who only says something.

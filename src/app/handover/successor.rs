@@ -121,7 +121,11 @@ impl Succession {
     /// Fails where the node would end with the process before: with its container, or because the service manager of that
     /// one would not follow it to this process, `is_told` of none of its own.
     pub(in crate::app) fn require_place(&self, is_told: bool) -> anyhow::Result<()> {
-        if let Some(reason) = unit::ends_container(self.pid) {
+        let read = |file: String| std::fs::read_to_string(Path::new("/proc").join(file));
+        let told = |file: &str| read(format!("{}/{file}", self.pid)).unwrap_or_default();
+        let (status, arguments, first) =
+            (told("status"), told("cmdline"), read("1/comm".to_owned()).unwrap_or_default());
+        if let Some(reason) = unit::ends_container(&unit::Process { pid: self.pid, status, arguments, first }) {
             bail!(reason);
         }
         if is_told {

@@ -2,10 +2,39 @@
 //! and a service that does not know the successor. A service manager believes nobody from outside of the unit to be its main
 //! process (sd_notify(3)), and nothing of the unit holds there: sandbox, limits, restarts.
 
-/// Why no process takes over from the first one of a container.
-pub(super) fn ends_container(before: u32) -> Option<String> {
-    let words = "the node that runs is process 1 of its container, which would end with it: replace the container";
-    (before == 1).then(|| words.to_owned())
+/// What is process 1 of a container where its main program is not, and ends with that one: inits for containers, shells.
+const INITS: [&str; 9] = ["ash", "bash", "busybox", "catatonit", "dash", "docker-init", "dumb-init", "sh", "tini"];
+
+/// What `/proc` says of the process before; empty is what cannot be read.
+pub(super) struct Process {
+    pub(super) pid: u32,
+    /// `/proc/PID/status`.
+    pub(super) status: String,
+    /// `/proc/PID/cmdline`.
+    pub(super) arguments: String,
+    /// `/proc/1/comm`.
+    pub(super) first: String,
+}
+
+/// Why no process takes over from the main one of a container.
+pub(super) fn ends_container(before: &Process) -> Option<String> {
+    let which = match (before.pid, parent(&before.status)) {
+        (1, _) => "process 1",
+        // Its parent is outside of the container, or the init which waits for it.
+        (_, Some(0)) => "the main process",
+        (_, Some(1)) if INITS.contains(&before.first.trim_end()) && !was_adopted(before) => "the main process",
+        _ => return None,
+    };
+    Some(format!("the node that runs is {which} of its container, which would end with it: replace the container"))
+}
+
+/// Whether it is a successor itself: no init starts one, and each gets one that was orphaned by whoever did.
+fn was_adopted(before: &Process) -> bool {
+    before.arguments.split('\0').any(|argument| argument == "--take-over")
+}
+
+fn parent(status: &str) -> Option<u32> {
+    status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
 }
 
 /// Why a process must not take over from one that a service manager runs, given `/proc/PID/cgroup` of both. `None` where
@@ -59,6 +88,33 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(of(cgroup), unit, "{cgroup}");
+        }
+    }
+
+    #[test]
+    fn only_the_main_process_of_a_container_is_refused() {
+        let refused = |pid: u32, parent: &str, first: &str, arguments: &str| {
+            let status = format!("Name:\tportcullis\nPid:\t{pid}\nPPid:\t{parent}\nTracerPid:\t0\n");
+            let (first, arguments) = (format!("{first}\n"), arguments.replace(' ', "\0"));
+            ends_container(&Process { pid, status, arguments, first })
+        };
+        let serve = "portcullis serve --config portcullis.toml";
+        let is_told = |words: Option<String>, which: &str| {
+            words.is_some_and(|words| {
+                words.contains(which) && words.ends_with("would end with it: replace the container")
+            })
+        };
+        assert!(is_told(refused(1, "0", "portcullis", serve), "process 1 of its container"));
+        // `docker exec` and the like.
+        assert!(is_told(refused(7, "0", "portcullis", serve), "the main process of its container"));
+        for init in INITS {
+            assert!(is_told(refused(7, "1", init, serve), "the main process of its container"), "{init}");
+            assert_eq!(refused(7, "5", init, serve), None, "{init}: its parent is an ordinary process");
+            let successor = "portcullis serve --take-over --detached --within 60000ms --config portcullis.toml";
+            assert_eq!(refused(7, "1", init, successor), None, "{init}: whoever started it has ended");
+        }
+        for (parent, first) in [("1", "systemd"), ("1", "init"), ("1", ""), ("", "tini"), ("10", "tini")] {
+            assert_eq!(refused(7, parent, first, serve), None, "{parent} {first}");
         }
     }
 
